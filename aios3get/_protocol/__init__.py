@@ -1,0 +1,1 @@
+"""The protocol core: pure functions and values, without await, sockets, files or clocks."""

@@ -1,0 +1,486 @@
+"""Every exception that aios3get raises on purpose.
+
+::
+
+    S3Error
+    ├── ConfigurationError (ValueError)     the call cannot be right: raised before any I/O
+    ├── CredentialsError                    no source had credentials, or a source failed
+    ├── TransportError                      no complete answer
+    │   ├── ConnectionFailed                no connection: name, route, TLS or proxy
+    │   ├── ConnectionLost                  the connection ended before the answer did
+    │   └── TransportTimeout (TimeoutError) a limit of ``Timeouts`` or the call's deadline passed
+    ├── ServiceError                        S3 answered with an error
+    │   ├── NotModified                     304: the condition says your copy is current
+    │   ├── WrongRegion                     301, 307 or 400: the bucket lives in ``.region``
+    │   ├── BadRequest                      400 and what no other class names
+    │   │   └── AuthorizationHeaderMalformed, AuthorizationQueryParametersError, InvalidArgument,
+    │   │       InvalidBucketName, InvalidRequest, InvalidToken, KeyTooLongError, RequestTimeout
+    │   ├── AccessDenied                    401 and 403
+    │   │   └── AllAccessDisabled, ExpiredToken, InvalidAccessKeyId, PresignedUrlExpired,
+    │   │       RequestTimeTooSkewed, SignatureDoesNotMatch
+    │   ├── InvalidObjectState              403: archived; ``.storage_class``, ``.access_tier``
+    │   ├── NotFound                        404
+    │   │   └── NoSuchAccessPoint, NoSuchBucket, NoSuchKey, NoSuchMultiRegionAccessPoint,
+    │   │       NoSuchVersion
+    │   ├── MethodNotAllowed                405: also a delete marker asked for by version
+    │   ├── PreconditionFailed              412
+    │   ├── InvalidRange                    416: ``.actual_object_size``
+    │   │   └── InvalidPartNumber
+    │   ├── Throttled                       429, and 503 where it means "slower"
+    │   │   └── SlowDown
+    │   └── ServerError                     5xx
+    │       └── InternalError, NotImplemented, ServiceUnavailable
+    └── IntegrityError                      an answer came, but not the object asked for
+        └── ChecksumMismatch, ObjectChanged, RangeMismatch, TruncatedBody
+
+A concrete service error is named by S3's own code; an unknown code takes its status's class.
+All of them pickle, copy and hash. None of them shows a secret or a URL's query.
+
+Codes: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from http import HTTPStatus
+from types import MappingProxyType
+from typing import Any
+
+from multidict import CIMultiDict, CIMultiDictProxy
+
+__all__ = [
+    "S3Error",
+    "ConfigurationError",
+    "CredentialsError",
+    "TransportError",
+    "ConnectionFailed",
+    "ConnectionLost",
+    "TransportTimeout",
+    "ServiceError",
+    "ServiceErrorDetails",
+    "NotModified",
+    "WrongRegion",
+    "BadRequest",
+    "AuthorizationHeaderMalformed",
+    "AuthorizationQueryParametersError",
+    "InvalidArgument",
+    "InvalidBucketName",
+    "InvalidRequest",
+    "InvalidToken",
+    "KeyTooLongError",
+    "RequestTimeout",
+    "AccessDenied",
+    "AllAccessDisabled",
+    "ExpiredToken",
+    "InvalidAccessKeyId",
+    "PresignedUrlExpired",
+    "RequestTimeTooSkewed",
+    "SignatureDoesNotMatch",
+    "InvalidObjectState",
+    "NotFound",
+    "NoSuchAccessPoint",
+    "NoSuchBucket",
+    "NoSuchKey",
+    "NoSuchMultiRegionAccessPoint",
+    "NoSuchVersion",
+    "MethodNotAllowed",
+    "PreconditionFailed",
+    "InvalidRange",
+    "InvalidPartNumber",
+    "Throttled",
+    "SlowDown",
+    "ServerError",
+    "InternalError",
+    "NotImplemented",
+    "ServiceUnavailable",
+    "IntegrityError",
+    "ChecksumMismatch",
+    "ObjectChanged",
+    "RangeMismatch",
+    "TruncatedBody",
+]
+
+
+class S3Error(Exception):
+    """The base of all that aios3get raises on purpose.
+
+    Attributes:
+        retryable: whether the same call may succeed later without any change.
+        attempts: how many requests were sent for the call, 0 if none was.
+        elapsed: seconds from the call's start to this error.
+        bytes_received: body bytes handed out or held before this error.
+        bytes_expected: body bytes the answer had announced, None if it had not.
+        request_ids: ``x-amz-request-id`` of every answer to the call, oldest first.
+    """
+
+    retryable: bool = False
+    attempts: int = 0
+    elapsed: float = 0.0
+    bytes_received: int = 0
+    bytes_expected: int | None = None
+    request_ids: tuple[str, ...] = ()
+
+    def _story(self) -> str:
+        told: list[str] = []
+        if self.attempts > 1:
+            told.append(f"{self.attempts} attempts in {self.elapsed:.1f} s")
+        if self.bytes_received or self.bytes_expected:
+            expected = "an unknown number" if self.bytes_expected is None else self.bytes_expected
+            told.append(f"{self.bytes_received} of {expected} bytes")
+        if self.request_ids:
+            told.append(f"request id {', '.join(self.request_ids[-3:])}")
+        return f" ({'; '.join(told)})" if told else ""
+
+    def __str__(self) -> str:
+        return super().__str__() + self._story()
+
+
+class ConfigurationError(S3Error, ValueError):
+    """The call cannot be right as written; raised before any I/O."""
+
+
+class CredentialsError(S3Error):
+    """No source had credentials, or the source that should have them failed."""
+
+
+class TransportError(S3Error):
+    """No complete answer arrived."""
+
+    retryable = True
+
+
+class ConnectionFailed(TransportError):
+    """No connection could be made: name resolution, route, TLS or proxy."""
+
+
+class ConnectionLost(TransportError):
+    """The connection ended before the answer did.
+
+    Attributes:
+        reused: whether it had been kept alive from an earlier request: then the server may just
+            have closed it as unused.
+    """
+
+    reused: bool = False
+
+
+class TransportTimeout(TransportError, TimeoutError):
+    """A limit of ``Timeouts``, or the call's own deadline, passed.
+
+    Attributes:
+        limit: which limit it was: ``"connect"``, ``"idle"`` or ``"deadline"``.
+        seconds: that limit's value.
+        loop_blocked: the longest time in seconds that the event loop itself was seen not running
+            while this call waited; a high figure means the process, not the network, was slow.
+    """
+
+    def __init__(
+        self, message: str = "", *, limit: str = "", seconds: float = 0.0, loop_blocked: float = 0.0
+    ) -> None:
+        super().__init__(message)
+        self.limit = limit
+        self.seconds = seconds
+        self.loop_blocked = loop_blocked
+        self.retryable = limit != "deadline"
+
+
+def _empty() -> Mapping[str, str]:
+    return MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceErrorDetails:
+    """What an error answer said.
+
+    Attributes:
+        status: the HTTP status.
+        code: S3's error code, such as ``NoSuchKey``; empty if the answer named none.
+        message: S3's message for people; may be empty.
+        method: the HTTP method of the request.
+        request_id: ``x-amz-request-id``, for AWS Support.
+        host_id: ``x-amz-id-2``, for AWS Support.
+        bucket: the bucket as the caller wrote it.
+        key: the key as the caller wrote it.
+        region: the region that the answer names as the bucket's, if it does.
+        headers: the answer's headers; lookups ignore case.
+        storage_class: of an archived object (``InvalidObjectState``).
+        access_tier: of an archived object in Intelligent-Tiering (``InvalidObjectState``).
+        actual_object_size: the object's size in bytes (``InvalidRange``).
+        delete_marker: the key's newest version, or the version asked for, is a delete marker.
+        version_id: the version that the answer speaks of.
+        retry_after: seconds the server asked to wait.
+        server_time: the server's clock, from ``ServerTime`` or the ``Date`` header.
+        fields: the error body's further elements by name; never signatures, tokens or requests.
+    """
+
+    status: int
+    code: str = ""
+    message: str = ""
+    method: str = "GET"
+    request_id: str | None = None
+    host_id: str | None = None
+    bucket: str | None = None
+    key: str | None = None
+    region: str | None = None
+    headers: Mapping[str, str] = field(default_factory=_empty, repr=False, hash=False)
+    storage_class: str | None = None
+    access_tier: str | None = None
+    actual_object_size: int | None = None
+    delete_marker: bool = False
+    version_id: str | None = None
+    retry_after: float | None = None
+    server_time: datetime | None = None
+    fields: Mapping[str, str] = field(default_factory=_empty, repr=False, hash=False)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Neither kind of read-only mapping pickles.
+        state = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return _revive_details, (
+            state | {"headers": [*self.headers.items()], "fields": {**self.fields}},
+        )
+
+
+def _revive_details(state: dict[str, Any]) -> ServiceErrorDetails:
+    state["headers"] = CIMultiDictProxy(CIMultiDict(state["headers"]))
+    return ServiceErrorDetails(**state)
+
+
+class ServiceError(S3Error):
+    """S3 answered, and the answer is an error.
+
+    Every field of ``ServiceErrorDetails`` is an attribute of the exception too.
+    """
+
+    def __init__(self, details: ServiceErrorDetails) -> None:
+        super().__init__(details)
+        self.details = details
+        self.status = details.status
+        self.code = details.code
+        self.message = details.message
+        self.request_id = details.request_id
+        self.host_id = details.host_id
+        self.bucket = details.bucket
+        self.key = details.key
+        self.region = details.region
+        self.headers = details.headers
+        self.storage_class = details.storage_class
+        self.access_tier = details.access_tier
+        self.actual_object_size = details.actual_object_size
+        self.delete_marker = details.delete_marker
+        self.version_id = details.version_id
+        self.retry_after = details.retry_after
+        self.server_time = details.server_time
+
+    def __reduce__(self) -> tuple[object, ...]:
+        told = {
+            name: self.__dict__[name] for name in S3Error.__annotations__ if name in self.__dict__
+        }
+        return type(self), (self.details,), told
+
+    def __str__(self) -> str:
+        details = self.details
+        said = ": ".join(filter(None, (details.code, details.message))) or _phrase(details.status)
+        where = "/".join(filter(None, (details.bucket, details.key)))
+        return f"{details.method} {where}: {said} [{details.status}]{self._story()}"
+
+
+def _phrase(status: int) -> str:
+    # Answers to HEAD have no body: the status is all there is to tell.
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "an error without a body"
+
+
+class NotModified(ServiceError):
+    """304: the object is as the ``if_none_match`` or ``if_modified_since`` of the call knows it."""
+
+
+class WrongRegion(ServiceError):
+    """The bucket lives in another region: ``.region``, where the answer names it."""
+
+
+class BadRequest(ServiceError):
+    """400, and every code of the 4xx range that has no class of its own."""
+
+
+class AuthorizationHeaderMalformed(BadRequest):
+    """The signature's scope names a region or service that the endpoint does not accept."""
+
+
+class AuthorizationQueryParametersError(BadRequest):
+    """A presigned URL's parameters are not acceptable, such as its scope or expiry."""
+
+
+class InvalidArgument(BadRequest):
+    """A parameter's value is not one S3 accepts."""
+
+
+class InvalidBucketName(BadRequest):
+    """The bucket's name breaks S3's naming rules."""
+
+
+class InvalidRequest(BadRequest):
+    """The parameters do not go together."""
+
+
+class InvalidToken(BadRequest):
+    """The session token is malformed or not of these credentials."""
+
+
+class KeyTooLongError(BadRequest):
+    """The key is longer than 1,024 bytes of UTF-8."""
+
+
+class RequestTimeout(BadRequest):
+    """S3 gave up waiting for the request to arrive whole."""
+
+    retryable = True
+
+
+class AccessDenied(ServiceError):
+    """401 or 403: these credentials may not do this."""
+
+
+class AllAccessDisabled(AccessDenied):
+    """The bucket or account is disabled."""
+
+
+class ExpiredToken(AccessDenied):
+    """The session token has expired."""
+
+
+class InvalidAccessKeyId(AccessDenied):
+    """S3 does not know the access key."""
+
+
+class PresignedUrlExpired(AccessDenied):
+    """The presigned URL's time is over; S3's own code for it is ``AccessDenied``."""
+
+
+class RequestTimeTooSkewed(AccessDenied):
+    """The signature's clock is more than 15 minutes away from S3's."""
+
+
+class SignatureDoesNotMatch(AccessDenied):
+    """S3 computes another signature: the secret is wrong, or something changed the request."""
+
+
+class InvalidObjectState(ServiceError):
+    """The object is archived and must be restored before it can be read."""
+
+
+class NotFound(ServiceError):
+    """404."""
+
+
+class NoSuchAccessPoint(NotFound):
+    """The access point does not exist."""
+
+
+class NoSuchBucket(NotFound):
+    """The bucket does not exist."""
+
+
+class NoSuchKey(NotFound):
+    """The key does not exist, or its newest version is a delete marker (``.delete_marker``)."""
+
+
+class NoSuchMultiRegionAccessPoint(NotFound):
+    """The multi-region access point does not exist."""
+
+
+class NoSuchVersion(NotFound):
+    """The version does not exist."""
+
+
+class MethodNotAllowed(ServiceError):
+    """405: also what S3 says of a version that is a delete marker (``.delete_marker``)."""
+
+
+class PreconditionFailed(ServiceError):
+    """412: ``if_match`` or ``if_unmodified_since`` does not hold."""
+
+
+class InvalidRange(ServiceError):
+    """416: the range lies outside the object; ``.actual_object_size`` where S3 tells it."""
+
+
+class InvalidPartNumber(InvalidRange):
+    """416: the object has fewer parts."""
+
+
+class Throttled(ServiceError):
+    """The server asks for fewer requests."""
+
+    retryable = True
+
+
+class SlowDown(Throttled):
+    """S3 asks for fewer requests on this prefix."""
+
+
+class ServerError(ServiceError):
+    """5xx."""
+
+    retryable = True
+
+
+class InternalError(ServerError):
+    """S3 failed; the same request may succeed."""
+
+
+class NotImplemented(ServerError):
+    """501: the server does not know a header or parameter of the request."""
+
+    retryable = False
+
+
+class ServiceUnavailable(ServerError):
+    """503: the server is overloaded or in maintenance."""
+
+
+class IntegrityError(S3Error):
+    """An answer came, but it is not the object asked for."""
+
+
+class ChecksumMismatch(IntegrityError):
+    """The bytes do not have the checksum that the answer announced.
+
+    Attributes:
+        algorithm: S3's name of it, such as ``CRC64NVME``.
+        expected: what the answer announced, base64.
+        actual: what the bytes have, base64.
+    """
+
+    def __init__(
+        self, message: str = "", *, algorithm: str = "", expected: str = "", actual: str = ""
+    ) -> None:
+        super().__init__(message)
+        self.algorithm = algorithm
+        self.expected = expected
+        self.actual = actual
+
+
+class ObjectChanged(IntegrityError):
+    """The object was replaced or deleted while it was being read.
+
+    Attributes:
+        expected: the ETag that the reading began with.
+        actual: the ETag found now, None if the server did not tell.
+    """
+
+    def __init__(
+        self, message: str = "", *, expected: str | None = None, actual: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.expected = expected
+        self.actual = actual
+
+
+class RangeMismatch(IntegrityError):
+    """The answer holds other bytes than were asked for."""
+
+
+class TruncatedBody(IntegrityError):
+    """The body ended before, or went on after, the length that the answer announced."""
