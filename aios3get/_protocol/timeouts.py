@@ -1,0 +1,36 @@
+"""The limits of time that a client puts on the network."""
+
+from dataclasses import dataclass
+
+from aios3get.errors import ConfigurationError
+
+__all__ = ["Timeouts"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """Seconds that the network may take; a download as a whole has no limit.
+
+    Args:
+        connect: for name resolution, TCP and TLS of one new connection. Waiting for a free slot
+            of ``max_concurrency`` does not count.
+        idle: without a single byte from the server, before or within a body. Time in which nobody
+            reads the body does not count.
+        keep_alive: how long an unused connection is kept for the next request. S3 closes its side
+            after about 5 seconds.
+
+    Raises:
+        ConfigurationError: a value is not a positive number.
+    """
+
+    connect: float = 10.0
+    idle: float = 30.0
+    keep_alive: float = 4.5
+
+    def __post_init__(self) -> None:
+        for name in ("connect", "idle", "keep_alive"):
+            seconds = getattr(self, name)
+            if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:
+                raise ConfigurationError(
+                    f"timeouts.{name} is a number of seconds above 0, got {seconds!r}"
+                )
