@@ -1,0 +1,51 @@
+import copy
+import pickle
+from typing import get_args
+
+import pytest
+
+from aios3get._protocol.endpoint_values import (
+    Endpoint,
+    EndpointKind,
+    EndpointSettings,
+    service_host,
+)
+
+
+def _of(kind: EndpointKind) -> Endpoint:
+    return Endpoint("https", "h", "/b", "s3", "us-east-1", kind=kind)
+
+
+@pytest.mark.parametrize(
+    ("fips", "dualstack", "plain", "zonal"),
+    [
+        (False, False, "s3", "s3-usw2-az1"),
+        (True, False, "s3-fips", "s3-fips-usw2-az1"),
+        (False, True, "s3.dualstack", "s3-usw2-az1.dualstack"),
+        (True, True, "s3-fips.dualstack", "s3-fips-usw2-az1.dualstack"),
+    ],
+)
+def test_a_services_variants_have_their_own_labels(
+    fips: bool, dualstack: bool, plain: str, zonal: str
+) -> None:
+    settings = EndpointSettings(use_fips=fips, use_dualstack=dualstack)
+    assert service_host("s3", settings) == plain
+    assert service_host("s3", settings, zone="usw2-az1") == zonal
+
+
+@pytest.mark.parametrize("kind", get_args(EndpointKind))
+def test_what_directory_buckets_lack_and_object_lambda_decides(kind: EndpointKind) -> None:
+    endpoint = _of(kind)
+    assert endpoint.is_transformed is (kind == "object-lambda")
+    is_directory = kind == "directory"
+    facts = (endpoint.has_versions, endpoint.has_customer_keys, endpoint.has_request_payer)
+    assert facts == (not is_directory,) * 3
+
+
+def test_the_url_ends_before_the_slash_of_the_key() -> None:
+    assert _of("bucket").url == "https://h/b"
+
+
+def test_endpoints_copy_and_pickle() -> None:
+    endpoint = _of("outposts")
+    assert copy.copy(endpoint) == endpoint == pickle.loads(pickle.dumps(endpoint))
