@@ -1,0 +1,177 @@
+"""Header values as Python values. None of these functions raises: what cannot be read is None.
+
+aiohttp hands over header bytes decoded as UTF-8 with ``surrogateescape``; ``readable`` undoes the
+escapes, everything else here expects its result or plain ASCII.
+"""
+
+import re
+from base64 import b64decode
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from quopri import decodestring
+
+__all__ = [
+    "boolean",
+    "decode_words",
+    "format_http_date",
+    "integer",
+    "parameters",
+    "printable",
+    "readable",
+    "timestamp",
+]
+
+_days = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_months = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_month_numbers = {name.lower(): number for number, name in enumerate(_months, 1)}
+
+# The date of RFC 9110 section 5.6.7, its obsolete RFC 850 form, and RFC 5322's numeric zones.
+_http_date = re.compile(
+    r"(?:[a-z]{3,9},?\s+)?(\d{1,2})[ -]([a-z]{3})[ -](\d{4}|\d\d)\s+"
+    r"(\d\d):(\d\d):(\d\d)\s+(?:GMT|UTC|Z|([+-])(\d\d)(\d\d))",
+    re.ASCII | re.IGNORECASE,
+).fullmatch
+_asctime_date = re.compile(
+    r"[a-z]{3}\s+([a-z]{3})\s+(\d{1,2})\s+(\d\d):(\d\d):(\d\d)\s+(\d{4})", re.ASCII | re.IGNORECASE
+).fullmatch
+_iso_date = re.compile(
+    r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:?\d\d)?",
+    re.ASCII | re.IGNORECASE,
+).fullmatch
+_digits = re.compile(r"\d{1,19}", re.ASCII).fullmatch
+_parameter = re.compile(r'([a-z-]+)\s*=\s*"([^"]*)"', re.ASCII | re.IGNORECASE)
+
+# RFC 2047 section 2; the charset may carry an RFC 2231 language behind "*". S3 itself writes UTF-8.
+# The charsets are a closed list, because some of Python's codecs take quadratic time and some are
+# no charsets at all.
+_charset = r"(utf-?8|us-ascii|iso-?8859-?\d{1,2}|windows-125\d)(?:\*[a-z0-9-]*)?"
+_word = rf"=\?{_charset}\?([bq])\?([!->@-~]*)\?="
+_encoded_words = re.compile(_word, re.ASCII | re.IGNORECASE)
+# RFC 2047 section 6.2: white space between two encoded words is not part of the text.
+_run_of_words = re.compile(rf"{_word}(?:[ \t]+{_word})*", re.ASCII | re.IGNORECASE)
+
+
+def readable(text: str) -> str:
+    """The text without surrogate escapes: bytes that are no UTF-8 are read as ISO-8859-1."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return _unescape(text)
+    return text
+
+
+def _unescape(text: str) -> str:
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("latin-1")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace").decode()
+
+
+def printable(text: str) -> str:
+    """The text on one line, without what would upset a terminal or a log."""
+    return "".join(char if char.isprintable() else " " for char in readable(text)).strip()
+
+
+def integer(text: str) -> int | None:
+    """A whole number that is not negative."""
+    stripped = text.strip()
+    return int(stripped) if _digits(stripped) else None
+
+
+def boolean(text: str) -> bool | None:
+    """``true`` or ``false`` in any case."""
+    return {"true": True, "false": False}.get(text.strip().lower())
+
+
+def timestamp(text: str) -> datetime | None:
+    """An HTTP date in any form of RFC 9110 section 5.6.7, or ISO 8601; always aware, in UTC."""
+    stripped = text.strip()
+    try:
+        if match := _http_date(stripped):
+            return _from_http_date(*match.groups())
+        if match := _asctime_date(stripped):
+            month, day, hour, minute, second, year = match.groups()
+            return _utc(year, month, day, hour, minute, second)
+        if _iso_date(stripped):
+            return _from_iso_date(stripped)
+    except (ValueError, OverflowError, KeyError):
+        pass
+    return None
+
+
+def _from_http_date(day: str, month: str, year: str, *rest: str | None) -> datetime:
+    hour, minute, second, sign, zone_hours, zone_minutes = rest
+    moment = _utc(year, month, day, hour or "", minute or "", second or "")
+    offset = timedelta(hours=int(zone_hours or 0), minutes=int(zone_minutes or 0))
+    return moment + offset if sign == "-" else moment - offset
+
+
+def _utc(year: str, month: str, day: str, hour: str, minute: str, second: str) -> datetime:
+    number = int(year)
+    if len(year) == 2:
+        # RFC 6265 section 5.1.1 reads a year of two digits so, without asking a clock.
+        number += 2000 if number < 70 else 1900
+    # RFC 9110 allows second 60; datetime does not.
+    leap = second == "60"
+    moment = datetime(
+        number,
+        _month_numbers[month.lower()],
+        int(day),
+        int(hour),
+        int(minute),
+        59 if leap else int(second),
+        tzinfo=UTC,
+    )
+    return moment + timedelta(seconds=leap)
+
+
+def _from_iso_date(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def format_http_date(moment: datetime) -> str:
+    """An aware datetime as RFC 9110's fixed-length date; parts of a second are cut off.
+
+    Raises:
+        ValueError: the datetime has no time zone.
+        OverflowError: its UTC time lies outside the years 1 to 9999.
+    """
+    if moment.utcoffset() is None:
+        raise ValueError("the datetime has no time zone")
+    at = moment.astimezone(UTC)
+    return (
+        f"{_days[at.weekday()]}, {at.day:02} {_months[at.month - 1]} {at.year:04} "
+        f"{at.hour:02}:{at.minute:02}:{at.second:02} GMT"
+    )
+
+
+def parameters(text: str) -> dict[str, str]:
+    """The ``name="value"`` pairs of a header, names in lower case; the first of a name wins."""
+    found: dict[str, str] = {}
+    for name, value in _parameter.findall(text):
+        found.setdefault(name.lower(), value)
+    return found
+
+
+def decode_words(text: str) -> str:
+    """The text with its RFC 2047 words decoded; words that cannot be decoded stay as they are."""
+    return _run_of_words.sub(_decode_run, text) if "=?" in text else text
+
+
+def _decode_run(run: re.Match[str]) -> str:
+    words = _encoded_words.findall(run.group())
+    try:
+        # Writers cut long texts into words between two bytes of one character.
+        return "".join(
+            b"".join(_payload(encoding, text) for _, encoding, text in group).decode(charset)
+            for charset, group in groupby(words, key=lambda word: str(word[0]).lower())
+        )
+    except (ValueError, LookupError):
+        return run.group()
+
+
+def _payload(encoding: str, text: str) -> bytes:
+    if encoding in "Qq":
+        return decodestring(text, header=True)
+    return b64decode(text + "=" * (-len(text) % 4), validate=True)

@@ -1,0 +1,204 @@
+import copy
+import pickle
+from base64 import b64encode
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from aios3get._protocol.get_object import GetObject, check_sendable
+from aios3get._protocol.ranges import ByteRange
+from aios3get.errors import ConfigurationError
+
+BUCKET = "amzn-s3-demo-bucket"
+KEY = "photos/2006/February/sample.jpg"
+SECRET = bytes(range(32))
+SECRET_TEXT = b64encode(SECRET).decode()
+NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def create(**options: Any) -> GetObject:
+    return GetObject.create(BUCKET, KEY, options)
+
+
+def test_a_call_without_options() -> None:
+    request = create()
+    assert (request.bucket, request.key, request.path) == (BUCKET, KEY, KEY)
+    assert request.headers == {}
+    assert request.query == ()
+    assert (request.range, request.part_number, request.version_id) == (None, None, None)
+    assert request.checksum_mode is None
+    assert request.if_match is None
+    assert not request.has_sse_customer_key
+    assert not request.has_response_overrides
+
+
+def test_the_path_is_the_key_encoded_once() -> None:
+    assert GetObject.create(BUCKET, "a b/%2F/é", {}).path == "a%20b/%252F/%C3%A9"
+
+
+def test_the_facts_of_a_call_with_options() -> None:
+    request = create(
+        range="bytes=0-9",
+        if_match='"e"',
+        version_id="v",
+        checksum_mode=False,
+        sse_customer_key=SECRET,
+        response_content_type="text/plain",
+    )
+    assert request.range == ByteRange(0, 10)
+    assert request.if_match == '"e"'
+    assert request.version_id == "v"
+    assert request.checksum_mode is False
+    assert request.has_sse_customer_key
+    assert request.has_response_overrides
+    assert dict(request.query) == {"versionId": "v", "response-content-type": "text/plain"}
+
+
+def test_a_part_number_is_a_fact_too() -> None:
+    request = create(part_number=3)
+    assert (request.part_number, request.query) == (3, (("partNumber", "3"),))
+
+
+@pytest.mark.parametrize(
+    ("bucket", "key", "told"),
+    [
+        ("", KEY, "bucket is empty"),
+        (BUCKET, "", "key is empty"),
+        (None, KEY, "bucket is text, not NoneType: None"),
+        (BUCKET, b"key", "key is text, not bytes: b'key'"),
+        (BUCKET, 5, "key is text, not int: 5"),
+        (BUCKET, "a\udcff", "key 'a.*' holds lone surrogates"),
+    ],
+)
+def test_names_that_cannot_be_right(bucket: Any, key: Any, told: str) -> None:
+    with pytest.raises(ConfigurationError, match=told):
+        GetObject.create(bucket, key, {})
+
+
+def test_a_range_and_a_part_number_do_not_go_together() -> None:
+    with pytest.raises(ConfigurationError, match="range 'bytes=0-9' and part_number 2 both"):
+        create(range=ByteRange(0, 10), part_number=2)
+
+
+def test_repr_shows_the_call_but_no_customer_key() -> None:
+    shown = repr(create(sse_customer_key=SECRET, range="bytes=0-9", version_id="v"))
+    assert f"bucket='{BUCKET}', key='{KEY}'" in shown
+    assert "Range='bytes=0-9'" in shown
+    assert "versionId='v'" in shown
+    assert "customer-key=***" in shown
+    assert SECRET_TEXT not in shown
+    assert (
+        create(sse_customer_key=SECRET).headers["x-amz-server-side-encryption-customer-key-MD5"]
+        not in shown
+    )
+
+
+def test_a_request_compares_by_content_copies_and_pickles() -> None:
+    request = create(range="bytes=0-9", sse_customer_key=SECRET)
+    assert request == create(range=ByteRange(0, 10), sse_customer_key=SECRET_TEXT)
+    assert request != create(range="bytes=0-8", sse_customer_key=SECRET)
+    assert copy.deepcopy(request) == request
+    assert pickle.loads(pickle.dumps(request)) == request
+
+
+def test_a_request_is_immutable() -> None:
+    with pytest.raises(AttributeError):
+        create().key = "other"  # type: ignore[misc]  # the point of the test
+
+
+def test_another_range_of_the_same_object_is_pinned_by_its_etag_and_version() -> None:
+    request = create(
+        part_number=2,
+        if_none_match='"old"',
+        if_modified_since=NEW_YEAR,
+        if_unmodified_since=NEW_YEAR,
+        sse_customer_key=SECRET,
+        response_content_type="text/plain",
+    )
+    rest = request.with_range(ByteRange(5, 10), if_match='"e"', version_id="v")
+    assert rest.range == ByteRange(5, 10)
+    assert rest.part_number is None
+    assert rest.version_id == "v"
+    assert rest.query == (("response-content-type", "text/plain"), ("versionId", "v"))
+    assert rest.headers == {
+        "Range": "bytes=5-9",
+        "If-Match": '"e"',
+        **{name: text for name, text in request.headers.items() if name.startswith("x-amz-")},
+    }
+    assert request.part_number == 2
+
+
+def test_another_range_without_an_etag_keeps_what_the_caller_asked_of_the_object() -> None:
+    rest = create(if_unmodified_since=NEW_YEAR, version_id="v").with_range(ByteRange(5))
+    assert rest.headers == {
+        "Range": "bytes=5-",
+        "If-Unmodified-Since": "Thu, 01 Jan 2026 00:00:00 GMT",
+    }
+    assert (rest.version_id, rest.query) == ("v", (("versionId", "v"),))
+    pinned = create(if_match='"mine"', if_unmodified_since=NEW_YEAR).with_range(ByteRange(5))
+    assert pinned.headers == {"Range": "bytes=5-", "If-Match": '"mine"'}
+
+
+def test_a_version_learnt_replaces_the_one_asked() -> None:
+    rest = create(version_id="a").with_range(ByteRange(5), version_id="b")
+    assert (rest.version_id, rest.query) == ("b", (("versionId", "b"),))
+
+
+def test_checksum_mode_is_switched_without_touching_the_rest() -> None:
+    plain = create(range="bytes=0-9")
+    asking = plain.with_checksum_mode()
+    assert asking == create(range="bytes=0-9", checksum_mode=True)
+    assert asking.without_checksum_mode() == create(range="bytes=0-9", checksum_mode=False)
+    assert plain.checksum_mode is None
+
+
+def check(
+    request: GetObject,
+    *,
+    anonymous: bool = False,
+    scheme: str = "https",
+    directory_bucket: bool = False,
+    allow_insecure_sse_customer_key: bool = False,
+) -> None:
+    check_sendable(
+        request,
+        anonymous=anonymous,
+        scheme=scheme,
+        directory_bucket=directory_bucket,
+        allow_insecure_sse_customer_key=allow_insecure_sse_customer_key,
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "sent", "told"),
+    [
+        ({"response_content_type": "a/b"}, {"anonymous": True}, "need a signed request"),
+        ({"sse_customer_key": SECRET}, {"scheme": "http"}, "readable over http"),
+        ({"sse_customer_key": SECRET}, {"directory_bucket": True}, "do not know SSE-C"),
+        ({"version_id": "v"}, {"directory_bucket": True}, "keep no versions, got version_id 'v'"),
+        ({"request_payer": "requester"}, {"directory_bucket": True}, "Requester Pays"),
+    ],
+)
+def test_requests_that_must_not_go_there(
+    options: dict[str, Any], sent: dict[str, Any], told: str
+) -> None:
+    check(create(**options))
+    with pytest.raises(ConfigurationError, match=told):
+        check(create(**options), **sent)
+
+
+@pytest.mark.parametrize(
+    ("options", "sent"),
+    [
+        ({}, {"anonymous": True, "scheme": "http", "directory_bucket": True}),
+        ({"version_id": "v", "range": "bytes=0-9"}, {"anonymous": True, "scheme": "http"}),
+        ({"version_id": "null", "part_number": 1}, {"directory_bucket": True}),
+        (
+            {"sse_customer_key": SECRET},
+            {"scheme": "http", "allow_insecure_sse_customer_key": True},
+        ),
+    ],
+)
+def test_requests_that_may_go_there(options: dict[str, Any], sent: dict[str, Any]) -> None:
+    check(create(**options), **sent)
