@@ -1,0 +1,198 @@
+"""Which announced checksum covers exactly the bytes of an answer, and checking it.
+
+A checksum is compared only where it provably is that of the answer's own bytes: a false alarm is
+as wrong as a missed one. The cases, from
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html and from what
+S3 was seen to answer:
+
+- ``FULL_OBJECT``: of all the object's bytes; comparable when the answer holds them all.
+- ``COMPOSITE``: of the parts' checksums; the answer to ``partNumber`` carries that part's own.
+- A composite value ends in ``-N``, but S3 leaves that off for ``Range: bytes=0-``
+  (https://github.com/boto/botocore/issues/3346), and a range that meets a part carries the part's
+  (https://github.com/awslabs/aws-c-s3/pull/678): a range is trusted only as a ``FULL_OBJECT``.
+"""
+
+from binascii import a2b_base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from multidict import istr
+
+from aios3get._protocol.hashing import ALGORITHMS, Algorithm, Hasher, encode_digest
+from aios3get._protocol.ranges import ContentRange
+from aios3get.errors import ChecksumMismatch
+
+__all__ = ["Verified", "Verifier", "plan"]
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """Whether the bytes of a body were compared with a checksum of S3's; true only if they were.
+
+    Attributes:
+        state: ``"verified"``; ``"pending"`` while the body was not read to its end;
+            ``"unverified"`` if there was nothing to compare with; ``"mismatch"`` if they differ.
+        algorithm: S3's name of the algorithm in use, such as ``CRC64NVME``; None without one.
+        reason: a sentence for people: what was compared, or why nothing was.
+    """
+
+    state: Literal["verified", "pending", "unverified", "mismatch"]
+    algorithm: str | None
+    reason: str
+
+    def __bool__(self) -> bool:
+        return self.state == "verified"
+
+    def __str__(self) -> str:
+        label = "not verified" if self.state == "unverified" else self.state
+        return f"{label}: {self.reason}"
+
+
+def _unverified(reason: str) -> Verified:
+    return Verified("unverified", None, reason)
+
+
+_COMPOSITE: Final = (
+    "the checksum is of the parts' checksums (COMPOSITE), not of the bytes; "
+    "reading by part_number compares each part"
+)
+
+_UNANNOUNCED: Final = _unverified("the answer announced no checksum")
+_UNASKED: Final = _unverified("no checksum was asked for; pass checksum_mode=True")
+_RANGE: Final = _unverified("the answer announced no checksum; S3 keeps none for a range of bytes")
+
+_verified: Final = {
+    name: Verified("verified", name, f"the bytes have the {name} that the answer announced")
+    for name in ALGORITHMS
+}
+_pending: Final = {
+    name: Verified("pending", name, f"the body was not read to its end, where {name} is compared")
+    for name in ALGORITHMS
+}
+_mismatch: Final = {
+    name: Verified("mismatch", name, f"the bytes do not have the {name} that the answer announced")
+    for name in ALGORITHMS
+}
+
+
+class Verifier:
+    """Hashes a body as it arrives; resumed bytes simply go on.
+
+    ``update`` takes each piece once, in order: bytes, a bytearray or a contiguous memoryview.
+    """
+
+    __slots__ = ("_algorithm", "_expected", "_hasher", "update", "verified")
+
+    def __init__(self, algorithm: str, hasher: Hasher, expected: bytes) -> None:
+        self._algorithm = algorithm
+        self._expected = expected
+        self._hasher = hasher
+        self.update = hasher.update
+        self.verified = _pending[algorithm]
+
+    def finish(self) -> None:
+        """Compare, once the last byte was given to ``update``.
+
+        Raises:
+            ChecksumMismatch: the bytes are not those that the checksum was made of.
+        """
+        actual = self._hasher.digest()
+        if actual == self._expected:
+            self.verified = _verified[self._algorithm]
+            return
+        self.verified = _mismatch[self._algorithm]
+        announced, found = encode_digest(self._expected), encode_digest(actual)
+        raise ChecksumMismatch(
+            f"the body's {self._algorithm} is {found}, but the answer announced {announced}",
+            algorithm=self._algorithm,
+            expected=announced,
+            actual=found,
+        )
+
+
+_TYPE: Final = istr("x-amz-checksum-type")
+_CONTENT_RANGE: Final = istr("Content-Range")
+_by_header: Final = tuple((algorithm.header, algorithm) for algorithm in ALGORITHMS.values())
+
+
+def plan(
+    headers: Mapping[str, str], *, status: int, part: bool = False, asked: bool = True
+) -> Verifier | Verified:
+    """The verifier of an answer's body, or a ``Verified`` that says why there is none.
+
+    Args:
+        headers: the answer's; lookups ignore case.
+        status: 200 or 206.
+        part: the request named a ``partNumber``.
+        asked: the request had ``x-amz-checksum-mode``; it words the reason, and no more, for some
+            servers announce checksums unasked.
+    """
+    reasons: list[str] = []
+    for header, algorithm in _by_header:
+        value = headers.get(header)
+        if value is None:
+            continue
+        if not reasons and (trouble := _coverage(headers, status, part)):
+            return _unverified(trouble)
+        planned = _verifier(algorithm, value.strip())
+        if isinstance(planned, Verifier):
+            return planned
+        reasons.append(planned)
+    return _unverified("; ".join(reasons)) if reasons else _unannounced(headers, status, asked)
+
+
+def _verifier(algorithm: Algorithm, value: str) -> Verifier | str:
+    name = algorithm.name
+    if "-" in value:
+        return f"the announced {name} {value!r:.80} is of the parts' checksums, not of the bytes"
+    if algorithm.new is None:
+        return f'{name} needs a package: pip install "aios3get[xxhash]"'
+    try:
+        digest = a2b_base64(value, strict_mode=True)
+    except ValueError:
+        return f"the announced {name} {value!r:.80} is not base64"
+    if len(digest) != algorithm.size:
+        return f"the announced {name} {value!r:.80} has {len(digest)} bytes, not {algorithm.size}"
+    return Verifier(name, algorithm.new(), digest)
+
+
+def _coverage(headers: Mapping[str, str], status: int, part: bool) -> str | None:
+    """Why the announced checksum may be of other bytes than the answer's, or None."""
+    kind = headers.get(_TYPE)
+    whole = status == 200 and not part
+    if kind is None:
+        # Servers without the header, and objects older than it; a composite shows by its "-N".
+        return None if whole else "nothing says which bytes the checksum is of"
+    if kind == "FULL_OBJECT":
+        covered = whole or _holds_all(headers)
+        return None if covered else "the checksum is of the whole object, not of these bytes"
+    if kind == "COMPOSITE":
+        covered = part and status == 206
+        return None if covered else _COMPOSITE
+    return f"the checksum has the unknown type {kind!r:.80}"
+
+
+def _holds_all(headers: Mapping[str, str]) -> bool:
+    found = ContentRange.parse(headers.get(_CONTENT_RANGE, ""))
+    return found is not None and found.start == 0 and found.stop == found.size
+
+
+def _unannounced(headers: Mapping[str, str], status: int, asked: bool) -> Verified:
+    if _TYPE in headers:
+        return _unverified(_unknown(headers))
+    if not asked:
+        return _UNASKED
+    return _RANGE if status == 206 else _UNANNOUNCED
+
+
+def _unknown(headers: Mapping[str, str]) -> str:
+    prefix = "x-amz-checksum-"
+    names = [
+        lowered.removeprefix(prefix).upper()
+        for lowered in map(str.lower, headers)
+        if lowered.startswith(prefix) and lowered != _TYPE
+    ]
+    if not names:
+        return "the answer names a checksum type, but announces no checksum"
+    return f"the checksum {', '.join(sorted(names))} is not one this version knows"

@@ -1,0 +1,136 @@
+"""The checksum algorithms of S3: incremental hashers, their digests, and joining two CRCs.
+
+Every digest is the big-endian bytes that S3 writes as base64
+(https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html).
+"""
+
+import hashlib
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
+from typing import Any, Final, Protocol
+
+from anycrc import Model  # pyright: ignore[reportUnknownVariableType]  # it ships no types
+from multidict import istr
+
+try:
+    import xxhash
+except ImportError:
+    xxhash = None  # type: ignore[assignment]  # the extra is optional
+
+__all__ = ["ALGORITHMS", "Algorithm", "Buffer", "Hasher", "combine", "encode_digest"]
+
+Buffer = bytes | bytearray | memoryview
+
+
+class Hasher(Protocol):
+    """Takes a body piece by piece; ``digest()`` may be asked at any time."""
+
+    def update(self, data: Buffer, /) -> None: ...
+    def digest(self) -> bytes: ...
+
+
+class _Crc:
+    """One running CRC: ``calc(data, value)`` continues ``value``."""
+
+    __slots__ = ("_calc", "_size", "_value")
+
+    def __init__(self, calc: Callable[[Buffer, int], int], size: int) -> None:
+        self._calc = calc
+        self._size = size
+        self._value = 0
+
+    def update(self, data: Buffer, /) -> None:
+        # anycrc reads a strided view as if it were contiguous, and refuses other item types; the
+        # cast refuses the first and admits the second.
+        if type(data) is memoryview:
+            data = data.cast("B")
+        self._value = self._calc(data, self._value)
+
+    def digest(self) -> bytes:
+        return self._value.to_bytes(self._size, "big")
+
+
+@dataclass(frozen=True, slots=True)
+class Algorithm:
+    """One algorithm by S3's name.
+
+    Attributes:
+        name: as in ``x-amz-checksum-algorithm``, such as ``CRC64NVME``.
+        size: bytes in a digest.
+        new: makes a hasher; None where the package that computes it is not installed.
+        header: the answer's header that carries it.
+    """
+
+    name: str
+    size: int
+    new: Callable[[], Hasher] | None
+    header: istr
+
+
+_crc_models: Final[Mapping[str, Any]] = {
+    "CRC32": Model("CRC32"),
+    "CRC32C": Model("CRC32C"),
+    "CRC64NVME": Model("CRC64-NVME"),
+}
+
+
+def _algorithm(name: str, size: int, new: Callable[[], Hasher] | None) -> Algorithm:
+    return Algorithm(name, size, new, istr(f"x-amz-checksum-{name.lower()}"))
+
+
+def _crc(name: str, size: int) -> Algorithm:
+    return _algorithm(name, size, partial(_Crc, _crc_models[name].calc, size))
+
+
+def _sha(name: str, size: int) -> Algorithm:
+    # FIPS builds of OpenSSL refuse MD5 and SHA-1 unless told that nothing secret depends on them.
+    return _algorithm(name, size, partial(getattr(hashlib, name.lower()), usedforsecurity=False))
+
+
+def _xxh(name: str, size: int, function: str) -> Algorithm:
+    return _algorithm(name, size, getattr(xxhash, function, None))
+
+
+ALGORITHMS: Final[Mapping[str, Algorithm]] = MappingProxyType(
+    {
+        algorithm.name: algorithm
+        for algorithm in (
+            _xxh("XXHASH3", 8, "xxh3_64"),
+            _xxh("XXHASH128", 16, "xxh3_128"),
+            _crc("CRC64NVME", 8),
+            _crc("CRC32C", 4),
+            _crc("CRC32", 4),
+            _xxh("XXHASH64", 8, "xxh64"),
+            _sha("MD5", 16),
+            _sha("SHA1", 20),
+            _sha("SHA512", 64),
+            _sha("SHA256", 32),
+        )
+    }
+)
+"""All that S3 announces, the fastest first (``benchmarks/checksum.py``)."""
+
+
+def combine(algorithm: str, first: bytes, second: bytes, second_length: int) -> bytes:
+    """The CRC of two pieces put together, from their digests and the second one's bytes.
+
+    Costs microseconds whatever the length.
+
+    Raises:
+        ValueError: the algorithm is not a CRC; the others cannot be joined.
+    """
+    model = _crc_models.get(algorithm)
+    if model is None:
+        raise ValueError(f"two {algorithm} digests cannot be joined, only those of CRCs can")
+    joined: int = model.combine(
+        int.from_bytes(first, "big"), int.from_bytes(second, "big"), second_length
+    )
+    return joined.to_bytes(ALGORITHMS[algorithm].size, "big")
+
+
+def encode_digest(digest: bytes) -> str:
+    """A digest as S3's headers write it: base64."""
+    return b64encode(digest).decode("ascii")

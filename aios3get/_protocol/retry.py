@@ -1,0 +1,249 @@
+"""After a failed attempt: wait, correct something, or give up.
+
+Nothing here sleeps, reads a clock or draws a number; all three are the caller's.
+
+::
+
+    budget = Budget(policy, quota)                 # one a call: its requests and its body share it
+    while True:
+        budget.begin()
+        try:
+            answer = await send(...)
+        except S3Error as error:
+            match budget.decide(error, sent, random()):
+                case Wait(seconds): await sleep(seconds)
+                case SwitchRegion(region): ...
+                case RefreshCredentials(): ...
+                case CorrectClock(offset): ...
+                case DropChecksumMode(): ...
+                case GiveUp(): raise
+        else:
+            budget.answered()
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from aios3get._protocol.correction import (
+    CorrectClock,
+    Correction,
+    DropChecksumMode,
+    RefreshCredentials,
+    Sent,
+    SwitchRegion,
+    correction,
+)
+from aios3get.errors import (
+    ConfigurationError,
+    S3Error,
+    ServiceError,
+    Throttled,
+    TransportError,
+    TransportTimeout,
+    TruncatedBody,
+)
+
+__all__ = [
+    "Budget",
+    "CorrectClock",
+    "Decision",
+    "DropChecksumMode",
+    "GiveUp",
+    "RefreshCredentials",
+    "RetryPolicy",
+    "RetryQuota",
+    "Sent",
+    "SwitchRegion",
+    "Wait",
+]
+
+# Standard mode of AWS's SDKs waits from 1 s up where the server asks for fewer requests:
+# https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
+_THROTTLED_INITIAL: Final = 1.0
+
+_DAY: Final = 86_400
+
+_RETRYABLE_STATUS: Final = frozenset({408, 429, 500, 502, 503, 504})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """How often and how patiently a call is tried again.
+
+    The wait before retry ``n`` is random between 0 and ``wait_initial * 2**(n - 1)`` seconds ("full
+    jitter"), from 1 s up instead of ``wait_initial`` where the server asks for fewer requests, and
+    never under its ``Retry-After``; none is longer than ``wait_max``.
+
+    AWS's SDKs default to three attempts. A GET may always be repeated, and here the attempts also
+    cover the reading of the body, which theirs do not: hence five. While a body is read, every
+    resumed answer that brings bytes starts the count anew, so a long download survives any number
+    of interruptions, and a server that brings nothing is left after ``attempts``.
+
+    Args:
+        attempts: requests in a row without progress, the first included; 1 never retries. What
+            is free does not count: correcting region, credentials, clock or a header, and the
+            first new connection after a kept one that the server had closed meanwhile.
+        wait_initial: seconds; the first retry's longest wait.
+        wait_max: seconds; the longest wait of all. A longer ``Retry-After`` is cut to it.
+
+    Raises:
+        ConfigurationError: ``attempts`` is not a whole number above 0, or a wait is negative or
+            longer than a day.
+    """
+
+    attempts: int = 5
+    wait_initial: float = 0.2
+    wait_max: float = 20.0
+
+    def __post_init__(self) -> None:
+        if type(self.attempts) is not int or self.attempts < 1:
+            raise ConfigurationError(
+                f"attempts must be a whole number from 1 up, got {self.attempts!r}; "
+                "1 sends one request and never retries"
+            )
+        for name in ("wait_initial", "wait_max"):
+            value = getattr(self, name)
+            if type(value) not in (int, float) or not 0 <= value <= _DAY:
+                raise ConfigurationError(
+                    f"{name} must be a number of seconds from 0 to {_DAY} (a day), got {value!r}"
+                )
+
+    def delay(self, retry: int, jitter: float, *, throttled: bool = False) -> float:
+        """Seconds to wait before retry number ``retry`` (from 1), for a ``jitter`` of [0, 1)."""
+        initial = max(self.wait_initial, _THROTTLED_INITIAL) if throttled else self.wait_initial
+        # Past 2**63 every wait_initial has reached wait_max, and 2**1024 is no float any more.
+        return jitter * min(self.wait_max, initial * 2.0 ** min(retry - 1, 63))
+
+
+class RetryQuota:
+    """Tokens that all retries of a client share: it stops hammering a service that is down.
+
+    A retry takes 5 tokens, 10 after a timeout; a call that gets its answer returns what it took, or
+    adds 1 if it took none. With too few left calls fail at their first error, which is the quickest
+    way to learn that everything fails.
+
+    The costs are those of the SDKs' standard mode, and so are its 500 tokens
+    (https://github.com/boto/botocore/blob/develop/botocore/retries/quota.py); but where one cut
+    line stops many bodies at the same moment, each of them must be able to go on, so there are 30
+    tokens for every concurrent call if that is more.
+
+    Event loops of several threads may share it: a lost update costs a few tokens for a while.
+
+    Args:
+        concurrency: how many calls the client makes at a time.
+    """
+
+    __slots__ = ("_capacity", "_left")
+
+    retry_cost: Final = 5
+    timeout_cost: Final = 10
+
+    def __init__(self, concurrency: int = 64) -> None:
+        self._capacity = self._left = max(500, 30 * concurrency)
+
+    @property
+    def left(self) -> int:
+        """Tokens that can be taken now."""
+        return self._left
+
+    def take(self, tokens: int) -> bool:
+        """Take the tokens, or none of them if there are not enough."""
+        if tokens > self._left:
+            return False
+        self._left -= tokens
+        return True
+
+    def give(self, tokens: int) -> None:
+        """Return tokens, never above the capacity."""
+        if self._left < self._capacity:
+            self._left = min(self._capacity, self._left + tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Send again after so many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """Raise the error."""
+
+    reason: str
+
+
+Decision = Wait | Correction | GiveUp
+
+
+class Budget:
+    """What one call may still spend, shared by its requests and the resumes of its body."""
+
+    __slots__ = ("_corrected", "_policy", "_quota", "_retries", "_taken", "attempts")
+
+    def __init__(self, policy: RetryPolicy, quota: RetryQuota) -> None:
+        self._policy = policy
+        self._quota = quota
+        self._retries = 0  # since the last progress
+        self._taken = 0
+        self._corrected: set[type[Decision]] | None = None
+        self.attempts = 0
+        """Requests sent for the call so far, corrections and stale sockets included."""
+
+    def begin(self) -> None:
+        """A request goes out."""
+        self.attempts += 1
+
+    def answered(self) -> None:
+        """A good answer's head came: the quota gets its tokens back."""
+        self._quota.give(self._taken or 1)
+        self._taken = 0
+
+    def progress(self) -> None:
+        """A resumed body brought bytes: the budget is whole again."""
+        self._retries = 0
+        self._corrected = None
+
+    def decide(self, error: S3Error, sent: Sent, jitter: float) -> Decision:
+        """What to do about ``error``; ``jitter`` is a fresh random number of [0, 1).
+
+        A correction is free of waiting, of attempts and of quota, and so is the first try on a new
+        connection after a stale one; each comes once a call, or once more after progress.
+        """
+        if sent.stale and isinstance(error, TransportError) and self._first(Wait):
+            return Wait(0.0)
+        corrected = correction(error, sent)
+        if corrected is not None and self._first(type(corrected)):
+            return corrected
+        if not _retryable(error):
+            return GiveUp("the same request would fail again")
+        return self._retry(error, jitter)
+
+    def _first(self, kind: type[Decision]) -> bool:
+        if self._corrected is None:
+            self._corrected = set()
+        elif kind in self._corrected:
+            return False
+        self._corrected.add(kind)
+        return True
+
+    def _retry(self, error: S3Error, jitter: float) -> Wait | GiveUp:
+        policy, quota = self._policy, self._quota
+        if self._retries >= policy.attempts - 1:
+            return GiveUp(f"RetryPolicy allows {policy.attempts} attempts without progress")
+        timeout = isinstance(error, TransportTimeout)
+        cost = quota.timeout_cost if timeout else quota.retry_cost
+        if not quota.take(cost):
+            return GiveUp("the client's retry quota is used up: too many of its calls fail")
+        self._taken += cost
+        self._retries += 1
+        seconds = policy.delay(self._retries, jitter, throttled=isinstance(error, Throttled))
+        asked = (error.retry_after if isinstance(error, ServiceError) else None) or 0.0
+        return Wait(min(policy.wait_max, max(seconds, asked)))
+
+
+def _retryable(error: S3Error) -> bool:
+    if isinstance(error, ServiceError) and error.status in _RETRYABLE_STATUS:
+        return True
+    # A body that ended early is no error to the caller as long as the rest can be had.
+    return error.retryable or isinstance(error, TruncatedBody)

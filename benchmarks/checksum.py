@@ -1,0 +1,90 @@
+"""What checking a body costs: per answer in microseconds, per algorithm in GB/s.
+
+Run: python benchmarks/checksum.py
+"""
+
+import os
+import timeit
+from collections.abc import Callable
+
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from aios3get._protocol.checksum import Verifier, plan
+from aios3get._protocol.hashing import ALGORITHMS, combine, encode_digest
+
+PLAIN = {
+    "x-amz-id-2": "8mRx3vVWbVdBVWrm1LnWJOTXIhFBXTtzAOyxYYiZrJXJ0bSZqSXgKVGsVsNVfVcK",
+    "x-amz-request-id": "5FAKEQ4EXAMPLE42",
+    "Date": "Wed, 01 Mar 2006 12:00:00 GMT",
+    "Last-Modified": "Wed, 01 Mar 2006 11:00:00 GMT",
+    "ETag": '"fba9dede5f27731c9771645a39863328"',
+    "x-amz-server-side-encryption": "AES256",
+    "Accept-Ranges": "bytes",
+    "Content-Type": "binary/octet-stream",
+    "Content-Length": "1024",
+    "Server": "AmazonS3",
+}
+
+
+def microseconds(action: Callable[[], object]) -> float:
+    timer = timeit.Timer(action)
+    count, _ = timer.autorange()
+    return min(timer.repeat(5, count)) / count * 1e6
+
+
+def headers(more: dict[str, str]) -> CIMultiDictProxy[str]:
+    return CIMultiDictProxy(CIMultiDict(PLAIN | more))
+
+
+def per_answer(name: str, body: bytes) -> None:
+    digest = _digest(name, body)
+    answer = headers({ALGORITHMS[name].header: digest, "x-amz-checksum-type": "FULL_OBJECT"})
+
+    def check() -> None:
+        verifier = plan(answer, status=200)
+        assert isinstance(verifier, Verifier)
+        verifier.update(body)
+        verifier.finish()
+
+    print(f"  plan + update + finish, {name:9} {microseconds(check):7.2f} µs")
+
+
+def _digest(name: str, body: bytes) -> str:
+    new = ALGORITHMS[name].new
+    assert new is not None
+    hasher = new()
+    hasher.update(body)
+    return encode_digest(hasher.digest())
+
+
+def throughput(name: str, sizes: tuple[int, ...]) -> None:
+    new = ALGORITHMS[name].new
+    if new is None:
+        print(f"  {name:9} not installed")
+        return
+    figures: list[str] = []
+    for size in sizes:
+        hasher, chunk = new(), memoryview(os.urandom(size))
+        spent = microseconds(lambda hasher=hasher, chunk=chunk: hasher.update(chunk))  # type: ignore[misc]  # mypy cannot type the bound defaults
+        figures.append(f"{spent / 1e3:7.3f} ms {size / spent / 1e3:6.2f} GB/s")
+    print(f"  {name:9} " + "   ".join(figures))
+
+
+def main() -> None:
+    body = os.urandom(1024)
+    plain = headers({})
+    print("One answer with a body of 1 KiB:")
+    nothing = microseconds(lambda: plan(plain, status=200))
+    print(f"  plan without a checksum           {nothing:7.2f} µs")
+    for name in ("CRC64NVME", "CRC32", "SHA256"):
+        per_answer(name, body)
+    sizes = (64 << 10, 256 << 10, 1 << 20)
+    print("One update, which the event loop waits for, of 64 KiB, 256 KiB and 1 MiB:")
+    for name in ALGORITHMS:
+        throughput(name, sizes)
+    joined = microseconds(lambda: combine("CRC64NVME", bytes(8), bytes(8), 8 << 20))
+    print(f"Joining two CRC64NVME of 8 MiB parts: {joined:.2f} µs")
+
+
+if __name__ == "__main__":
+    main()

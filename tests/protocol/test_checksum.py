@@ -1,0 +1,365 @@
+import hashlib
+import sys
+import zlib
+from base64 import b64encode
+from dataclasses import FrozenInstanceError, replace
+from importlib.util import find_spec, module_from_spec
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from aios3get._protocol import checksum
+from aios3get._protocol.checksum import Verified, Verifier, plan
+from aios3get._protocol.hashing import ALGORITHMS, Buffer, combine, encode_digest
+from aios3get.errors import ChecksumMismatch
+
+CRCS = ["CRC32", "CRC32C", "CRC64NVME"]
+
+# Check values over the nine digits, from the catalogue of parametrised CRC algorithms
+# (https://reveng.sourceforge.io/crc-catalogue/all.htm).
+CHECK_VALUES = {"CRC32": 0xCBF43926, "CRC32C": 0xE3069283, "CRC64NVME": 0xAE8B14860A799888}
+
+
+def digest(name: str, *pieces: Buffer) -> bytes:
+    new = ALGORITHMS[name].new
+    assert new is not None
+    hasher = new()
+    for piece in pieces:
+        hasher.update(piece)
+    return hasher.digest()
+
+
+def announce(name: str, body: bytes) -> str:
+    return encode_digest(digest(name, body))
+
+
+def answer(**headers: str) -> CIMultiDictProxy[str]:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return CIMultiDictProxy(CIMultiDict(named))
+
+
+def verifier_of(planned: Verifier | Verified) -> Verifier:
+    assert isinstance(planned, Verifier), planned
+    return planned
+
+
+def reason_of(planned: Verifier | Verified) -> str:
+    assert isinstance(planned, Verified)
+    assert not planned
+    assert planned.state == "unverified"
+    assert planned.algorithm is None
+    assert str(planned) == f"not verified: {planned.reason}"
+    return planned.reason
+
+
+def test_the_ten_algorithms_of_the_api_and_their_headers() -> None:
+    assert {name: (a.header, a.size) for name, a in ALGORITHMS.items()} == {
+        "CRC32": ("x-amz-checksum-crc32", 4),
+        "CRC32C": ("x-amz-checksum-crc32c", 4),
+        "CRC64NVME": ("x-amz-checksum-crc64nvme", 8),
+        "SHA1": ("x-amz-checksum-sha1", 20),
+        "SHA256": ("x-amz-checksum-sha256", 32),
+        "SHA512": ("x-amz-checksum-sha512", 64),
+        "MD5": ("x-amz-checksum-md5", 16),
+        "XXHASH64": ("x-amz-checksum-xxhash64", 8),
+        "XXHASH3": ("x-amz-checksum-xxhash3", 8),
+        "XXHASH128": ("x-amz-checksum-xxhash128", 16),
+    }
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_a_digest_has_the_size_that_is_expected_of_headers(name: str) -> None:
+    assert len(digest(name, b"")) == len(digest(name, b"body")) == ALGORITHMS[name].size
+
+
+@pytest.mark.parametrize("name", CRCS)
+def test_crc_check_values(name: str) -> None:
+    assert digest(name, b"123456789") == CHECK_VALUES[name].to_bytes(ALGORITHMS[name].size, "big")
+    assert digest(name) == bytes(ALGORITHMS[name].size)
+
+
+@given(st.binary(max_size=4096))
+def test_crc32_and_the_hashes_agree_with_the_standard_library(body: bytes) -> None:
+    assert digest("CRC32", body) == zlib.crc32(body).to_bytes(4, "big")
+    for name in ("MD5", "SHA1", "SHA256", "SHA512"):
+        assert digest(name, body) == hashlib.new(name, body, usedforsecurity=False).digest()
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+@given(body=st.binary(max_size=2048), cuts=st.lists(st.integers(0, 2048), max_size=6))
+def test_any_chunking_gives_the_same_digest(name: str, body: bytes, cuts: list[int]) -> None:
+    edges = sorted({0, *(min(cut, len(body)) for cut in cuts), len(body)})
+    pieces = [body[start:stop] for start, stop in pairwise(edges)]
+    assert digest(name, *pieces) == digest(name, body)
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_every_kind_of_buffer(name: str) -> None:
+    body = bytes(range(256))
+    whole = digest(name, body)
+    assert digest(name, bytearray(body)) == whole
+    assert digest(name, memoryview(body)) == whole
+    assert digest(name, memoryview(bytearray(body))[:100], memoryview(body)[100:]) == whole
+    assert digest(name, memoryview(body)[:0], b"", bytearray(), body) == whole
+
+
+@pytest.mark.parametrize("name", CRCS)
+def test_views_of_wider_items_are_taken_as_bytes(name: str) -> None:
+    body = bytes(range(64))
+    assert digest(name, memoryview(body).cast("I")) == digest(name, body)
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_a_view_with_gaps_is_refused_and_never_hashed_wrong(name: str) -> None:
+    with pytest.raises((TypeError, BufferError, ValueError)):
+        digest(name, memoryview(bytes(range(64)))[::2])
+
+
+@pytest.mark.parametrize("name", CRCS)
+@given(first=st.binary(max_size=1000), second=st.binary(max_size=1000))
+def test_two_crcs_combine_to_that_of_the_whole(name: str, first: bytes, second: bytes) -> None:
+    joined = combine(name, digest(name, first), digest(name, second), len(second))
+    assert joined == digest(name, first + second)
+
+
+@pytest.mark.parametrize("name", CRCS)
+def test_crcs_of_lengths_beyond_32_bits_combine(name: str) -> None:
+    zeros = digest(name, bytes(1 << 20))
+    length = 1 << 20
+    while length < 1 << 36:  # 64 GiB of zeros, doubled up from one MiB
+        zeros = combine(name, zeros, zeros, length)
+        length *= 2
+    halves = combine(name, digest(name, b"a"), zeros, length)
+    quarter = digest(name, bytes(1 << 20))
+    steps = digest(name, b"a")
+    for _ in range(16):
+        steps = combine(name, steps, quarter, 1 << 20)
+    assert combine(name, digest(name, b"a"), digest(name, bytes(16 << 20)), 16 << 20) == steps
+    assert halves != steps
+
+
+@pytest.mark.parametrize("name", sorted(set(ALGORITHMS) - set(CRCS)))
+def test_only_crcs_combine(name: str) -> None:
+    size = ALGORITHMS[name].size
+    with pytest.raises(ValueError, match=name):
+        combine(name, bytes(size), bytes(size), 1)
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+@pytest.mark.parametrize("kind", [{"x-amz-checksum-type": "FULL_OBJECT"}, {}])
+def test_a_whole_answer_is_verified(name: str, kind: dict[str, str]) -> None:
+    body = b"the body"
+    planned = plan(answer(**{f"x-amz-checksum-{name}": announce(name, body)}, **kind), status=200)
+    verifier = verifier_of(planned)
+    assert verifier.verified.state == "pending"
+    assert not verifier.verified
+    assert "not read to its end" in str(verifier.verified)
+    verifier.update(body[:3])
+    verifier.update(body[3:])
+    verifier.finish()
+    assert verifier.verified
+    assert verifier.verified.algorithm == name
+    assert str(verifier.verified) == (
+        f"verified: the bytes have the {name} that the answer announced"
+    )
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_one_flipped_bit_is_a_mismatch(name: str) -> None:
+    expected = announce(name, b"\x00")
+    verifier = verifier_of(plan(answer(**{f"x-amz-checksum-{name}": expected}), status=200))
+    verifier.update(b"\x01")
+    with pytest.raises(ChecksumMismatch, match=name) as caught:
+        verifier.finish()
+    error = caught.value
+    assert (error.algorithm, error.expected) == (name, expected)
+    assert error.actual == announce(name, b"\x01")
+    assert verifier.verified.state == "mismatch"
+    assert not verifier.verified
+
+
+def test_an_empty_body_is_verified_too() -> None:
+    verifier = verifier_of(plan(answer(x_amz_checksum_crc64nvme="AAAAAAAAAAA="), status=200))
+    verifier.finish()
+    assert verifier.verified
+
+
+def test_the_fastest_of_several_is_taken() -> None:
+    headers = answer(
+        x_amz_checksum_sha256=announce("SHA256", b"x"),
+        x_amz_checksum_crc32c=announce("CRC32C", b"x"),
+    )
+    assert verifier_of(plan(headers, status=200)).verified.algorithm == "CRC32C"
+
+
+def test_an_unusable_one_leaves_the_next() -> None:
+    headers = answer(x_amz_checksum_crc32c="?", x_amz_checksum_sha1=announce("SHA1", b"x"))
+    assert verifier_of(plan(headers, status=200)).verified.algorithm == "SHA1"
+
+
+def test_all_reasons_are_told() -> None:
+    headers = answer(x_amz_checksum_crc32c="?", x_amz_checksum_sha1="AAAA")
+    reason = reason_of(plan(headers, status=200))
+    assert "CRC32C '?' is not base64" in reason
+    assert "SHA1 'AAAA' has 3 bytes, not 20" in reason
+
+
+CRC = "AAAAAA=="
+WHOLE = "bytes 0-9/10"
+SOME = "bytes 0-4/10"
+
+# What comes with x-amz-checksum-crc32, the request, and whether the checksum is of these bytes.
+COVERAGE = [
+    (CRC, None, 200, None, False, True),
+    (CRC, "FULL_OBJECT", 200, None, False, True),
+    (f" {CRC} ", "FULL_OBJECT", 200, None, False, True),
+    (f"{CRC}-7", None, 200, None, False, False),
+    (f"{CRC}-7", "COMPOSITE", 200, None, False, False),
+    (f"{CRC}-1", "FULL_OBJECT", 200, None, False, False),
+    (CRC, "COMPOSITE", 200, None, False, False),
+    (CRC, "SOMETHING_NEW", 200, None, False, False),
+    # Range: bytes=0- of a composite, whose "-N" S3 leaves off
+    (CRC, "COMPOSITE", 206, WHOLE, False, False),
+    (CRC, None, 206, WHOLE, False, False),
+    (CRC, "FULL_OBJECT", 206, WHOLE, False, True),
+    # a range that meets a part, or a server that sends the object's checksum with any range
+    (CRC, "COMPOSITE", 206, SOME, False, False),
+    (CRC, None, 206, SOME, False, False),
+    (CRC, "FULL_OBJECT", 206, SOME, False, False),
+    (CRC, "FULL_OBJECT", 206, "bytes 5-9/10", False, False),
+    (CRC, "FULL_OBJECT", 206, "bytes 0-9/*", False, False),
+    (CRC, "FULL_OBJECT", 206, "bytes */10", False, False),
+    (CRC, "FULL_OBJECT", 206, "nonsense", False, False),
+    (CRC, "FULL_OBJECT", 206, None, False, False),
+    # partNumber
+    (CRC, "COMPOSITE", 206, SOME, True, True),
+    (f"{CRC}-2", "COMPOSITE", 206, SOME, True, False),
+    (CRC, "COMPOSITE", 206, WHOLE, True, True),
+    (CRC, "FULL_OBJECT", 206, WHOLE, True, True),
+    (CRC, "FULL_OBJECT", 206, SOME, True, False),
+    (CRC, None, 206, SOME, True, False),
+    (CRC, "COMPOSITE", 200, None, True, False),
+    (CRC, "FULL_OBJECT", 200, None, True, False),
+    (CRC, None, 200, None, True, False),
+]
+
+
+@pytest.mark.parametrize(("value", "kind", "status", "content_range", "part", "covers"), COVERAGE)
+def test_which_checksum_covers_the_bytes(
+    value: str, kind: str | None, status: int, content_range: str | None, part: bool, covers: bool
+) -> None:
+    optional = {"x-amz-checksum-type": kind, "content-range": content_range}
+    headers = answer(
+        x_amz_checksum_crc32=value, **{k: v for k, v in optional.items() if v is not None}
+    )
+    planned = plan(headers, status=status, part=part)
+    assert isinstance(planned, Verifier) is covers
+    if not covers:
+        assert reason_of(planned)
+
+
+def test_a_value_with_a_count_of_parts_is_called_what_it_is() -> None:
+    reason = reason_of(plan(answer(x_amz_checksum_crc32="UymZPQ==-7"), status=200))
+    assert reason == "the announced CRC32 'UymZPQ==-7' is of the parts' checksums, not of the bytes"
+
+
+def test_a_composite_says_how_its_parts_can_be_verified() -> None:
+    headers = answer(x_amz_checksum_sha256="x", x_amz_checksum_type="COMPOSITE")
+    assert "part_number" in reason_of(plan(headers, status=200))
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "",
+        "=",
+        "A",
+        "AAAAAA",
+        "AAAAAA=",
+        "AAAA AA==",
+        "AAAAAA==\x00",
+        "žžžž",
+        "_____w==",
+        "AAAA",
+        "A" * 4000,
+    ],
+)
+def test_an_odd_value_is_not_a_failure(odd: str) -> None:
+    reason = reason_of(plan(answer(x_amz_checksum_crc32=odd), status=200))
+    assert "CRC32" in reason
+    assert len(reason) < 200
+
+
+def test_an_unknown_algorithm_is_named() -> None:
+    headers = answer(
+        X_Amz_Checksum_BLAKE3="AAAA", x_amz_checksum_aes="AA", x_amz_checksum_type="FULL_OBJECT"
+    )
+    assert reason_of(plan(headers, status=200)) == (
+        "the checksum AES, BLAKE3 is not one this version knows"
+    )
+
+
+def test_a_type_alone_is_no_checksum() -> None:
+    headers = answer(x_amz_checksum_type="FULL_OBJECT")
+    assert "announces no checksum" in reason_of(plan(headers, status=200))
+
+
+def test_a_missing_package_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    absent = replace(ALGORITHMS["XXHASH3"], new=None)
+    monkeypatch.setattr(checksum, "_by_header", ((absent.header, absent),))
+    reason = reason_of(plan(answer(x_amz_checksum_xxhash3=announce("XXHASH3", b"")), status=200))
+    assert 'pip install "aios3get[xxhash]"' in reason
+
+
+def test_without_the_package_the_rest_still_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "xxhash", None)
+    spec = find_spec("aios3get._protocol.hashing")
+    assert spec is not None
+    assert spec.loader is not None
+    without = module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "aios3get._protocol.hashing", without)
+    spec.loader.exec_module(without)
+    available = {name for name, found in without.ALGORITHMS.items() if found.new is not None}
+    assert set(ALGORITHMS) - available == {"XXHASH64", "XXHASH3", "XXHASH128"}
+
+
+def test_what_is_said_when_nothing_was_announced() -> None:
+    nothing = answer(etag='"x"')
+    assert "announced no checksum" in reason_of(plan(nothing, status=200))
+    assert "for a range" in reason_of(plan(nothing, status=206))
+    assert "checksum_mode=True" in reason_of(plan(nothing, status=200, asked=False))
+
+
+def test_a_checksum_that_came_unasked_is_compared() -> None:
+    verifier_of(plan(answer(x_amz_checksum_crc32=CRC), status=200, asked=False))
+
+
+def test_verified_is_a_frozen_value() -> None:
+    verified = Verified("verified", "SHA1", "so it is")
+    assert verified == replace(verified)
+    assert len({verified, replace(verified)}) == 1
+    with pytest.raises(FrozenInstanceError):
+        verified.reason = "else"  # type: ignore[misc]  # the point of the test
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(
+            ["Content-Range", "x-amz-checksum-type", "x-amz-checksum-new"]
+            + [str(a.header) for a in ALGORITHMS.values()]
+        ),
+        st.binary(max_size=30).map(lambda raw: raw.decode("latin-1"))
+        | st.binary(max_size=70).map(lambda raw: b64encode(raw).decode()),
+    ),
+    st.integers(100, 599),
+    st.booleans(),
+    st.booleans(),
+)
+def test_planning_never_raises(
+    headers: dict[str, str], status: int, part: bool, asked: bool
+) -> None:
+    planned = plan(CIMultiDict(headers), status=status, part=part, asked=asked)
+    assert isinstance(planned, Verifier) or planned.reason
