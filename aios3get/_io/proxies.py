@@ -1,0 +1,96 @@
+"""Which proxy a request takes, as the environment says; resolved once.
+
+The rules are those of ``urllib.request``, ``getproxies_environment`` and
+``proxy_bypass_environment``, for any mapping.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import urlsplit
+
+from aios3get.errors import ConfigurationError
+
+__all__ = ["DIRECT", "Proxies"]
+
+_port = re.compile(r":\d*$", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Proxies:
+    """Proxy URLs by the scheme of the request; they may hold passwords, so ``repr`` hides them.
+
+    Attributes:
+        by_scheme: such as ``{"https": "http://proxy.example:3128"}``; ``all`` serves any scheme.
+        no_proxy: the text of ``NO_PROXY``: host suffixes with commas between them, or ``*``.
+    """
+
+    by_scheme: Mapping[str, str] = field(default_factory=dict[str, str], repr=False, hash=False)
+    no_proxy: str = ""
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> "Proxies":
+        """What ``https_proxy``, ``http_proxy``, ``all_proxy`` and ``no_proxy`` say.
+
+        The lower-case name wins, and when empty it unsets the other.
+        """
+        found = _by_kind(environ, lower=False)
+        # A CGI script's HTTP_PROXY is the header "Proxy" of whoever called it: https://httpoxy.org
+        if "REQUEST_METHOD" in environ:
+            found.pop("http", None)
+        found |= _by_kind(environ, lower=True)
+        no_proxy = found.pop("no", "")
+        return cls({scheme: url for scheme, url in found.items() if url}, no_proxy)
+
+    @classmethod
+    def always(cls, url: str) -> "Proxies":
+        """One proxy for everything; none if ``url`` is empty.
+
+        Raises:
+            ConfigurationError: not the URL of an HTTP proxy.
+        """
+        if not url:
+            return DIRECT
+        try:
+            parts = urlsplit(url)
+            usable = parts.scheme in ("http", "https") and bool(parts.hostname)
+        except ValueError:  # such as an open bracket; its text quotes the URL and its password
+            usable = False
+        if not usable:
+            raise ConfigurationError(
+                "proxy must be the URL of an HTTP proxy, such as http://proxy.example:3128"
+            )
+        return cls({"all": url})
+
+    def proxy_for(self, scheme: str, host: str) -> str | None:
+        """The proxy's URL for a request, or None to connect directly.
+
+        Args:
+            scheme: ``"http"`` or ``"https"``.
+            host: the host, with its port if the URL has one.
+        """
+        url = self.by_scheme.get(scheme) or self.by_scheme.get("all")
+        if url is None or _is_named(host.lower(), self.no_proxy.lower()):
+            return None
+        return url if "://" in url else f"http://{url}"
+
+
+DIRECT: Final = Proxies()
+
+
+def _by_kind(environ: Mapping[str, str], *, lower: bool) -> dict[str, str]:
+    return {
+        name.lower().removesuffix("_proxy"): value
+        for name, value in environ.items()
+        if name.lower().endswith("_proxy") and name.endswith("_proxy") is lower
+        if lower or value
+    }
+
+
+def _is_named(host: str, no_proxy: str) -> bool:
+    if no_proxy == "*":
+        return True
+    without_port = _port.sub("", host)
+    names = filter(None, (name.strip().lstrip(".") for name in no_proxy.split(",")))
+    return any(f".{text}".endswith(f".{name}") for name in names for text in (host, without_port))

@@ -1,0 +1,198 @@
+"""A value that expires, fetched ahead of its end: by one task at a time, never in the caller's way.
+
+The windows are botocore's (15 and 10 minutes), shortened for values that live less than an hour.
+"""
+
+import asyncio
+import copy
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Generic, Protocol, TypeVar
+
+from aios3get.errors import CredentialsError, S3Error
+
+__all__ = ["Expiring", "Refreshing"]
+
+_logger: Final = logging.getLogger("aios3get")
+
+_ADVISORY_SECONDS: Final = 900.0
+_LONGEST_PAUSE: Final = 60.0
+# With nothing valid at hand, a long pause would outlast the trouble.
+_LONGEST_PAUSE_WITHOUT: Final = 5.0
+
+
+class Expiring(Protocol):
+    """Anything that says when it ends."""
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """An aware datetime, or None for never."""
+        ...
+
+
+T = TypeVar("T", bound=Expiring)
+
+
+@dataclass(frozen=True, slots=True)
+class _Held(Generic[T]):
+    value: T
+    advisory: float
+    mandatory: float
+    end: float
+
+
+class Refreshing(Generic[T]):
+    """Holds the newest value and refreshes it ahead of its end.
+
+    From ``min(15 min, lifetime / 4)`` before the end one background task fetches a new value while
+    callers get the old one (the advisory window); from two thirds of that on, callers wait for it
+    (the mandatory window). A refresh that fails is paused for 1, 2, 4 … 60 seconds, and the old
+    value serves until its end. A caller's cancellation never cancels a refresh that others wait
+    for. Safe to use from several event loops and threads: each loop runs its own refresh.
+
+    Args:
+        fetch: gives a new value.
+        what: the value's name in errors, such as ``"credentials"``.
+        clock: seconds since 1970; the values' ends are wall-clock times.
+        jitter: a number from 0.9 to 1 that shortens the advisory window, so that a fleet of
+            processes does not refresh in step.
+    """
+
+    def __init__(
+        self,
+        fetch: Callable[[], Awaitable[T]],
+        *,
+        what: str = "credentials",
+        clock: Callable[[], float] = time.time,
+        jitter: Callable[[], float] = lambda: random.uniform(0.9, 1.0),
+    ) -> None:
+        self._fetch = fetch
+        self._what = what
+        self._clock = clock
+        self._jitter = jitter
+        # Threads share what follows without a lock, which a fork could leave locked: each field is
+        # replaced whole, and a lost race costs one refresh more.
+        self._held: _Held[T] | None = None
+        self._flights: dict[asyncio.AbstractEventLoop, asyncio.Task[T | Exception]] = {}
+        self._failures = 0
+        self._failed_at = 0.0
+        self._error: Exception | None = None
+
+    def current(self) -> T | None:
+        """The value if it needs no refresh yet, at once; else None: then await ``get()``."""
+        held = self._held
+        if held is not None and self._clock() < held.advisory:
+            return held.value
+        return None
+
+    async def get(self) -> T:
+        """The value, refreshed if it must be.
+
+        Raises:
+            CredentialsError: nothing valid is at hand and the source failed.
+            ConfigurationError: the same, where the source says that its settings are wrong.
+        """
+        held, now = self._held, self._clock()
+        if held is not None and now < held.advisory:
+            return held.value
+        pausing = self._pausing(now)
+        if held is not None and now < held.end and (pausing or now < held.mandatory):
+            if not pausing:
+                self._flight()
+            return held.value
+        error = self._error if pausing else None
+        if error is None:
+            # One caller's cancellation must not take the value from the others.
+            fetched = await asyncio.shield(self._flight())
+            if not isinstance(fetched, Exception):
+                return fetched
+            error = fetched
+        return self._fall_back(error)
+
+    def invalidate(self, used: T) -> None:
+        """Say that the service refused ``used``: it is not handed out again before a refresh.
+
+        A value newer than ``used`` stays.
+        """
+        held = self._held
+        if held is not None and held.value == used:
+            self._held = None
+
+    def hold(self, value: T) -> None:
+        """Take ``value`` as the newest one.
+
+        Raises:
+            CredentialsError: it has ended already.
+        """
+        now = self._clock()
+        if value.expires_at is None:
+            held = _Held(value, float("inf"), float("inf"), float("inf"))
+        else:
+            end = value.expires_at.timestamp()
+            if end <= now:
+                raise CredentialsError(
+                    f"the {self._what} ended at {value.expires_at.isoformat()}; get new ones, or"
+                    " pass a provider that does, and check this machine's clock"
+                )
+            window = min(_ADVISORY_SECONDS, (end - now) / 4) * self._jitter()
+            held = _Held(value, end - window, end - window * 2 / 3, end)
+        self._failures, self._error, self._held = 0, None, held
+
+    def _pausing(self, now: float) -> bool:
+        # The first failure is tried again at the next call.
+        if self._failures < 2:
+            return False
+        held = self._held
+        limit = _LONGEST_PAUSE if held is not None and now < held.end else _LONGEST_PAUSE_WITHOUT
+        pause = min(limit, 2.0 ** min(self._failures - 2, 10))
+        return self._failed_at <= now < self._failed_at + pause
+
+    def _fall_back(self, error: Exception) -> T:
+        held = self._held
+        if held is not None and self._clock() < held.end:
+            return held.value
+        if isinstance(error, S3Error):
+            # Every caller gets an exception of its own to write on.
+            raise copy.copy(error) from error.__cause__
+        failure = CredentialsError(f"the source of {self._what} failed: {type(error).__name__}")
+        failure.retryable = isinstance(error, OSError)
+        raise failure from error
+
+    def _flight(self) -> "asyncio.Task[T | Exception]":
+        loop = asyncio.get_running_loop()
+        task = self._flights.get(loop)
+        if task is None or task.done():
+            for other in list(self._flights):
+                if other.is_closed():
+                    self._flights.pop(other, None)
+            task = self._flights[loop] = loop.create_task(self._refresh(loop))
+        return task
+
+    async def _refresh(self, loop: asyncio.AbstractEventLoop) -> T | Exception:
+        # An exception is handed back, not raised: nobody may be waiting for this task.
+        try:
+            value = await self._fetch()
+            self.hold(value)
+        except Exception as error:
+            self._note(error)
+            return error
+        finally:
+            self._flights.pop(loop, None)
+        return value
+
+    def _note(self, error: Exception) -> None:
+        now, held = self._clock(), self._held
+        self._error, self._failed_at, self._failures = error, now, self._failures + 1
+        if held is not None and now < held.end:
+            # Only our own texts are known to hold no secret.
+            why = error if isinstance(error, S3Error) else type(error).__name__
+            _logger.warning(
+                "refreshing %s failed (%s); the old ones end in %.0f s",
+                self._what,
+                why,
+                held.end - now,
+            )

@@ -1,0 +1,82 @@
+"""The shared AWS files, read off the event loop.
+
+Where they are: https://docs.aws.amazon.com/sdkref/latest/guide/file-location.html
+"""
+
+import asyncio
+import os
+from collections.abc import Mapping
+from string import Template
+from typing import Final
+
+from aios3get._protocol.shared_config import Section, SharedConfig, parse_sections
+from aios3get.errors import ConfigurationError
+
+__all__ = ["profile_name", "read_shared_config", "shared_file_paths"]
+
+_MAX_BYTES: Final = 1_048_576
+
+
+async def read_shared_config(environ: Mapping[str, str]) -> SharedConfig:
+    """Both files as they are now; a missing or unreadable one counts as empty and is said so.
+
+    Args:
+        environ: the environment: ``AWS_CONFIG_FILE``, ``AWS_SHARED_CREDENTIALS_FILE``, ``HOME``.
+
+    Raises:
+        ConfigurationError: a file is larger than 1 MiB, not UTF-8, or not of the format.
+    """
+    return await asyncio.to_thread(_read_both, environ)
+
+
+def profile_name(profile: str | None, environ: Mapping[str, str]) -> str | None:
+    """The profile that was asked for, or None for the default one.
+
+    The SDK reference knows ``AWS_PROFILE`` only, so it goes first;
+    botocore takes ``AWS_DEFAULT_PROFILE`` too.
+    """
+    return profile or environ.get("AWS_PROFILE") or environ.get("AWS_DEFAULT_PROFILE") or None
+
+
+def shared_file_paths(environ: Mapping[str, str]) -> tuple[str, str]:
+    """Where the credentials file and the config file are, or would be."""
+    credentials = environ.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials"
+    config = environ.get("AWS_CONFIG_FILE") or "~/.aws/config"
+    return _expand(credentials, environ), _expand(config, environ)
+
+
+def _read_both(environ: Mapping[str, str]) -> SharedConfig:
+    credentials_path, config_path = shared_file_paths(environ)
+    credentials, credentials_place = _read(credentials_path)
+    config, config_place = _read(config_path)
+    return SharedConfig.from_sections(config, credentials, (credentials_place, config_place))
+
+
+def _read(path: str) -> tuple[dict[str, Section], str]:
+    # A pipe or device would never end.
+    if not os.path.isfile(path):
+        return {}, f"{path} (no such file)"
+    try:
+        with open(path, "rb") as file:
+            data = file.read(_MAX_BYTES + 1)
+    except OSError as error:
+        return {}, f"{path} ({error.strerror})"
+    if len(data) > _MAX_BYTES:
+        raise ConfigurationError(f"{path} is larger than 1 MiB; that is no AWS file")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        # That error carries the file's bytes.
+        raise ConfigurationError(f"{path} is not UTF-8 text") from None
+    return parse_sections(text, path), path
+
+
+def _expand(path: str, environ: Mapping[str, str]) -> str:
+    path = Template(path).safe_substitute(environ)
+    if path == "~" or path.startswith(("~/", "~\\")):
+        return _home(environ) + path[1:]
+    return os.path.expanduser(path)
+
+
+def _home(environ: Mapping[str, str]) -> str:
+    return environ.get("HOME") or environ.get("USERPROFILE") or os.path.expanduser("~")

@@ -1,0 +1,162 @@
+"""The text of the shared AWS files, ``config`` and ``credentials`` → profiles.
+
+The format is what botocore reads, down to its use of ``configparser``: comments are whole lines
+that start with ``#`` or ``;``, an indented block under an empty value is a nested group.
+https://docs.aws.amazon.com/sdkref/latest/guide/file-format.html
+"""
+
+import configparser
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from aios3get.errors import ConfigurationError
+
+__all__ = ["Profile", "Section", "SharedConfig", "parse_sections"]
+
+Section: TypeAlias = Mapping[str, str | Mapping[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What both files say of one profile; it holds secrets, so ``repr`` shows names only.
+
+    Attributes:
+        name: the profile's name.
+        config: its section of the config file, empty if there is none.
+        credentials: its section of the credentials file, empty if there is none.
+    """
+
+    name: str
+    config: Section = field(default_factory=dict[str, str], repr=False, hash=False)
+    credentials: Section = field(default_factory=dict[str, str], repr=False, hash=False)
+
+    def get(self, *path: str) -> str | None:
+        """A setting, or ``("s3", "addressing_style")``-like the setting of a nested group.
+
+        The credentials file wins. None where it is not set, or empty.
+        """
+        for section in (self.credentials, self.config):
+            value: object = section.get(path[0])
+            if len(path) == 2:
+                value = value.get(path[1]) if isinstance(value, Mapping) else None
+            if isinstance(value, str) and value.strip():
+                return value.strip()
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class SharedConfig:
+    """Both files together.
+
+    Attributes:
+        profiles: by name.
+        services: the ``[services name]`` sections by name.
+        looked_at: where the files are, or would be, in words.
+    """
+
+    profiles: Mapping[str, Profile] = field(default_factory=dict[str, Profile])
+    services: Mapping[str, Section] = field(default_factory=dict[str, Section], repr=False)
+    looked_at: tuple[str, ...] = ()
+
+    @classmethod
+    def from_sections(
+        cls,
+        config: Mapping[str, Section],
+        credentials: Mapping[str, Section],
+        looked_at: tuple[str, ...] = (),
+    ) -> "SharedConfig":
+        """Merge the two files' sections.
+
+        The config file says ``[profile name]`` or ``[default]``, the credentials file ``[name]``.
+        """
+        of_config = _named("profile", config)
+        if "default" in config:
+            of_config["default"] = config["default"]
+        names = [*of_config, *(name for name in credentials if name not in of_config)]
+        profiles = {
+            name: Profile(name, of_config.get(name, {}), credentials.get(name, {}))
+            for name in names
+        }
+        return cls(profiles, _named("services", config), looked_at)
+
+    def profile(self, name: str | None) -> Profile:
+        """The profile of that name; None is the default one, which may be missing.
+
+        Raises:
+            ConfigurationError: neither file has a profile of that name.
+        """
+        found = self.profiles.get(name or "default")
+        if found is not None:
+            return found
+        if name is None:
+            return Profile("default")
+        there = ", ".join(sorted(self.profiles)) or "none"
+        raise ConfigurationError(
+            f"profile {name!r} is not in {' or '.join(self.looked_at) or 'the shared files'};"
+            f" profiles found: {there}"
+        )
+
+
+def _named(kind: str, sections: Mapping[str, Section]) -> dict[str, Section]:
+    found: dict[str, Section] = {}
+    for title, section in sections.items():
+        try:
+            words = shlex.split(title)
+        except ValueError:  # an open quote: no profile that anything could name
+            continue
+        if len(words) == 2 and words[0] == kind:
+            found[words[1]] = section
+    return found
+
+
+def parse_sections(text: str, file: str) -> dict[str, Section]:
+    """The sections of one file by their titles; names of settings in lower case.
+
+    Args:
+        text: the file's text.
+        file: its name, for the error's text.
+
+    Raises:
+        ConfigurationError: the text is not of this format; the message names the line's number,
+            never its content.
+    """
+    parser = configparser.RawConfigParser()
+    try:
+        parser.read_string(text)
+    except configparser.Error as error:
+        raise ConfigurationError(f"{file} cannot be read: {_what_is_wrong(error)}") from None
+    return {
+        title: {name: _value(value, file, name) for name, value in parser.items(title)}
+        for title in parser.sections()
+    }
+
+
+def _what_is_wrong(error: configparser.Error) -> str:
+    # configparser's own texts quote the line, which may hold a secret.
+    match error:
+        case configparser.MissingSectionHeaderError(lineno=line):
+            return f"line {line} stands before the first [section]"
+        case configparser.ParsingError(errors=[(line, _), *_]):
+            return f"line {line} is not name = value"
+        case configparser.DuplicateSectionError(lineno=line, section=section):
+            return f"line {line} opens [{section}] a second time"
+        case configparser.DuplicateOptionError(lineno=line, option=option):
+            return f"line {line} sets {option} a second time"
+        case _:
+            return "it is not an INI file"
+
+
+def _value(value: str, file: str, name: str) -> str | dict[str, str]:
+    if not value.startswith("\n"):
+        return value
+    nested: dict[str, str] = {}
+    for line in filter(None, map(str.strip, value.splitlines())):
+        key, equals, text = line.partition("=")
+        if not equals:
+            raise ConfigurationError(
+                f"{file} cannot be read: a line in the group {name!r} is not name = value"
+            )
+        nested[key.strip()] = text.strip()
+    return nested

@@ -1,0 +1,135 @@
+"""IBM Cloud: an API key, exchanged for bearer tokens that IBM Cloud Object Storage takes.
+
+https://cloud.ibm.com/docs/account?topic=account-iamtoken_from_apikey
+"""
+
+import json
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final, TypeAlias, cast
+from urllib.parse import urlsplit
+
+from aios3get._io.fetch import post_form
+from aios3get._protocol.identity import BearerToken
+from aios3get.errors import ConfigurationError, CredentialsError, TransportError
+
+__all__ = ["IBMCloudAPIKey"]
+
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+
+Post: TypeAlias = Callable[[str, Mapping[str, str]], Awaitable[tuple[int, bytes]]]
+
+
+class IBMCloudAPIKey:
+    """A provider of bearer tokens for IBM Cloud Object Storage; a client refreshes them.
+
+    Args:
+        api_key: the key of a user or service ID; never shown.
+        service_instance_id: the CRN or GUID of the storage instance, sent as
+            ``ibm-service-instance-id``; reading objects does not need it.
+        iam_url: where tokens come from; ``https``, save on loopback.
+        post: sends a form and gives ``(status, body)``; None for a request of our own, by way of
+            the proxy that ``HTTPS_PROXY`` names.
+        clock: seconds since 1970.
+
+    Raises:
+        ConfigurationError: a value is empty or cannot stand in a header, or ``iam_url`` would send
+            the key in the clear.
+    """
+
+    def __init__(
+        self,
+        api_key: str,
+        service_instance_id: str | None = None,
+        *,
+        iam_url: str = "https://iam.cloud.ibm.com/identity/token",
+        post: Post | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        if not isinstance(api_key, str) or not api_key or api_key != api_key.strip():
+            raise ConfigurationError(
+                "api_key is empty or has white space around it; pass the key as IBM Cloud shows it"
+            )
+        _check_url(iam_url)
+        self._api_key = api_key
+        self._headers = _instance_header(service_instance_id)
+        self._iam_url = iam_url
+        self._post = post or post_form
+        self._clock = clock
+
+    def __repr__(self) -> str:
+        return f"IBMCloudAPIKey(iam_url={self._iam_url!r})"
+
+    def __str__(self) -> str:
+        return f"IBM Cloud IAM at {urlsplit(self._iam_url).hostname}"
+
+    async def __call__(self) -> BearerToken:  # noqa: D102 - the class says it
+        asked_at = self._clock()
+        form = {"grant_type": "urn:ibm:params:oauth:grant-type:apikey", "apikey": self._api_key}
+        try:
+            status, body = await self._post(self._iam_url, form)
+        except TransportError as error:
+            raise self._failure(str(error), retryable=True) from error
+        answer = _json_object(body)
+        if status != 200:
+            raise self._failure(
+                f"{_why(answer, self._api_key)} [{status}]",
+                retryable=status == 429 or status >= 500,
+            )
+        return self._token(answer, asked_at)
+
+    def _token(self, answer: Mapping[str, Any], asked_at: float) -> BearerToken:
+        token = answer.get("access_token")
+        # expires_in, not expiration: it holds even where this machine's clock is wrong.
+        seconds = _positive(answer.get("expires_in"))
+        if not isinstance(token, str) or seconds is None:
+            raise self._failure("the answer holds no access_token or no expires_in")
+        expires_at = datetime.fromtimestamp(asked_at + seconds, UTC)
+        try:
+            return BearerToken(token, expires_at, self._headers)
+        except ConfigurationError as error:
+            raise self._failure(f"the answer's access_token is not usable: {error}") from None
+
+    def _failure(self, why: str, *, retryable: bool = False) -> CredentialsError:
+        failure = CredentialsError(f"{self} gave no token: {why}")
+        failure.retryable = retryable
+        return failure
+
+
+def _check_url(url: str) -> None:
+    parts = urlsplit(url)
+    secure = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
+    if not secure or not parts.hostname:
+        raise ConfigurationError("iam_url must start with https://; the API key is sent there")
+    if parts.username or parts.password:
+        raise ConfigurationError("iam_url holds a user name or password; pass it without")
+
+
+def _instance_header(instance: str | None) -> tuple[tuple[str, str], ...]:
+    if instance is None:
+        return ()
+    if not (instance.isascii() and instance.isprintable() and instance) or " " in instance:
+        raise ConfigurationError(
+            "service_instance_id must be printable ASCII without spaces: a CRN or GUID"
+        )
+    return (("ibm-service-instance-id", instance),)
+
+
+def _json_object(body: bytes) -> Mapping[str, Any]:
+    try:
+        answer: object = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return cast("dict[str, Any]", answer) if isinstance(answer, dict) else {}
+
+
+def _why(answer: Mapping[str, Any], api_key: str) -> str:
+    said = ": ".join(str(answer[name]) for name in ("errorCode", "errorMessage") if name in answer)
+    return said.replace(api_key, "***")[:300] or "it answered without a reason"
+
+
+def _positive(seconds: object) -> float | None:
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        return None
+    return float(seconds) if 0 < seconds < 10**8 else None
