@@ -1,0 +1,65 @@
+"""The four conditional headers, in the order of precedence of RFC 9110 section 13.2.2."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from aios3get.testing.answers import Refusal, http_date
+from aios3get.testing.store import StoredObject
+
+__all__ = ["check_conditions"]
+
+
+def check_conditions(headers: Mapping[str, str], version: StoredObject) -> None:
+    """Nothing, if the object is to be sent.
+
+    Raises:
+        Refusal: 412, or 304 with the validators.
+    """
+    if_match = headers.get("If-Match")
+    if if_match is not None:
+        if not _names(if_match, version.etag):
+            raise _failed("If-Match")
+    elif _is_newer(version, headers.get("If-Unmodified-Since")):
+        raise _failed("If-Unmodified-Since")
+    if_none_match = headers.get("If-None-Match")
+    if if_none_match is not None:
+        if _names(if_none_match, version.etag):
+            raise _not_modified(version)
+    elif _is_newer(version, headers.get("If-Modified-Since")) is False:
+        raise _not_modified(version)
+
+
+def _names(condition: str, etag: str) -> bool:
+    # S3 takes an ETag with or without its quotes.
+    named = (each.strip().removeprefix("W/").strip('"') for each in condition.split(","))
+    return condition.strip() == "*" or etag.strip('"') in named
+
+
+def _is_newer(version: StoredObject, date: str | None) -> bool | None:
+    # RFC 9110 sections 13.1.3 and 13.1.4: a date that is none is ignored.
+    try:
+        moment = parsedate_to_datetime(date or "")
+    except ValueError:
+        return None
+    return version.last_modified > _aware(moment)
+
+
+def _aware(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _failed(condition: str) -> Refusal:
+    return Refusal(
+        412,
+        "PreconditionFailed",
+        "At least one of the pre-conditions you specified did not hold",
+        {"Condition": condition},
+    )
+
+
+def _not_modified(version: StoredObject) -> Refusal:
+    headers = {"ETag": version.etag, "Last-Modified": http_date(version.last_modified)}
+    if version.version_id != "null":
+        headers["x-amz-version-id"] = version.version_id
+    return Refusal(304, "NotModified", "Not Modified", headers=headers)

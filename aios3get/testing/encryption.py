@@ -1,0 +1,85 @@
+"""SSE-C: does the request bring the key that the object was stored with?
+
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/ServerSideEncryptionCustomerKeys.html
+S3 takes such requests over TLS only; this server takes them over plain loopback too.
+"""
+
+import binascii
+import hashlib
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
+
+from aios3get.testing.answers import Refusal
+
+__all__ = ["check_customer_key", "customer_headers", "read_customer_key"]
+
+_prefix = "x-amz-server-side-encryption-customer-"
+_mode = "Requests specifying Server Side Encryption with Customer provided keys must provide "
+
+
+def read_customer_key(headers: Mapping[str, str]) -> bytes | None:
+    """The key of the request, checked by itself.
+
+    Raises:
+        Refusal: one of the three headers is missing or wrong.
+    """
+    algorithm, text, digest = (headers.get(_prefix + n) for n in ("algorithm", "key", "key-MD5"))
+    if algorithm is None and text is None and digest is None:
+        return None
+    if algorithm is None:
+        raise _argument(_mode + "a valid encryption algorithm.", "algorithm")
+    if algorithm != "AES256":
+        message = "The Encryption request you specified is not valid. Supported value: AES256."
+        raise Refusal(400, "InvalidEncryptionAlgorithmError", message)
+    if text is None:
+        raise _argument(_mode + "an appropriate secret key.", "key")
+    if digest is None:
+        raise _argument(_mode + "the client calculated MD5 of the secret key.", "key-MD5")
+    key = _base64(text)
+    if key is None or len(key) != 32:
+        raise _argument("The secret key was invalid for the specified algorithm.", "key")
+    if _base64(digest) != hashlib.md5(key, usedforsecurity=False).digest():
+        message = "The calculated MD5 hash of the key did not match the hash that was provided."
+        raise _argument(message, "key-MD5")
+    return key
+
+
+def _argument(message: str, name: str) -> Refusal:
+    fields = {"ArgumentName": _prefix + name, "ArgumentValue": "null"}
+    return Refusal(400, "InvalidArgument", message, fields)
+
+
+def _base64(text: str) -> bytes | None:
+    try:
+        return b64decode(text, validate=True)
+    except binascii.Error:
+        return None
+
+
+def check_customer_key(stored: bytes | None, given: bytes | None) -> None:
+    """Nothing, if ``given`` opens what was stored with ``stored``.
+
+    Raises:
+        Refusal: as S3 words it.
+    """
+    if stored is not None and given is None:
+        raise Refusal(
+            400,
+            "InvalidRequest",
+            "The object was stored using a form of Server Side Encryption. The correct "
+            "parameters must be provided to retrieve the object.",
+        )
+    if stored is None and given is not None:
+        raise Refusal(
+            400,
+            "InvalidRequest",
+            "The encryption parameters are not applicable to this object.",
+        )
+    if stored != given:
+        raise Refusal(403, "AccessDenied", "Access Denied")
+
+
+def customer_headers(key: bytes) -> Mapping[str, str]:
+    """What an answer says of the key."""
+    digest = hashlib.md5(key, usedforsecurity=False).digest()
+    return {f"{_prefix}algorithm": "AES256", f"{_prefix}key-MD5": b64encode(digest).decode()}

@@ -1,0 +1,109 @@
+"""Which bucket and key a request names: by path, or by the host name of any of S3's doors.
+
+Host names: https://docs.aws.amazon.com/general/latest/gr/s3.html and
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from ipaddress import ip_address
+from typing import Literal
+from urllib.parse import unquote_to_bytes
+
+from aios3get.testing.answers import Refusal
+
+__all__ = ["Target", "decode", "find_target"]
+
+_suffix = (
+    r"\.(?:amazonaws\.com(?:\.cn)?|amazonaws\.eu|c2s\.ic\.gov|sc2s\.sgov\.gov"
+    r"|cloud\.adc-e\.uk|csp\.hci\.ic\.gov)"
+)
+_region = r"(?P<region>[a-z]+(?:-[a-z]+)+-\d+)"
+
+_Kind = Literal["bucket", "point", "mrap"]
+
+# Service, what the name before the door is, and the host's pattern.
+_patterns: tuple[tuple[str, _Kind, str], ...] = (
+    ("s3", "mrap", r"(?P<name>[^.]+\.mrap)\.accesspoint\.s3-global"),
+    ("s3", "point", rf"(?P<name>[^.]+)\.s3-accesspoint(?:-fips)?(?:\.dualstack)?\.{_region}"),
+    ("s3-object-lambda", "point", rf"(?P<name>[^.]+)\.s3-object-lambda(?:-fips)?\.{_region}"),
+    ("s3-outposts", "point", rf"(?P<name>[^.]+)\.(?:op-[^.]+|ec2)\.s3-outposts\.{_region}"),
+    (
+        "s3express",
+        "bucket",
+        rf"(?:(?P<name>[^.]+)\.)?s3express(?:-fips)?-[a-z0-9-]+(?:\.dualstack)?\.{_region}",
+    ),
+    ("s3", "bucket", r"(?P<name>.+)\.s3-accelerate(?:\.dualstack)?"),
+    ("s3", "bucket", rf"(?:(?P<name>.+)\.)?s3(?:-fips)?(?:\.dualstack)?[.-]{_region}"),
+    ("s3", "bucket", r"(?:(?P<name>.+)\.)?s3(?P<global>-external-1)?"),
+)
+_doors = tuple((service, kind, re.compile(text + _suffix)) for service, kind, text in _patterns)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a request is about.
+
+    Attributes:
+        name: the bucket or access point; empty for the service itself.
+        key: the object's key; empty for the bucket itself.
+        service: what the host says the request is signed for; None if it is no host of AWS.
+        region: the region that the host names; None if it names none.
+        kind: what the host says the name is: ``bucket``, ``point`` or ``mrap``.
+    """
+
+    name: str
+    key: str
+    service: str | None = None
+    region: str | None = None
+    kind: _Kind = "bucket"
+
+
+def decode(text: str) -> bytes:
+    """The bytes that a path or query stands for; S3 reads ``+`` as a space in both."""
+    return unquote_to_bytes(text.replace("+", " ").encode("utf-8", "surrogateescape"))
+
+
+def _text(raw: str) -> str:
+    try:
+        return decode(raw).decode()
+    except UnicodeDecodeError:
+        raise Refusal(
+            400, "InvalidURI", "Couldn't parse the specified URI.", {"URI": raw}
+        ) from None
+
+
+def find_target(host: str, path: str, names: Iterable[str]) -> Target:
+    """Read the host and the raw path; ``names`` may stand before a host of the user's own.
+
+    Raises:
+        Refusal: the path is no UTF-8.
+    """
+    host = re.sub(r":\d+$", "", host).lower()
+    for service, kind, pattern in _doors:
+        if door := pattern.fullmatch(host):
+            groups = door.groupdict()
+            region = groups.get("region") or ("us-east-1" if "global" in groups else None)
+            return replace(_split(groups["name"], path), service=service, region=region, kind=kind)
+    if not _is_address(host):
+        name = next((name for name in names if host.startswith(f"{name}.")), None)
+        if name:
+            return _split(name, path)
+    return _split(None, path)
+
+
+def _split(name: str | None, path: str) -> Target:
+    rest = path.removeprefix("/")
+    if name is None:
+        first, _, rest = rest.partition("/")
+        name = _text(first)
+    return Target(name, _text(rest))
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return True

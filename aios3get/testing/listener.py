@@ -1,0 +1,131 @@
+"""Sockets and connections: aiohttp's low-level server, which has no router to normalise a path."""
+
+import asyncio
+import ssl
+import threading
+from collections.abc import Callable, Coroutine, Generator
+from contextlib import contextmanager
+from typing import Any
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+from aios3get.testing.received import ReceivedRequest
+from aios3get.testing.wire import Wire
+
+__all__ = ["Listener", "loop_thread"]
+
+# Keys of 1,024 bytes and long session tokens in one URL pass aiohttp's default of 8,190 bytes.
+_limit = 1 << 16
+
+Run = Callable[[Coroutine[Any, Any, None]], None]
+Handle = Callable[[ReceivedRequest, Wire], Coroutine[Any, Any, None]]
+
+
+class _CountingServer(web.Server):
+    """Knows its connections by number."""
+
+    def __init__(self, handler: Any, accepted: Callable[[], None], **options: Any) -> None:
+        super().__init__(handler, handler_cancellation=True, **options)
+        self.connected: dict[RequestHandler, tuple[int, asyncio.Transport]] = {}
+        self._accepted = accepted
+        self._count = 0
+
+    def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
+        super().connection_made(handler, transport)
+        self._count += 1
+        self.connected[handler] = (self._count, transport)
+        self._accepted()
+
+    def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
+        super().connection_lost(handler, exc)
+        self.connected.pop(handler, None)
+
+
+class _Sent(web.StreamResponse):
+    """Tells aiohttp that the answer is already on the wire."""
+
+    def __init__(self, keep_alive: bool) -> None:
+        super().__init__()
+        self._keeps = keep_alive
+
+    @property
+    def keep_alive(self) -> bool:
+        return self._keeps
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        return None
+
+    async def write_eof(self, data: Any = b"") -> None:
+        return None
+
+
+class Listener:
+    """A port, its connections, and the way from each request to ``handle``."""
+
+    def __init__(
+        self, handle: Handle, accepted: Callable[[], None], tls: ssl.SSLContext | None
+    ) -> None:
+        self._handle = handle
+        self._tls = tls
+        self._stopping = asyncio.get_running_loop().create_future()
+        self._server = _CountingServer(
+            self._received,
+            accepted,
+            access_log=None,
+            auto_decompress=False,
+            max_line_size=_limit,
+            max_field_size=_limit,
+        )
+        self._runner = web.ServerRunner(self._server, shutdown_timeout=1.0)
+
+    async def start(self, host: str, port: int) -> None:
+        """Listen; ``port`` tells where, then."""
+        await self._runner.setup()
+        await web.TCPSite(self._runner, host, port, ssl_context=self._tls).start()
+        self.port: int = self._runner.addresses[0][1]
+
+    async def stop(self) -> None:
+        """Close everything, whatever it waits for."""
+        self._stopping.set_result(None)
+        await self._runner.cleanup()
+
+    @property
+    def connections_open(self) -> int:
+        """How many connections are open now."""
+        return len(self._server.connected)
+
+    async def _received(self, request: web.BaseRequest) -> web.StreamResponse:
+        if request.headers.get("Expect", "").lower() == "100-continue":
+            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        number, transport = self._server.connected[request.protocol]
+        received = ReceivedRequest(
+            method=request.method,
+            raw_path=request.raw_path,
+            headers=request.headers,
+            body=await request.content.read(),
+            secure=self._tls is not None,
+            connection=number,
+            keep_alive=request.keep_alive,
+        )
+        wire = Wire(request.writer, transport, received, self._stopping)
+        try:
+            await self._handle(received, wire)
+        except ConnectionError:
+            # Nobody is left to answer.
+            wire.close()
+        return _Sent(wire.keep_alive)
+
+
+@contextmanager
+def loop_thread() -> Generator[Run, None, None]:
+    """An event loop in a thread of its own; what it yields runs a coroutine there."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="S3Server", daemon=True)
+    thread.start()
+    try:
+        yield lambda coroutine: asyncio.run_coroutine_threadsafe(coroutine, loop).result()
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()

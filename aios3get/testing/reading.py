@@ -1,0 +1,226 @@
+"""GET and HEAD of an object.
+
+https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
+"""
+
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime
+
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from aios3get.testing.answers import Answer, Refusal, http_date
+from aios3get.testing.conditions import check_conditions
+from aios3get.testing.encryption import check_customer_key, customer_headers, read_customer_key
+from aios3get.testing.received import ReceivedRequest
+from aios3get.testing.selection import checksum_headers, select
+from aios3get.testing.store import Bucket, StoredObject
+
+__all__ = ["read_object", "read_transformed"]
+
+_overrides = {
+    "response-cache-control": "Cache-Control",
+    "response-content-disposition": "Content-Disposition",
+    "response-content-encoding": "Content-Encoding",
+    "response-content-language": "Content-Language",
+    "response-content-type": "Content-Type",
+    "response-expires": "Expires",
+}
+_archive_tiers = ("ARCHIVE_ACCESS", "DEEP_ARCHIVE_ACCESS")
+
+
+def read_object(request: ReceivedRequest, bucket: Bucket, key: str, now: datetime) -> Answer:
+    """The object, or what of it was asked for.
+
+    Raises:
+        Refusal: S3 would not give it.
+    """
+    overrides = _read_overrides(request)
+    version = _find(request, bucket, key)
+    customer_key = read_customer_key(request.headers)
+    check_customer_key(version.sse_customer_key, customer_key)
+    if request.method == "GET" and _is_archived(version, now):
+        raise _archived(version)
+    check_conditions(request.headers, version)
+    selection = select(version, request.headers.get("Range"), request.parameter("partNumber"))
+    headers = dict(_object_headers(version, bucket))
+    headers |= overrides
+    if request.method == "HEAD" and version.access_tier in _archive_tiers:
+        headers["x-amz-archive-status"] = version.access_tier
+    if selection.partial:
+        span = f"{selection.start}-{selection.stop - 1}"
+        headers["Content-Range"] = f"bytes {span}/{len(version.body)}"
+    if selection.part is not None and version.parts:
+        headers["x-amz-mp-parts-count"] = str(len(version.parts))
+    if (request.option("x-amz-checksum-mode") or "").upper() == "ENABLED":
+        headers |= checksum_headers(version, selection)
+    body = memoryview(version.body)[selection.start : selection.stop]
+    return Answer(206 if selection.partial else 200, tuple(headers.items()), body)
+
+
+def read_transformed(
+    request: ReceivedRequest,
+    bucket: Bucket,
+    key: str,
+    now: datetime,
+    transform: Callable[[bytes], bytes],
+) -> Answer:
+    """What an Object Lambda function that only writes a body makes of the object.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_WriteGetObjectResponse.html
+
+    Raises:
+        Refusal: S3 would not give the object to the function.
+    """
+    kept = {
+        name: text for name, text in request.headers.items() if name.lower() not in _functions_own
+    }
+    plain = replace(request, headers=CIMultiDictProxy(CIMultiDict(kept)))
+    answer = read_object(plain, bucket, key, now).without("ETag", "Accept-Ranges")
+    return replace(answer, body=transform(bytes(answer.body)), framing="chunked")
+
+
+# The function is told of these and may heed them.
+_functions_own = {
+    "range",
+    "if-match",
+    "if-none-match",
+    "if-modified-since",
+    "if-unmodified-since",
+    "x-amz-checksum-mode",
+}
+
+
+def _read_overrides(request: ReceivedRequest) -> dict[str, str]:
+    told = {name: request.parameter(name) for name in _overrides}
+    overrides = {name: value for name, value in told.items() if value is not None}
+    if overrides and request.auth == "anonymous":
+        raise Refusal(
+            400,
+            "InvalidRequest",
+            "Request specific response headers cannot be used for anonymous GET requests.",
+        )
+    for name, value in overrides.items():
+        if any(char < " " or char > "\xff" for char in value):
+            raise Refusal(
+                400,
+                "InvalidArgument",
+                "Header value cannot be represented using ISO-8859-1.",
+                {"ArgumentName": name, "ArgumentValue": value},
+            )
+    return {_overrides[name]: value for name, value in overrides.items()}
+
+
+def _find(request: ReceivedRequest, bucket: Bucket, key: str) -> StoredObject:
+    if len(key.encode()) > 1024:
+        raise Refusal(
+            400,
+            "KeyTooLongError",
+            "Your key is too long",
+            {"Size": str(len(key.encode())), "MaxSizeAllowed": "1024"},
+        )
+    version_id = request.parameter("versionId")
+    if version_id is not None:
+        return _find_version(request, bucket, key, version_id)
+    version = bucket.newest(key)
+    if version is not None and not version.delete_marker:
+        return version
+    marker = _marker_headers(version) if version else {}
+    if not bucket.reveals_missing_keys:
+        # API_GetObject: without s3:ListBucket, "Amazon S3 returns an HTTP status code 403".
+        raise Refusal(403, "AccessDenied", "Access Denied", headers=marker)
+    raise Refusal(404, "NoSuchKey", "The specified key does not exist.", {"Key": key}, marker)
+
+
+def _marker_headers(version: StoredObject) -> dict[str, str]:
+    return {"x-amz-delete-marker": "true", "x-amz-version-id": version.version_id}
+
+
+def _find_version(
+    request: ReceivedRequest, bucket: Bucket, key: str, version_id: str
+) -> StoredObject:
+    if not version_id:
+        raise _bad_version("Version id cannot be the empty string", version_id)
+    if bucket.is_directory and version_id != "null":
+        raise _bad_version("Invalid version id specified", version_id)
+    version = bucket.version(key, version_id)
+    if version is None:
+        raise Refusal(
+            404,
+            "NoSuchVersion",
+            "The specified version does not exist.",
+            {"Key": key, "VersionId": version_id},
+        )
+    if version.delete_marker:
+        raise Refusal(
+            405,
+            "MethodNotAllowed",
+            "The specified method is not allowed against this resource.",
+            {"Method": request.method, "ResourceType": "DeleteMarker"},
+            {
+                **_marker_headers(version),
+                "Allow": "DELETE",
+                "Last-Modified": http_date(version.last_modified),
+            },
+        )
+    return version
+
+
+def _bad_version(message: str, version_id: str) -> Refusal:
+    fields = {"ArgumentName": "versionId", "ArgumentValue": version_id}
+    return Refusal(400, "InvalidArgument", message, fields)
+
+
+def _is_archived(version: StoredObject, now: datetime) -> bool:
+    asleep = (
+        version.storage_class in ("GLACIER", "DEEP_ARCHIVE")
+        or version.access_tier in _archive_tiers
+    )
+    restored = isinstance(version.restore, datetime) and version.restore > now
+    return asleep and not restored
+
+
+def _archived(version: StoredObject) -> Refusal:
+    fields = {"StorageClass": version.storage_class}
+    if version.access_tier:
+        fields["AccessTier"] = version.access_tier
+    message = "The operation is not valid for the object's storage class"
+    return Refusal(403, "InvalidObjectState", message, fields)
+
+
+def _object_headers(version: StoredObject, bucket: Bucket) -> Iterator[tuple[str, str]]:
+    yield "Last-Modified", http_date(version.last_modified)
+    yield "ETag", version.etag
+    yield "Accept-Ranges", "bytes"
+    yield "Content-Type", "binary/octet-stream"
+    if bucket.versioning or version.version_id != "null":
+        yield "x-amz-version-id", version.version_id
+    if version.storage_class != "STANDARD":
+        yield "x-amz-storage-class", version.storage_class
+    if version.restore is not None:
+        yield "x-amz-restore", _restore(version.restore)
+    if version.tags:
+        yield "x-amz-tagging-count", str(len(version.tags))
+    if version.missing_meta:
+        yield "x-amz-missing-meta", str(version.missing_meta)
+    if version.sse_customer_key is None:
+        yield "x-amz-server-side-encryption", "AES256"
+    else:
+        yield from customer_headers(version.sse_customer_key).items()
+    for name, text in version.metadata.items():
+        yield f"x-amz-meta-{name}", _metadata(text)
+    yield from version.headers.items()
+
+
+def _restore(restore: datetime | str) -> str:
+    if isinstance(restore, datetime):
+        return f'ongoing-request="false", expiry-date="{http_date(restore)}"'
+    return 'ongoing-request="true"'
+
+
+def _metadata(text: str) -> str:
+    # userguide/UsingMetadata.html: S3 returns non-ASCII values as RFC 2047 words.
+    if text.isascii():
+        return text
+    return f"=?UTF-8?B?{b64encode(text.encode()).decode()}?="

@@ -1,0 +1,94 @@
+"""Uploads in ``aws-chunked`` coding, with signed or unsigned chunks and trailing headers.
+
+https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html and
+https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming-trailers.html
+"""
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from aios3get.testing.answers import Refusal
+from aios3get.testing.verify import Signature
+
+__all__ = ["decode_chunks"]
+
+_empty = hashlib.sha256(b"").hexdigest()
+
+
+@dataclass(slots=True)
+class _Chain:
+    """Each chunk's signature covers the one before it."""
+
+    signature: Signature
+    key: bytes
+    previous: str
+
+    def check(self, data: bytes, told: str) -> None:
+        self._check("AWS4-HMAC-SHA256-PAYLOAD", (_empty, _sha256(data)), told)
+
+    def check_trailer(self, trailer: bytes, told: str) -> None:
+        self._check("AWS4-HMAC-SHA256-TRAILER", (_sha256(trailer),), told)
+
+    def _check(self, kind: str, hashes: tuple[str, ...], told: str) -> None:
+        lines = (kind, self.signature.stamp, self.signature.scope, self.previous, *hashes)
+        computed = hmac.digest(self.key, "\n".join(lines).encode(), "sha256").hex()
+        if not hmac.compare_digest(computed, told):
+            message = "The chunk signature we calculated does not match the one you provided."
+            raise Refusal(403, "SignatureDoesNotMatch", message)
+        self.previous = told
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _incomplete() -> Refusal:
+    message = "You did not provide the number of bytes specified by the Content-Length HTTP header"
+    return Refusal(400, "IncompleteBody", message)
+
+
+def decode_chunks(
+    body: bytes, signature: Signature | None, key: bytes | None
+) -> tuple[bytes, Mapping[str, str]]:
+    """The bytes, and the trailing headers by their names in lower case.
+
+    ``key`` is the signing key where chunks are signed, else None.
+
+    Raises:
+        Refusal: the coding or a signature is wrong.
+    """
+    chain = _Chain(signature, key, signature.value) if signature and key else None
+    pieces: list[bytes] = []
+    while True:
+        line, mark, body = body.partition(b"\r\n")
+        size_text, _, extension = line.partition(b";")
+        try:
+            size = int(size_text, 16)
+        except ValueError:
+            raise _incomplete() from None
+        if not mark or len(body) < size:
+            raise _incomplete()
+        piece, body = body[:size], body[size:]
+        if chain is not None:
+            chain.check(piece, extension.removeprefix(b"chunk-signature=").decode())
+        if size == 0:
+            return b"".join(pieces), _trailers(body, chain)
+        pieces.append(piece)
+        if not body.startswith(b"\r\n"):
+            raise _incomplete()
+        body = body[2:]
+
+
+def _trailers(rest: bytes, chain: _Chain | None) -> Mapping[str, str]:
+    lines = [line for line in rest.split(b"\r\n") if line]
+    trailers = {
+        name.strip().lower(): value.strip()
+        for name, _, value in (line.decode("latin-1").partition(":") for line in lines)
+    }
+    told = trailers.pop("x-amz-trailer-signature", None)
+    if chain is not None and trailers:
+        covered = "".join(f"{name}:{value}\n" for name, value in sorted(trailers.items()))
+        chain.check_trailer(covered.encode("latin-1"), told or "")
+    return trailers
