@@ -1,0 +1,38 @@
+"""aios3get: an asyncio client for Amazon S3's GetObject.
+
+from aios3get import S3Client
+
+async with S3Client() as s3:
+    async with s3.get_object("amzn-s3-demo-bucket", "photos/2006/February/sample.jpg") as obj:
+        async for chunk in obj:
+            ...
+"""
+
+from aios3get import errors
+from aios3get._io.body import S3Object
+from aios3get._protocol.content_disposition import content_disposition
+from aios3get._protocol.get_object import GetObjectOptions
+from aios3get._protocol.identity import ANONYMOUS, Credentials
+from aios3get._protocol.object_info import ObjectInfo
+from aios3get._protocol.presign import PresignedUrl
+from aios3get._protocol.ranges import ByteRange
+from aios3get._protocol.retry import RetryPolicy
+from aios3get._protocol.timeouts import Timeouts
+from aios3get._version import __version__
+from aios3get.client import S3Client
+
+__all__ = [
+    "ANONYMOUS",
+    "ByteRange",
+    "Credentials",
+    "GetObjectOptions",
+    "ObjectInfo",
+    "PresignedUrl",
+    "RetryPolicy",
+    "S3Client",
+    "S3Object",
+    "Timeouts",
+    "__version__",
+    "content_disposition",
+    "errors",
+]

@@ -1,0 +1,395 @@
+"""The object as it is read: metadata at once, then bytes that resume, are counted and verified."""
+
+import asyncio
+import warnings
+from collections.abc import Awaitable, Callable
+from functools import partial
+from io import BytesIO
+from types import TracebackType
+from typing import Protocol, Self
+
+from aios3get import errors
+from aios3get._io.transport import Answer
+from aios3get._protocol.checksum import Verified, Verifier
+from aios3get._protocol.extent import Extent
+from aios3get._protocol.object_info import ObjectInfo
+
+__all__ = ["S3Object"]
+
+
+class Source(Protocol):
+    """What a body has besides its bytes, and where those come from again after a break."""
+
+    def info(self) -> ObjectInfo:
+        """What the first answer's head says."""
+        ...
+
+    async def resume(self, error: errors.S3Error, offset: int) -> tuple[Answer, Extent]:
+        """An answer that goes on at ``offset`` of the object, or the error that ends the call."""
+        ...
+
+    def told(self, error: errors.S3Error) -> errors.S3Error:
+        """The error with what the call has spent on it."""
+        ...
+
+
+class S3Object:
+    """An object of S3: ``info`` at once, its bytes as they are read.
+
+    ``async for chunk in obj`` gives the bytes as the network does, ``await obj.read()`` all of
+    them. A connection that breaks is resumed with ``Range`` and ``If-Match`` where the last byte
+    came, within the client's ``RetryPolicy``. The length and, where the answer has one that covers
+    exactly these bytes, the checksum are checked before the last bytes are handed out.
+
+    Use it as ``async with``, read it to its end, or ``await obj.aclose()``: until then it holds a
+    connection. One task reads at a time.
+
+    Every way of reading raises:
+        TransportError: the connection broke, and could not be resumed within the retry policy.
+        IntegrityError: the bytes are not the ones asked for.
+        ServiceError: S3 refused to go on.
+    """
+
+    # Defaults stand on the class: a small body is read without touching any of these.
+    _info: ObjectInfo | None = None
+    _chunk = b""
+    _at = 0
+    _broken: errors.S3Error | None = None
+    _ended = False
+    _closed = False
+    _reading = False
+
+    def __init__(
+        self,
+        answer: Answer,
+        extent: Extent,
+        source: Source,
+        verifier: Verifier | Verified,
+        opened_at: tuple[str, int],
+    ) -> None:
+        self._answer: Answer | None = answer
+        self._extent = extent
+        self._source = source
+        self._verifier = verifier
+        self._opened_at = opened_at
+        self._first = self._offset = extent.start
+        self._skip = extent.skip
+        self._loop = asyncio.get_running_loop()
+
+    @property
+    def info(self) -> ObjectInfo:
+        """The answer's metadata, a plain value that outlives the stream."""
+        info = self._info
+        if info is None:
+            info = self._info = self._source.info()
+        return info
+
+    @property
+    def verified(self) -> Verified:
+        """Whether the bytes were verified, against what, and if not, why not.
+
+        True in a condition once the last byte was handed out and its checksum matched.
+        """
+        verifier = self._verifier
+        return verifier.verified if isinstance(verifier, Verifier) else verifier
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if await self._more():
+            return self._take()
+        raise StopAsyncIteration
+
+    async def read(self, size: int | None = -1, /) -> bytes:
+        """The next ``size`` bytes, fewer only at the end; all that is left without a size."""
+        if size == 0:
+            return b""
+        return await self._gather(None if size is None or size < 0 else size)
+
+    async def readinto(self, buffer: bytearray | memoryview, /) -> int:
+        """Fill ``buffer`` with the next bytes; the count falls short of it only at the end."""
+        return await self._fill(memoryview(buffer).cast("B"))
+
+    def iter_chunks(self, size: int) -> "Steps":
+        """Iterate over chunks of exactly ``size`` bytes, the last one shorter.
+
+        Raises:
+            ConfigurationError: ``size`` is not a positive whole number.
+        """
+        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+            raise errors.ConfigurationError(f"chunks have at least 1 byte, got size={size!r}")
+        return Steps(partial(self._step, size))
+
+    def iter_lines(self, *, keepends: bool = False) -> "Steps":
+        r"""Iterate over lines, which end in ``\n`` or ``\r\n``; the last one need not.
+
+        Args:
+            keepends: whether the line ends stay on the lines.
+        """
+        return Steps(partial(self._line, keepends))
+
+    async def aclose(self) -> None:
+        """Give the connection back; what was not read yet is not available any more."""
+        answer, self._answer = self._answer, None
+        self._chunk, self._at = b"", 0
+        self._closed = True
+        if answer is not None and self._reading:
+            answer.close()  # another task waits for its bytes
+        elif answer is not None:
+            stop = self._extent.stop
+            rest = None if stop is None or self._extent.sliced else stop - self._offset
+            await answer.release(rest)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        stop = "?" if self._extent.stop is None else self._extent.stop
+        state = "read" if self._ended else "open" if self._answer else "closed"
+        return (
+            f"<S3Object {self.info.bucket}/{self.info.key}"
+            f" at {self._offset} of {self._first}..{stop}, {state}>"
+        )
+
+    async def _more(self) -> bool:
+        """Have unread bytes in ``_chunk``; False at the end."""
+        if self._at < len(self._chunk):
+            return True
+        self._chunk, self._at = await self._pull(), 0
+        return bool(self._chunk)
+
+    def _take(self, size: int | None = None) -> bytes:
+        """What is unread of ``_chunk``, or at most ``size`` bytes of it."""
+        chunk, at = self._chunk, self._at
+        if size is None or len(chunk) - at <= size:
+            self._chunk, self._at = b"", 0
+            return chunk[at:]
+        self._at = at + size
+        return chunk[at : at + size]
+
+    def _untake(self, taken: bytes) -> None:
+        """Put back what a read took that was cancelled before it could hand it out."""
+        self._chunk = taken + self._chunk[self._at :]
+        self._at = 0
+
+    def _give_up(self) -> None:
+        """After a cancelled ``read()``: all of the object would be much to keep for nobody."""
+        self._closed = True
+        self._drop()
+
+    async def _pull(self) -> bytes:
+        """The next wanted bytes from the network; none at the end."""
+        if self._reading:
+            raise errors.ConfigurationError("two tasks read one body at once; give each its own")
+        self._reading = True
+        try:
+            while not self._ended:
+                answer = self._answer or await self._reopen()
+                try:
+                    chunk = answer.read_nowait()
+                    if chunk is None:
+                        chunk = await answer.read()
+                except errors.TransportError as error:
+                    self._break(error)
+                    continue
+                if not chunk:
+                    self._end()
+                elif chunk := self._accept(chunk):
+                    if self._offset == self._extent.stop:
+                        if not (self._extent.sliced or answer.at_end()):
+                            await self._confirm_end(answer)
+                        self._end()
+                    return chunk
+            return b""
+        except errors.S3Error as error:
+            self._closed = True
+            self._drop()
+            self._source.told(error)
+            stop = self._extent.stop
+            error.bytes_received = self._offset - self._first
+            error.bytes_expected = None if stop is None else stop - self._first
+            raise
+        finally:
+            self._reading = False
+
+    def _accept(self, chunk: bytes) -> bytes:
+        """Count and hash what is wanted of the chunk, and give just that."""
+        if self._skip:
+            skipped = min(self._skip, len(chunk))
+            self._skip -= skipped
+            chunk = chunk[skipped:]
+        end = self._offset + len(chunk)
+        stop = self._extent.stop
+        if stop is not None and end > stop:
+            if not self._extent.sliced:
+                raise errors.TruncatedBody("the body goes on after its announced length")
+            chunk, end = chunk[: stop - self._offset], stop
+        self._offset = end
+        if isinstance(self._verifier, Verifier):
+            self._verifier.update(chunk)
+        return chunk
+
+    async def _confirm_end(self, answer: Answer) -> None:
+        """See the body end where it should, before anybody has its last bytes.
+
+        With chunked framing its terminator may still be on its way, or more bytes than wanted.
+        """
+        try:
+            if await answer.read():
+                raise errors.TruncatedBody("the body goes on after its announced length")
+        except errors.TransportError:
+            pass  # every byte announced is here
+
+    def _end(self) -> None:
+        extent = self._extent
+        if self._skip:
+            raise errors.TruncatedBody("the body ended before the first byte asked for")
+        if extent.stop is not None and self._offset < extent.stop:
+            missing = extent.stop - self._offset
+            self._break(errors.TruncatedBody(f"the body ended {missing} bytes early"))
+        elif extent.stop is None and not extent.delimited:
+            raise errors.TruncatedBody(
+                "the answer has neither Content-Length nor chunked framing,"
+                " so its end cannot be told from a broken connection"
+            )
+        else:
+            if isinstance(self._verifier, Verifier):
+                self._verifier.finish()
+            self._ended = True
+            self._drop()
+
+    def _break(self, error: errors.S3Error) -> None:
+        self._broken = error
+        self._drop()
+
+    def _drop(self) -> None:
+        answer, self._answer = self._answer, None
+        if answer is not None:
+            answer.close()
+
+    async def _reopen(self) -> Answer:
+        if self._broken is not None and not self._closed:
+            answer, self._extent = await self._source.resume(self._broken, self._offset)
+            self._skip = self._extent.skip
+            self._answer, self._broken = answer, None
+            if not self._closed:  # by another task
+                return answer
+        raise errors.ConfigurationError("the body is closed; call get_object again to read it")
+
+    async def _gather(self, size: int | None) -> bytes:
+        """The next ``size`` bytes, or all, in one piece."""
+        if not await self._more():
+            return b""
+        first = self._take(size)
+        if self._ended and not self._chunk:
+            return first
+        wanted = None if size is None else size - len(first)
+        stop = self._extent.stop
+        if stop is not None:
+            left = stop - self._offset + len(self._chunk) - self._at
+            wanted = left if wanted is None else min(wanted, left)
+        if wanted == 0:
+            return first
+        whole = _room(len(first) + (wanted or 0))
+        whole.write(first)
+        try:
+            while wanted != 0 and await self._more():
+                written = whole.write(self._take(wanted))
+                if wanted is not None:
+                    wanted -= written
+        except asyncio.CancelledError:
+            if size is None:
+                self._give_up()
+            else:
+                self._untake(whole.getvalue()[: whole.tell()])
+            raise
+        whole.truncate()
+        return whole.getvalue()
+
+    async def _fill(self, target: memoryview) -> int:
+        count = 0
+        try:
+            while count < len(target) and await self._more():
+                piece = self._take(len(target) - count)
+                target[count : count + len(piece)] = piece
+                count += len(piece)
+        except asyncio.CancelledError:
+            self._untake(bytes(target[:count]))
+            raise
+        return count
+
+    async def _step(self, size: int) -> bytes | None:
+        return await self._gather(size) or None
+
+    async def _line(self, keepends: bool) -> bytes | None:
+        parts: list[bytes] = []
+        try:
+            while await self._more():
+                end = self._chunk.find(b"\n", self._at) + 1
+                parts.append(self._take(end - self._at if end else None))
+                if end:
+                    break
+        except asyncio.CancelledError:
+            self._untake(b"".join(parts))
+            raise
+        if not parts:
+            return None
+        line = parts[0] if len(parts) == 1 else b"".join(parts)
+        if keepends or not line.endswith(b"\n"):
+            return line
+        return line[:-2] if line.endswith(b"\r\n") else line[:-1]
+
+    def __del__(self) -> None:
+        answer = getattr(self, "_answer", None)
+        if answer is None or not answer.held:
+            return
+        # The collector may run in any thread.
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(answer.close)
+        if self._offset == self._first:
+            warnings.warn(
+                f"{self!r}, opened at {':'.join(map(str, self._opened_at))}, was never read or"
+                " closed; use async with, or await its aclose()",
+                ResourceWarning,
+                stacklevel=2,
+                source=self,
+            )
+
+
+def _room(size: int) -> BytesIO:
+    """A buffer that hands out its bytes without a copy.
+
+    The zeroed pages of ``bytes(n)`` are not touched before they are written.
+    """
+    try:
+        return BytesIO(bytes(size))
+    except (MemoryError, OverflowError):
+        # An announced length is no more than that; what comes may be less.
+        return BytesIO()
+
+
+class Steps:
+    """An async iterator over what ``step`` gives until it gives None."""
+
+    __slots__ = ("_step",)
+
+    def __init__(self, step: Callable[[], Awaitable[bytes | None]]) -> None:
+        self._step = step
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        item = await self._step()
+        if item is None:
+            raise StopAsyncIteration
+        return item

@@ -1,0 +1,93 @@
+"""What one call of the user's has spent and learnt so far, over all its attempts."""
+
+import asyncio
+import time
+from collections.abc import Awaitable
+from typing import TypeVar
+
+from aios3get._protocol.endpoint import Endpoint
+from aios3get._protocol.get_object import GetObject
+from aios3get._protocol.http import HttpHead
+from aios3get._protocol.identity import Credentials, Identity
+from aios3get._protocol.retry import Budget
+from aios3get._protocol.url_request import UrlRequest
+from aios3get.errors import ConfigurationError, S3Error, TransportTimeout
+
+__all__ = ["Call"]
+
+T = TypeVar("T")
+
+
+class Call:
+    """One ``get_object``, ``head_object`` or ``get_url`` from its start to its body's last byte."""
+
+    # Defaults stand on the class: most calls never learn any of these.
+    fresh = False
+    region: str | None = None
+    endpoint: Endpoint | None = None
+    identity: Identity | None = None
+    session: Credentials | None = None
+    offered_checksum = False
+
+    def __init__(
+        self, method: str, request: GetObject | UrlRequest, budget: Budget, deadline: float | None
+    ) -> None:
+        self.method = method
+        self.request = request
+        self.budget = budget
+        self.deadline = deadline
+        self.started = time.monotonic()
+        self.heads: list[HttpHead] = []
+
+    @property
+    def asked_checksum(self) -> bool:
+        """Whether checksums were asked for, by the caller or by default."""
+        request = self.request
+        return self.offered_checksum or (
+            isinstance(request, GetObject) and bool(request.checksum_mode)
+        )
+
+    @property
+    def host(self) -> str:
+        """Where the last attempt went."""
+        return self.endpoint.host if self.endpoint else ""
+
+    def told(self, error: S3Error) -> S3Error:
+        """The error with what the call has spent on it."""
+        error.attempts = self.budget.attempts
+        error.elapsed = time.monotonic() - self.started
+        ids = (head.headers.get("x-amz-request-id") for head in self.heads)
+        error.request_ids = tuple(filter(None, ids))
+        return error
+
+    async def within_deadline(self, awaitable: Awaitable[T]) -> T:
+        """What it gives, if it does before the call's time is over.
+
+        Raises:
+            TransportTimeout: it does not; ``limit`` is ``"deadline"``.
+        """
+        assert self.deadline is not None
+        limit = asyncio.timeout(self.started + self.deadline - time.monotonic())
+        try:
+            async with limit:
+                return await awaitable
+        except TimeoutError as error:
+            if isinstance(error, S3Error) or not limit.expired():
+                raise
+        raise self.told(
+            TransportTimeout(
+                f"the call's deadline of {self.deadline:g} s passed",
+                limit="deadline",
+                seconds=self.deadline,
+            )
+        )
+
+
+def check_deadline(deadline: float) -> None:
+    """Refuse what is no time to give a call.
+
+    Raises:
+        ConfigurationError: not a number of seconds above 0.
+    """
+    if isinstance(deadline, bool) or not isinstance(deadline, int | float) or not deadline > 0:
+        raise ConfigurationError(f"deadline is a number of seconds above 0, got {deadline!r}")

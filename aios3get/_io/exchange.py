@@ -1,0 +1,263 @@
+"""One request → one good answer: resolve, sign, send, judge, then wait or correct, and again.
+
+The only place where a failed attempt becomes another one. Each attempt is built, stamped and
+signed anew, with the credentials, the clock and the region known by then.
+"""
+
+import asyncio
+import logging
+import random
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from aios3get._io.call import Call
+from aios3get._io.sessions import Sessions
+from aios3get._io.shared import Shared
+from aios3get._io.transport import Answer, Transport
+from aios3get._protocol import error_answer, sigv4a
+from aios3get._protocol.endpoint import Endpoint
+from aios3get._protocol.get_object import GetObject, check_sendable
+from aios3get._protocol.http import HttpRequest
+from aios3get._protocol.identity import (
+    ANONYMOUS,
+    Anonymous,
+    BearerToken,
+    Credentials,
+    Identity,
+)
+from aios3get._protocol.presign import PresignedUrl, presign_url
+from aios3get._protocol.retry import (
+    Budget,
+    CorrectClock,
+    DropChecksumMode,
+    RefreshCredentials,
+    Sent,
+    SwitchRegion,
+    Wait,
+)
+from aios3get._protocol.signed import signed_request
+from aios3get._protocol.url_request import UrlRequest
+from aios3get.errors import ConfigurationError, ConnectionLost, S3Error, ServiceError
+
+__all__ = ["Exchange"]
+
+_log: Final = logging.getLogger("aios3get")
+
+
+class Exchange:
+    """The attempts of all calls of one client on one event loop."""
+
+    def __init__(self, shared: Shared, transport: Transport) -> None:
+        self.shared = shared
+        self.transport = transport
+        self._sessions = Sessions(shared, transport)
+        self._derived_for: Credentials | None = None
+
+    def call(
+        self, method: str, request: GetObject | UrlRequest, deadline: float | None = None
+    ) -> Call:
+        """A new call with a whole budget."""
+        shared = self.shared
+        call = Call(method, request, Budget(shared.retry, shared.quota), deadline)
+        if shared.regions:
+            call.region = shared.regions.get(request.bucket)
+        return call
+
+    async def answer(self, call: Call) -> Answer:
+        """A 200 or 206 answer to the call's request, its body unread.
+
+        Raises:
+            ServiceError: S3 refuses, and no retry or correction helps.
+            TransportError: no answer came, within the retry policy and the deadline.
+            CredentialsError: there are none to sign with.
+            ConfigurationError: the request cannot be right.
+        """
+        if call.deadline is None:
+            return await self._answer(call)
+        return await call.within_deadline(self._answer(call))
+
+    async def recover(self, call: Call, error: S3Error) -> None:
+        """Wait, or correct what ``error`` shows to be wrong; raise it if neither helps."""
+        decision = call.budget.decide(error, self._sent(call, error), random.random())
+        # A connection kept alive may have been closed by S3 meanwhile; a new one tells.
+        call.fresh = True
+        match decision:
+            case Wait(seconds):
+                if seconds:
+                    await asyncio.sleep(seconds)
+            case SwitchRegion(region):
+                call.region = region
+                self.shared.remember_region(call.request.bucket, region)
+            case RefreshCredentials():
+                self._forget(call)
+            case CorrectClock(offset):
+                self.shared.clock_offset = offset.total_seconds()
+            case DropChecksumMode():
+                self.shared.without_checksum_mode.add(call.host)
+            case _:
+                raise call.told(error)
+
+    async def presign(self, request: GetObject, expires_in: int | timedelta) -> PresignedUrl:
+        """A link for the request, signed now.
+
+        Raises:
+            CredentialsError: there are no credentials to sign with, or they have expired.
+            ConfigurationError: the request cannot be right.
+        """
+        call = self.call("GET", request)
+        endpoint, identity = await self._signer(call)
+        return presign_url(
+            endpoint,
+            "/" + request.path,
+            request.query,
+            request.headers,
+            identity=identity,
+            now=self.shared.now(),
+            expires_in=expires_in,
+        )
+
+    async def _answer(self, call: Call) -> Answer:
+        while True:
+            try:
+                answer = await self._attempt(call)
+            except S3Error as failure:
+                error = failure
+            else:
+                call.budget.answered()
+                return answer
+            await self.recover(call, error)
+
+    async def _attempt(self, call: Call) -> Answer:
+        request = await self._prepare(call)
+        call.budget.begin()
+        try:
+            answer = await self.transport.send(request, fresh=call.fresh)
+        except S3Error as error:
+            self._log(call, type(error).__name__)
+            raise
+        head = answer.head
+        call.heads.append(head)
+        if _log.isEnabledFor(logging.DEBUG):
+            self._log(call, head.status)
+        if head.status in (200, 206):
+            if call.deadline is not None:
+                answer.within = call.within_deadline
+            return answer
+        raise await self._refusal(call, answer)
+
+    async def _prepare(self, call: Call) -> HttpRequest:
+        """The attempt's request, signed."""
+        request = call.request
+        if isinstance(request, UrlRequest):
+            return HttpRequest(call.method, request.url, request.headers)
+        endpoint, identity = await self._signer(call)
+        headers = request.headers
+        call.offered_checksum = self._offers_checksum_mode(call.method, request, endpoint)
+        if call.offered_checksum:
+            headers = {**headers, "x-amz-checksum-mode": "ENABLED"}
+        path = "/" + request.path
+        now = self.shared.now()
+        return signed_request(call.method, endpoint, path, request.query, headers, identity, now)
+
+    async def _signer(self, call: Call) -> tuple[Endpoint, Identity]:
+        """Where the call goes and who signs it, as far as is known now."""
+        request, shared = call.request, self.shared
+        assert isinstance(request, GetObject)
+        endpoint = call.endpoint = shared.resolver.resolve(request.bucket, call.region)
+        identity = shared.credentials.current() or await shared.credentials.get()
+        call.identity = identity
+        if request.headers or request.query:
+            check_sendable(
+                request,
+                anonymous=identity is ANONYMOUS,
+                scheme=endpoint.scheme,
+                directory_bucket=endpoint.kind == "directory",
+                allow_insecure_sse_customer_key=shared.allow_insecure_sse_customer_key,
+            )
+        if not isinstance(identity, Credentials):
+            _check_confidential(identity, endpoint)
+            return endpoint, identity
+        if endpoint.auth == "sigv4":
+            return endpoint, identity
+        if endpoint.auth == "sigv4a":
+            await self._derive_key(identity)
+            return endpoint, identity
+        # Until there is one, what S3 refuses is the identity.
+        call.session = None
+        call.session = await self._sessions.get(request.bucket, identity, call.region)
+        return endpoint, call.session
+
+    async def _derive_key(self, identity: Credentials) -> None:
+        if identity is not self._derived_for:
+            # The first use imports cryptography and derives a key: some 100 ms.
+            await asyncio.to_thread(
+                sigv4a.signing_key, identity.access_key_id, identity.secret_access_key
+            )
+            self._derived_for = identity
+
+    def _offers_checksum_mode(self, method: str, request: GetObject, endpoint: Endpoint) -> bool:
+        # Other stores answer 501 to the header or compute it wrongly over ranges.
+        shared = self.shared
+        return (
+            shared.validate_checksums
+            and request.checksum_mode is None
+            and endpoint.is_aws
+            and method == "GET"
+            and endpoint.host not in shared.without_checksum_mode
+        )
+
+    async def _refusal(self, call: Call, answer: Answer) -> ServiceError:
+        request = call.request
+        body = b""
+        if call.method != "HEAD":
+            body = await answer.read_all(error_answer.MAX_ERROR_BODY, self.shared.timeouts.idle)
+        return error_answer.parse(
+            answer.head,
+            body,
+            method=call.method,
+            bucket=request.bucket,
+            key=request.key,
+            version_id=request.version_id,
+            signed_region=call.endpoint.signing_region if call.endpoint else None,
+        )
+
+    def _sent(self, call: Call, error: S3Error) -> Sent:
+        endpoint = call.endpoint
+        return Sent(
+            # Somebody else's link was signed with their clock.
+            now=datetime.fromtimestamp(self.shared.clock(), UTC) if endpoint else None,
+            clock_offset=timedelta(seconds=self.shared.clock_offset),
+            region=endpoint.signing_region if endpoint and endpoint.corrects_region else None,
+            refreshable=call.identity is not None and not isinstance(call.identity, Anonymous),
+            checksum_mode=call.offered_checksum,
+            stale=isinstance(error, ConnectionLost) and error.reused,
+        )
+
+    def _forget(self, call: Call) -> None:
+        """Have the next attempt signed with newer credentials."""
+        if call.session is not None:
+            self._sessions.invalidate(call.session)
+        elif isinstance(call.identity, Credentials | BearerToken):
+            self.shared.credentials.invalidate(call.identity)
+
+    def _log(self, call: Call, outcome: object) -> None:
+        if _log.isEnabledFor(logging.DEBUG):
+            request = call.request
+            host = call.endpoint.host if call.endpoint else "a presigned URL"
+            _log.debug(
+                "%s %r at %s: %s (attempt %d)",
+                call.method,
+                request.key,
+                host,
+                outcome,
+                call.budget.attempts,
+            )
+
+
+def _check_confidential(identity: BearerToken | Anonymous, endpoint: Endpoint) -> None:
+    # RFC 6750 section 5.3: whoever reads a bearer token can use it, so it takes TLS.
+    if isinstance(identity, BearerToken) and not endpoint.is_confidential:
+        raise ConfigurationError(
+            f"the bearer token would cross the network readable on its way to {endpoint.host};"
+            " use an endpoint_url with https, or sign with HMAC keys (Credentials)"
+        )

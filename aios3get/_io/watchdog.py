@@ -1,0 +1,117 @@
+"""Ends waits in which no byte comes for too long, and knows when the loop itself stood still.
+
+One timer for all waits of a transport, and none while nothing waits. Time is counted in beats of
+that timer, so a process that blocks its event loop does not blame the network for it.
+"""
+
+import asyncio
+from collections import deque
+from typing import Final
+
+__all__ = ["Wait", "Watchdog"]
+
+_LONGEST_BEAT: Final = 0.5
+_BEATS: Final = 20
+_LATE: Final = 0.05
+
+
+class Wait:
+    """One task that waits for the network."""
+
+    __slots__ = ("_cancelling", "_task", "began", "connected", "expired", "limit")
+
+    def __init__(self, task: "asyncio.Task[object]", began: int, limit: int) -> None:
+        self._task = task
+        self._cancelling = task.cancelling()
+        self.began: int | None = began
+        self.limit = limit
+        self.connected = False
+        self.expired = False
+
+    def expire(self) -> None:
+        """Have the wait end with a ``CancelledError`` that ``is_timeout`` tells apart."""
+        self.expired = True
+        self._task.cancel()
+
+    def is_timeout(self) -> bool:
+        """Whether the ``CancelledError`` that ended the wait was the watchdog's alone."""
+        return self.expired and self._task.uncancel() <= self._cancelling
+
+
+class Watchdog:
+    """Watches waits; each may take ``idle`` seconds.
+
+    Args:
+        idle: seconds.
+    """
+
+    def __init__(self, idle: float) -> None:
+        self._interval = min(_LONGEST_BEAT, idle / _BEATS)
+        self._limit = round(idle / self._interval)
+        self._beats = 0
+        self._waits: dict[asyncio.Task[object], Wait] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0
+        self._late: deque[tuple[float, float]] = deque(maxlen=64)
+
+    def begin(self, grace: float = 0.0) -> Wait:
+        """The running task begins to wait; ``grace`` seconds more are its own."""
+        task = asyncio.current_task()
+        assert task is not None
+        limit = self._limit + round(grace / self._interval) if grace else self._limit
+        wait = self._waits[task] = Wait(task, self._beats, limit)
+        if self._timer is None:
+            self._schedule(asyncio.get_running_loop())
+        return wait
+
+    def end(self) -> None:
+        """The running task waits no more."""
+        self._waits.pop(asyncio.current_task(), None)  # type: ignore[arg-type]  # None is no key
+
+    def connecting(self) -> Wait | None:
+        """The running task's wait, not counted until ``connected``."""
+        wait = self._waits.get(asyncio.current_task())  # type: ignore[arg-type]  # None is no key
+        if wait is not None:
+            wait.began = None
+        return wait
+
+    def connected(self, wait: Wait | None) -> None:
+        """Count the wait from now."""
+        if wait is not None:
+            wait.began = self._beats
+            wait.connected = True
+
+    def longest_pause(self, seconds: float) -> float:
+        """The longest that the loop stood still within the last ``seconds``, in seconds."""
+        now = asyncio.get_running_loop().time()
+        pauses = [late for when, late in self._late if when >= now - seconds - self._interval]
+        if self._timer is not None:
+            pauses.append(now - self._due)
+        return max(0.0, *pauses) if pauses else 0.0
+
+    def stop(self) -> None:
+        """End all waits, and watch no more."""
+        for wait in self._waits.values():
+            if not wait.expired:
+                wait.expire()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._due = loop.time() + self._interval
+        self._timer = loop.call_at(self._due, self._beat, loop)
+
+    def _beat(self, loop: asyncio.AbstractEventLoop) -> None:
+        late = loop.time() - self._due
+        if late > _LATE:
+            self._late.append((self._due + late, late))
+        self._beats += 1
+        for wait in self._waits.values():
+            if wait.began is not None and self._beats - wait.began > wait.limit:
+                wait.began = None
+                wait.expire()
+        if self._waits:
+            self._schedule(loop)
+        else:
+            self._timer = None

@@ -1,0 +1,48 @@
+"""CreateSession of directory buckets, as far as reading needs it.
+
+https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateSession.html
+"""
+
+import re
+from datetime import datetime
+from html import unescape
+from typing import Final
+
+from aios3get._protocol.endpoint import Endpoint
+from aios3get._protocol.http import HttpRequest
+from aios3get._protocol.identity import Credentials
+from aios3get._protocol.signed import signed_request
+from aios3get.errors import ConfigurationError, CredentialsError
+
+__all__ = ["parse_session", "session_request"]
+
+# Enough for GetObject and HeadObject, and all that a reader's policy may allow.
+_MODE: Final = {"x-amz-create-session-mode": "ReadOnly"}
+
+
+def session_request(endpoint: Endpoint, credentials: Credentials, now: float) -> HttpRequest:
+    """The request for a session of the bucket that ``endpoint`` is for."""
+    return signed_request("GET", endpoint, "/", (("session", ""),), _MODE, credentials, now)
+
+
+def parse_session(body: bytes) -> Credentials:
+    """The session's credentials out of a ``CreateSessionResult``.
+
+    Raises:
+        CredentialsError: something of them is missing or cannot be.
+    """
+    text = body.decode("utf-8", "replace")
+    try:
+        return Credentials(
+            access_key_id=_element(text, "AccessKeyId"),
+            secret_access_key=_element(text, "SecretAccessKey"),
+            session_token=_element(text, "SessionToken"),
+            expires_at=datetime.fromisoformat(_element(text, "Expiration")),
+        )
+    except (ConfigurationError, ValueError) as error:
+        raise CredentialsError("the answer to CreateSession holds no usable session") from error
+
+
+def _element(text: str, name: str) -> str:
+    match = re.search(rf"<{name}>([^<]*)</{name}>", text)
+    return unescape(match[1]).strip() if match else ""

@@ -1,0 +1,100 @@
+"""Which bytes of the object an answer's body holds, and which of them are wanted."""
+
+from typing import NamedTuple
+
+from aios3get._protocol.http import HttpHead
+from aios3get._protocol.ranges import ByteRange, ContentRange
+from aios3get.errors import RangeMismatch
+
+__all__ = ["Extent", "extent_of"]
+
+
+class Extent(NamedTuple):
+    """The wanted bytes, as offsets in the object, and how to cut them out of the body.
+
+    Attributes:
+        start: offset of the first wanted byte.
+        stop: offset after the last wanted byte; None where only the body's end will tell.
+        size: the object's size; None if the answer does not tell.
+        skip: bytes of the body that come before the wanted ones.
+        sliced: whether the body goes on, or may go on, after the wanted bytes.
+        delimited: whether HTTP tells the body's end apart from a broken connection.
+    """
+
+    start: int
+    stop: int | None
+    size: int | None
+    skip: int = 0
+    sliced: bool = False
+    delimited: bool = True
+
+
+def extent_of(head: HttpHead, wanted: ByteRange | None, *, part: int | None = None) -> Extent:
+    """Hold the answer's length and ``Content-Range`` against what was asked.
+
+    Args:
+        head: a 200 or 206 answer.
+        wanted: the range asked for; None if the whole object or a part was.
+        part: the number of the part asked for.
+
+    Raises:
+        RangeMismatch: the answer holds other bytes, or does not say which.
+    """
+    headers = head.headers
+    length = _length(headers.get("Content-Length"))
+    told_range = headers.get("Content-Range")
+    told = None if told_range is None else ContentRange.parse(told_range)
+    if told is not None and told.start is not None and told.stop is not None:
+        if length is not None and length != told.stop - told.start:
+            raise RangeMismatch(
+                f"the answer's Content-Range holds {told.stop - told.start} bytes,"
+                f" its Content-Length says {length}"
+            )
+        if wanted is None and part is None and told.stop - told.start != told.size:
+            raise RangeMismatch(f"asked for the whole object, got {headers['Content-Range']!r:.80}")
+        return _ranged(told.start, told.stop, told.size, wanted)
+    if head.status == 206:
+        raise RangeMismatch("a 206 answer came without a Content-Range that tells its bytes")
+    if part is not None and part > 1:
+        raise RangeMismatch(f"asked for part {part}, got an answer that tells of no part")
+    delimited = length is not None or "chunked" in headers.get("Transfer-Encoding", "").lower()
+    if wanted is None:
+        return Extent(0, length, length, delimited=delimited)
+    return _sliced(length, wanted, delimited)
+
+
+def _length(text: str | None) -> int | None:
+    # 19 digits are more than any size; int() refuses thousands of them with a ValueError.
+    plain = text is not None and text.isascii() and text.isdecimal() and len(text) < 20
+    return int(text) if plain and text is not None else None
+
+
+def _ranged(start: int, stop: int, size: int | None, wanted: ByteRange | None) -> Extent:
+    if wanted is not None:
+        if size is not None:
+            fits = wanted.within(size) == (start, stop)
+        elif wanted.start < 0:
+            fits = stop - start <= -wanted.start
+        else:
+            fits = start == wanted.start and (wanted.stop is None or stop <= wanted.stop)
+        if not fits:
+            raise RangeMismatch(
+                f"asked for {wanted}, got bytes {start}-{stop - 1} of {size or 'an unknown size'}"
+            )
+    return Extent(start, stop, size)
+
+
+def _sliced(length: int | None, wanted: ByteRange, delimited: bool) -> Extent:
+    # RFC 9110 section 14.2: a server may ignore Range and answer 200 with everything.
+    if length is None:
+        if wanted.start < 0:
+            raise RangeMismatch(
+                f"asked for {wanted}, got everything without a length to count back from"
+            )
+        return Extent(
+            wanted.start, wanted.stop, None, skip=wanted.start, sliced=True, delimited=delimited
+        )
+    start, stop = wanted.within(length)
+    if start == stop:
+        raise RangeMismatch(f"asked for {wanted}, got everything, which is {length} bytes long")
+    return Extent(start, stop, length, skip=start, sliced=stop < length)

@@ -1,0 +1,459 @@
+"""``S3Client``: the wiring of signer, resolver, transport and parser, and their lifetime."""
+
+import asyncio
+import logging
+import os
+import ssl
+import sys
+from collections.abc import AsyncGenerator, Generator, Mapping
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, Literal, Self, Unpack
+from weakref import WeakKeyDictionary, WeakSet
+
+import aiohttp
+
+from aios3get._io.body import S3Object
+from aios3get._io.call import check_deadline
+from aios3get._io.exchange import Exchange
+from aios3get._io.proxies import Proxies
+from aios3get._io.reading import open_object
+from aios3get._io.settings import ExplicitSettings, load_settings
+from aios3get._io.shared import Shared
+from aios3get._io.transport import Transport
+from aios3get._protocol.endpoint import AddressingStyle, EndpointResolver
+from aios3get._protocol.get_object import GetObject, GetObjectOptions
+from aios3get._protocol.identity import (
+    BearerToken,
+    Credentials,
+    CredentialsProvider,
+    Identity,
+)
+from aios3get._protocol.object_info import ObjectInfo
+from aios3get._protocol.presign import PresignedUrl
+from aios3get._protocol.ranges import ByteRange
+from aios3get._protocol.retry import RetryPolicy, RetryQuota
+from aios3get._protocol.timeouts import Timeouts
+from aios3get._protocol.url_request import UrlRequest
+from aios3get.credentials import CredentialsSource, default_chain
+from aios3get.errors import ConfigurationError
+
+__all__ = ["Opening", "S3Client"]
+
+_log = logging.getLogger("aios3get")
+
+
+class S3Client:
+    """Reads objects from S3 and from what speaks like it.
+
+    Creating one does no I/O: environment, shared files and connections come with the first call.
+    ``async with`` closes it, or ``await client.aclose()``; so does the end of its event loop. One
+    client serves any number of tasks, several event loops (each with connections of its own) and
+    processes forked from this one; it pickles as its configuration.
+
+    What is None is looked up: first the environment, then the profile, then S3's defaults.
+
+    Args:
+        region: AWS region, such as ``eu-central-1``; where S3 knows better, its answer is followed
+            and remembered.
+        credentials: ``Credentials``, ``ANONYMOUS`` for unsigned requests, or a provider: a sync or
+            async callable without arguments that gives ``Credentials``.
+        profile: name of a profile in the shared files.
+        endpoint_url: of a server that is not AWS's, or of a proxy; http or https.
+        addressing_style: ``"path"`` for ``host/bucket/key``, ``"virtual"`` for
+            ``bucket.host/key``, ``"auto"`` for the latter wherever it can work.
+        use_fips: FIPS 140 endpoints.
+        use_dualstack: endpoints with IPv6.
+        use_accelerate: S3 Transfer Acceleration.
+        use_arn_region: go to the region that an ARN names rather than to ``region``.
+        use_global_endpoint: ``s3.amazonaws.com`` for us-east-1.
+        disable_access_points: refuse the ARNs of access points and Object Lambda access points.
+        disable_multi_region_access_points: refuse multi-region access point ARNs.
+        disable_s3_express_session_auth: sign each request to a directory bucket with the
+            credentials themselves rather than with a session's.
+        retry: how often and how patiently a failed attempt is repeated.
+        timeouts: limits of silence; a download as a whole has none.
+        max_concurrency: requests and open bodies at a time; further calls wait in line.
+        response_checksum_validation: ``"when_supported"`` asks AWS for checksums with every GET
+            and verifies them; ``"when_required"`` only where ``checksum_mode=True`` is passed.
+        request_payer: ``"requester"`` to accept the cost of reading, with every call.
+        verify: False to accept any certificate, a path to a CA bundle, or an ``ssl.SSLContext``.
+        proxy: URL of an HTTP proxy for all requests; ``""`` for none whatever the environment says.
+        session: an ``aiohttp.ClientSession`` of yours to send with. Its resolver, connector and
+            TLS apply instead of ``verify``; it stays yours to close, and binds the client to its
+            loop.
+        allow_insecure_sse_customer_key: send SSE-C keys over plain http too.
+        pickle_credentials: let explicit ``Credentials`` travel inside a pickle of the client.
+
+    Raises:
+        ConfigurationError: an argument cannot be right.
+    """
+
+    def __init__(
+        self,
+        *,
+        region: str | None = None,
+        credentials: Identity | CredentialsProvider | None = None,
+        profile: str | None = None,
+        endpoint_url: str | None = None,
+        addressing_style: AddressingStyle | None = None,
+        use_fips: bool | None = None,
+        use_dualstack: bool | None = None,
+        use_accelerate: bool | None = None,
+        use_arn_region: bool | None = None,
+        use_global_endpoint: bool | None = None,
+        disable_access_points: bool | None = None,
+        disable_multi_region_access_points: bool | None = None,
+        disable_s3_express_session_auth: bool | None = None,
+        retry: RetryPolicy | None = None,
+        timeouts: Timeouts | None = None,
+        max_concurrency: int = 64,
+        response_checksum_validation: Literal["when_supported", "when_required"] | None = None,
+        request_payer: Literal["requester"] | None = None,
+        verify: bool | str | os.PathLike[str] | ssl.SSLContext = True,
+        proxy: str | None = None,
+        session: aiohttp.ClientSession | None = None,
+        allow_insecure_sse_customer_key: bool = False,
+        pickle_credentials: bool = False,
+    ) -> None:
+        arguments = dict(locals())
+        del arguments["self"]
+        self._arguments: dict[str, Any] = arguments
+        if type(max_concurrency) is not int or max_concurrency < 1:
+            raise ConfigurationError(
+                f"max_concurrency is a whole number above 0, got {max_concurrency!r}"
+            )
+        self._options: GetObjectOptions = {}
+        if request_payer is not None:
+            self._options["request_payer"] = request_payer
+        self._closed = False
+        self._shared: Shared | None = None
+        self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, _Running] = WeakKeyDictionary()
+        self._loading: dict[asyncio.AbstractEventLoop, asyncio.Lock] = {}
+        _clients.add(self)
+
+    def get_object(
+        self,
+        bucket: str,
+        key: str,
+        *,
+        deadline: float | None = None,
+        **options: Unpack[GetObjectOptions],
+    ) -> "Opening":
+        """The object: ``await`` it, or use it as ``async with`` to have it closed.
+
+        Args:
+            bucket: a bucket name, an access point alias or any S3 ARN.
+            key: the key as text; encoded once, never normalised.
+            deadline: seconds for the call and the reading of its body together.
+            options: see ``GetObjectOptions``.
+
+        Raises:
+            ConfigurationError: the call cannot be right.
+            ServiceError: S3 refused, as with ``NoSuchKey`` or ``AccessDenied``.
+            NotModified: the condition says that your copy is current.
+            TransportError: no answer came.
+            CredentialsError: there are no credentials to sign with.
+
+        https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
+        """
+        request = self._request(bucket, key, options)
+        if deadline is not None:
+            check_deadline(deadline)
+        return Opening(self, request, deadline, _caller())
+
+    async def head_object(
+        self,
+        bucket: str,
+        key: str,
+        *,
+        deadline: float | None = None,
+        **options: Unpack[GetObjectOptions],
+    ) -> ObjectInfo:
+        """The object's metadata, without its bytes.
+
+        Takes what ``get_object`` takes and raises what it raises. S3 gives no reason with a
+        refused HEAD, so its class comes from the status: a missing bucket, too, is ``NoSuchKey``.
+
+        https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
+        """
+        request = self._request(bucket, key, options)
+        if deadline is not None:
+            check_deadline(deadline)
+        exchange = self._running() or await self._start()
+        answer = await exchange.answer(exchange.call("HEAD", request, deadline))
+        answer.close()
+        return ObjectInfo(answer.head.status, answer.head.headers, bucket=bucket, key=key)
+
+    async def presign_get_object(
+        self,
+        bucket: str,
+        key: str,
+        *,
+        expires_in: int | timedelta = 3600,
+        **options: Unpack[GetObjectOptions],
+    ) -> PresignedUrl:
+        """A link that gets the object without credentials.
+
+        Args:
+            bucket: as for ``get_object``.
+            key: as for ``get_object``.
+            expires_in: seconds from now, 1 to 604,800 (7 days); the link ends with the credentials
+                that sign it if they end sooner.
+            options: as for ``get_object``; those that travel in headers are in the result's
+                ``headers``, and its holder must send them.
+
+        Raises:
+            ConfigurationError: the call cannot be right.
+            CredentialsError: there are no credentials, or they have expired.
+
+        https://docs.aws.amazon.com/AmazonS3/latest/userguide/ShareObjectPreSignedURL.html
+        """
+        request = self._request(bucket, key, options)
+        exchange = self._running() or await self._start()
+        return await exchange.presign(request, expires_in)
+
+    def get_url(
+        self,
+        url: str | PresignedUrl,
+        *,
+        range: ByteRange | str | None = None,
+        headers: Mapping[str, str] | None = None,
+        deadline: float | None = None,
+    ) -> "Opening":
+        """The object behind somebody's presigned link, with the same body as ``get_object``.
+
+        The URL goes out byte for byte as it is, and no credentials of the client do. A link that
+        is signed for one range cannot be resumed with another: such a body is not.
+
+        Args:
+            url: the link, or a ``PresignedUrl``, whose ``headers`` are sent along.
+            range: the bytes wanted.
+            headers: what the link's maker said must be sent.
+            deadline: seconds for the call and the reading of its body together.
+
+        Raises:
+            ConfigurationError: the URL or a header cannot be sent as it is.
+            PresignedUrlExpired: the link's time is over.
+            AccessDenied: the link's signer may not read the object.
+            ServiceError: S3 refused for another reason.
+            TransportError: no answer came.
+        """
+        sent = dict(url.headers) if isinstance(url, PresignedUrl) else {}
+        sent.update(headers or {})
+        request = UrlRequest.create(str(url), range, sent)
+        if deadline is not None:
+            check_deadline(deadline)
+        return Opening(self, request, deadline, _caller())
+
+    async def aclose(self) -> None:
+        """Close the client's connections; bodies that are still open break."""
+        self._closed = True
+        running, self._loops = self._loops, WeakKeyDictionary()
+        here = asyncio.get_running_loop()
+        for loop, of_loop in list(running.items()):
+            if loop is here:
+                await of_loop.aclose()
+            elif not loop.is_closed():
+                loop.call_soon_threadsafe(of_loop.close_soon)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        told = ", ".join(
+            f"{name}={self._arguments[name]!r}"
+            for name in ("region", "profile", "endpoint_url")
+            if self._arguments[name] is not None
+        )
+        return f"S3Client({told})"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        arguments = self._arguments
+        if arguments["session"] is not None:
+            raise TypeError("a client with session= does not pickle; let it own its session")
+        secret = isinstance(arguments["credentials"], Credentials | BearerToken)
+        if secret and not arguments["pickle_credentials"]:
+            raise TypeError(
+                "the client holds explicit credentials, which would stand readable in the"
+                " pickle; pass a provider or a profile, or pickle_credentials=True"
+            )
+        given = {name: value for name, value in arguments.items() if value is not None}
+        return _unpickled, (given,)
+
+    def _request(self, bucket: str, key: str, options: GetObjectOptions) -> GetObject:
+        if self._options and not bucket.endswith(("--x-s3", "--xa-s3")):
+            # Directory buckets know no requester pays, the one option with a client-wide default.
+            options = {**self._options, **options}
+        return GetObject.create(bucket, key, options)
+
+    async def _open(
+        self, request: GetObject | UrlRequest, deadline: float | None, opened_at: tuple[str, int]
+    ) -> S3Object:
+        exchange = self._running() or await self._start()
+        return await open_object(exchange, exchange.call("GET", request, deadline), opened_at)
+
+    def _running(self) -> Exchange | None:
+        running = self._loops.get(asyncio.get_running_loop())
+        return None if running is None else running.exchange
+
+    async def _start(self) -> Exchange:
+        """The running loop's exchange, with all configuration loaded."""
+        loop = asyncio.get_running_loop()
+        # Many first calls at once load once; if the one that does is cancelled, the next one does.
+        async with self._loading.setdefault(loop, asyncio.Lock()):
+            if self._shared is None:
+                loaded = await _load(self._arguments)
+                # Two loops may have loaded at once; what the first one learns must not be lost.
+                self._shared = self._shared or loaded
+        self._loading.pop(loop, None)
+        shared = self._shared
+        if self._closed:
+            raise ConfigurationError("the client is closed; create a new one")
+        if loop not in self._loops:
+            # What runs on a loop refers to it, so entries of ended loops never go by themselves.
+            for ended in [each for each in self._loops if each.is_closed()]:
+                self._loops.pop(ended, None)
+            self._loops[loop] = _Running(shared, self._arguments["session"])
+            await self._loops[loop].start()
+        return self._loops[loop].exchange
+
+
+class Opening:
+    """A call about to be made: ``await`` it for the object, or enter it to have that closed."""
+
+    __slots__ = ("_client", "_deadline", "_object", "_opened_at", "_request")
+
+    def __init__(
+        self,
+        client: S3Client,
+        request: GetObject | UrlRequest,
+        deadline: float | None,
+        opened_at: tuple[str, int],
+    ) -> None:
+        self._client = client
+        self._request = request
+        self._deadline = deadline
+        self._opened_at = opened_at
+        self._object: S3Object | None = None
+
+    def __await__(self) -> Generator[Any, None, S3Object]:
+        return self._client._open(self._request, self._deadline, self._opened_at).__await__()
+
+    async def __aenter__(self) -> S3Object:
+        self._object = await self
+        return self._object
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        opened, self._object = self._object, None
+        if opened is not None:
+            await opened.aclose()
+
+
+class _Running:
+    """A client on one event loop: its exchange, and the guard that closes it with the loop."""
+
+    def __init__(self, shared: Shared, session: aiohttp.ClientSession | None) -> None:
+        transport = Transport(
+            timeouts=shared.timeouts,
+            max_concurrency=shared.max_concurrency,
+            session=session,
+            verify=shared.verify,
+            proxies=shared.proxies,
+        )
+        self.exchange = Exchange(shared, transport)
+        self._guard = _closed_with_loop(transport)
+        self._closing: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        # An event loop finalises the asynchronous generators that were begun on it when it ends,
+        # and when they are collected: this one closes the connections then.
+        await anext(self._guard)
+
+    async def aclose(self) -> None:
+        await self._guard.aclose()
+
+    def close_soon(self) -> None:
+        self._closing = asyncio.get_running_loop().create_task(self.aclose())
+
+
+async def _closed_with_loop(transport: Transport) -> AsyncGenerator[None, None]:
+    try:
+        yield
+    finally:
+        await transport.aclose()
+
+
+async def _load(arguments: dict[str, Any]) -> Shared:
+    """The whole configuration; files are read and certificates loaded off the loop."""
+    explicit: Any = {name: arguments[name] for name in ExplicitSettings.__annotations__}
+    settings = await load_settings(profile=arguments["profile"], **explicit)
+    credentials = arguments["credentials"]
+    if credentials is None:
+        credentials = default_chain(arguments["profile"])
+    verify = arguments["verify"]
+    if verify is True and settings.ca_bundle is not None:
+        verify = settings.ca_bundle
+    if isinstance(verify, str | os.PathLike):
+        verify = await asyncio.to_thread(_context, os.fspath(verify))
+    return Shared(
+        resolver=EndpointResolver(settings.endpoint),
+        credentials=CredentialsSource(credentials),
+        retry=arguments["retry"] or RetryPolicy(),
+        quota=RetryQuota(arguments["max_concurrency"]),
+        timeouts=arguments["timeouts"] or Timeouts(),
+        validate_checksums=settings.response_checksum_validation == "when_supported",
+        allow_insecure_sse_customer_key=arguments["allow_insecure_sse_customer_key"],
+        max_concurrency=arguments["max_concurrency"],
+        verify=verify,
+        proxies=settings.proxies
+        if arguments["proxy"] is None
+        else Proxies.always(arguments["proxy"]),
+    )
+
+
+def _context(ca_bundle: str) -> ssl.SSLContext:
+    try:
+        if os.path.isdir(ca_bundle):
+            return ssl.create_default_context(capath=ca_bundle)
+        return ssl.create_default_context(cafile=ca_bundle)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigurationError(f"the CA bundle {ca_bundle!r} cannot be used: {error}") from error
+
+
+def _caller() -> tuple[str, int]:
+    frame = sys._getframe(2)
+    return frame.f_code.co_filename, frame.f_lineno
+
+
+def _unpickled(arguments: dict[str, Any]) -> S3Client:
+    return S3Client(**arguments)
+
+
+# Sockets and locks of the parent are nothing that a child may use, or close.
+_clients: WeakSet[S3Client] = WeakSet()
+_left_to_parent: list[object] = []
+
+
+def _forked() -> None:
+    for client in list(_clients):
+        _left_to_parent.append(client._loops)
+        client._loops = WeakKeyDictionary()
+        client._loading = {}
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
