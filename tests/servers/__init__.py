@@ -1,0 +1,1 @@
+"""Servers that this project did not write, one that lies, and names and certificates for them."""

@@ -1,0 +1,95 @@
+"""Requests signed by botocore and sent by ``http.client``: what aios3get is compared with.
+
+The URL's text goes out exactly as signed; botocore's own HTTP layer may rewrite a path.
+"""
+
+import http.client
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import botocore.session
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.config import Config
+from botocore.credentials import Credentials
+
+from tests.servers.process import RealServer
+
+__all__ = ["Answer", "botocore_client", "fetch", "put_object", "send_signed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back, read whole."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+def botocore_client(server: RealServer, **options: Any) -> Any:
+    """An S3 client of botocore for buckets, versions and uploads of parts."""
+    config = Config(
+        # rclone and Ceph refuse botocore's checksum trailers over TLS
+        request_checksum_calculation="when_required",
+        s3={"addressing_style": "path"},
+        signature_version="s3v4",
+        retries={"max_attempts": 0},
+        **options,
+    )
+    return botocore.session.Session().create_client(
+        "s3",
+        region_name=server.region,
+        endpoint_url=server.endpoint_url,
+        aws_access_key_id=server.access_key_id,
+        aws_secret_access_key=server.secret_access_key,
+        config=config,
+    )
+
+
+def send_signed(
+    server: RealServer,
+    method: str,
+    path: str,
+    body: bytes = b"",
+    headers: Mapping[str, str] | None = None,
+) -> Answer:
+    """Sign and send a request for a path that is encoded already."""
+    url = server.endpoint_url + path
+    request = AWSRequest(method=method, url=url, data=body, headers=dict(headers or {}))
+    keys = Credentials(server.access_key_id, server.secret_access_key)
+    S3SigV4Auth(keys, "s3", server.region).add_auth(request)
+    return fetch(url, method, body, dict(request.headers.items()))
+
+
+def fetch(
+    url: str, method: str = "GET", body: bytes = b"", headers: Mapping[str, str] | None = None
+) -> Answer:
+    """Plain HTTP: what a holder of a link does."""
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
+    try:
+        connection.request(
+            method, url.removeprefix(f"{parts.scheme}://{parts.netloc}"), body, dict(headers or {})
+        )
+        response = connection.getresponse()
+        said = {name.lower(): value for name, value in response.getheaders()}
+        return Answer(response.status, said, response.read())
+    finally:
+        connection.close()
+
+
+def put_object(server: RealServer, bucket: str, key: str, body: bytes, **headers: str) -> Answer:
+    """Put an object under exactly this key; ``headers`` are spelled with underscores.
+
+    Raises:
+        ValueError: the server refused it.
+    """
+    path = f"/{bucket}/{quote(key, safe='/~')}"
+    sent = {name.replace("_", "-"): value for name, value in headers.items()}
+    answer = send_signed(server, "PUT", path, body, sent)
+    if answer.status != 200:
+        raise ValueError(f"{server.name} refused {key!r}: {answer.status} {answer.body[:500]!r}")
+    return answer

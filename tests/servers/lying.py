@@ -1,0 +1,244 @@
+"""A server that lies in every way HTTP allows: raw sockets and threads, no HTTP library.
+
+A script is a sequence of steps for one connection::
+
+    with LyingServer([read_request(), send(b"HTTP/1.1 200 OK\\r\\n\\r\\nhalf"), reset()]) as server:
+        ...  # server.url, server.requests
+
+Connection *n* plays script *n*, further ones the last. At a script's end the connection closes.
+"""
+
+import socket
+import ssl
+import struct
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+__all__ = [
+    "LyingServer",
+    "Script",
+    "Step",
+    "answer",
+    "close",
+    "drip",
+    "flood",
+    "hang",
+    "read_request",
+    "reset",
+    "send",
+    "truncate",
+    "wait",
+]
+
+
+@dataclass(slots=True)
+class Connection:
+    """One accepted connection, as its steps see it."""
+
+    socket: socket.socket
+    ending: threading.Event
+    requests: list[bytes] = field(default_factory=list)
+    _buffer: bytes = b""
+
+    def read_request(self) -> None:
+        """Wait for a whole head; the body of a GET is empty."""
+        while b"\r\n\r\n" not in self._buffer:
+            received = self.socket.recv(65536)
+            if not received:
+                raise GoneError
+            self._buffer += received
+        head, _, self._buffer = self._buffer.partition(b"\r\n\r\n")
+        self.requests.append(head + b"\r\n\r\n")
+
+    def wait(self, seconds: float | None) -> None:
+        if self.ending.wait(seconds):
+            raise GoneError
+
+
+class GoneError(Exception):
+    """The client went away, or the server is being stopped."""
+
+
+Step = Callable[[Connection], None]
+Script = Sequence[Step]
+
+
+def read_request() -> Step:
+    """Wait for a request and record it."""
+    return Connection.read_request
+
+
+def send(data: bytes) -> Step:
+    """Send all of it."""
+    return lambda connection: connection.socket.sendall(data)
+
+
+def drip(data: bytes, pause: float, size: int = 1) -> Step:
+    """Send it in pieces of ``size`` bytes, ``pause`` seconds after each."""
+
+    def step(connection: Connection) -> None:
+        for start in range(0, len(data), size):
+            connection.socket.sendall(data[start : start + size])
+            connection.wait(pause)
+
+    return step
+
+
+def flood(data: bytes, times: int | None = None) -> Step:
+    """Send it again and again; without ``times`` until the client has had enough."""
+
+    def step(connection: Connection) -> None:
+        sent = 0
+        while (times is None or sent < times) and not connection.ending.is_set():
+            connection.socket.sendall(data)
+            sent += 1
+
+    return step
+
+
+def wait(seconds: float) -> Step:
+    """Say nothing for a while."""
+    return lambda connection: connection.wait(seconds)
+
+
+def hang() -> Step:
+    """Say nothing until the client leaves or the server is stopped."""
+
+    def step(connection: Connection) -> None:
+        with suppress(OSError):
+            while connection.socket.recv(65536):
+                pass
+
+    return step
+
+
+def close() -> Step:
+    """End the connection as the protocols want it: over TLS with a close_notify."""
+
+    def step(connection: Connection) -> None:
+        if isinstance(connection.socket, ssl.SSLSocket):
+            connection.socket = connection.socket.unwrap()
+        connection.socket.shutdown(socket.SHUT_WR)
+        raise GoneError
+
+    return step
+
+
+def truncate() -> Step:
+    """End the TCP stream with a FIN; over TLS that is a truncation, without close_notify."""
+
+    def step(connection: Connection) -> None:
+        # SSLSocket.shutdown() leaves the TLS session without a word and shuts the TCP socket.
+        connection.socket.shutdown(socket.SHUT_WR)
+        raise GoneError
+
+    return step
+
+
+def reset() -> Step:
+    """Abort: the client sees ECONNRESET."""
+
+    def step(connection: Connection) -> None:
+        # SO_LINGER with a time of 0 makes close() send RST (socket(7)).
+        linger = struct.pack("ii", 1, 0)
+        connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        raise GoneError
+
+    return step
+
+
+def answer(
+    body: bytes = b"",
+    *headers: str,
+    status: str = "200 OK",
+    length: int | str | None = None,
+    version: str = "1.1",
+) -> bytes:
+    """The bytes of an answer; ``length`` is what it says of its body, and ``""`` says nothing."""
+    said = len(body) if length is None else length
+    lines = [f"HTTP/{version} {status}", *headers]
+    if said != "":
+        lines.append(f"Content-Length: {said}")
+    return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
+
+
+class LyingServer:
+    """Plays scripts to whoever connects; started by ``with``, all threads joined at its end.
+
+    Args:
+        scripts: what connection 0, 1, … plays; the last one also all further ones.
+        tls: a server context, for HTTPS.
+    """
+
+    def __init__(self, *scripts: Script, tls: ssl.SSLContext | None = None) -> None:
+        self._scripts = scripts
+        self._tls = tls
+        self._ending = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._open: list[Connection] = []
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self.port: int = self._listener.getsockname()[1]
+        self.connections: list[list[bytes]] = []
+
+    @property
+    def url(self) -> str:
+        return f"http{'s' if self._tls else ''}://127.0.0.1:{self.port}"
+
+    @property
+    def requests(self) -> list[bytes]:
+        """Every request head received, connection by connection."""
+        return [request for connection in self.connections for request in connection]
+
+    def __enter__(self) -> Self:
+        self._start(self._accept)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._ending.set()
+        # close() alone would leave accept() and recv() waiting
+        for one in (self._listener, *(connection.socket for connection in self._open)):
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+        # the first thread is the one that would still start others
+        for thread in self._threads:
+            thread.join()
+        self._listener.close()
+
+    def _start(self, target: Callable[..., None], *arguments: object) -> None:
+        thread = threading.Thread(target=target, args=arguments, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                accepted, _ = self._listener.accept()
+            except OSError:
+                return
+            number = len(self.connections)
+            connection = Connection(accepted, self._ending)
+            self.connections.append(connection.requests)
+            self._open.append(connection)
+            if self._ending.is_set():
+                accepted.close()
+                return
+            script = self._scripts[min(number, len(self._scripts) - 1)]
+            self._start(self._play, connection, script)
+
+    def _play(self, connection: Connection, script: Iterable[Step]) -> None:
+        with suppress(OSError, GoneError):
+            if self._tls:
+                connection.socket = self._tls.wrap_socket(connection.socket, server_side=True)
+            for step in script:
+                step(connection)
+            close()(connection)
+        connection.socket.close()
