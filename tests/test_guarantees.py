@@ -1,0 +1,53 @@
+import inspect
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aios3get import RetryPolicy, S3Client, Timeouts
+from aios3get._io import sessions, shared, transport
+from aios3get._protocol import correction, error_answer, hashing, retry
+from aios3get._protocol.retry import RetryQuota
+
+_text = (Path(__file__).parents[1] / "docs" / "guarantees.md").read_text()
+# a row of three cells whose last one is code
+FIGURES = re.findall(r"^\| ([^|]+) \| ([^|]+) \| `([^`|]+)` \|$", _text, re.MULTILINE)
+
+_ttl = re.search(r'"ttl_dns_cache": (\d+)', inspect.getsource(transport.Transport._open))
+_xxhash = {name for name in hashing.ALGORITHMS if name.startswith("XXHASH")}
+NAMES: dict[str, Any] = {
+    "RetryPolicy": RetryPolicy,
+    "RetryQuota": RetryQuota,
+    "Timeouts": Timeouts,
+    "always": hashing.ALGORITHMS.keys() - _xxhash,
+    "correction": correction,
+    "default_of": lambda name: inspect.signature(S3Client).parameters[name].default,
+    "dns_seconds": int(_ttl[1]) if _ttl else None,
+    "error_answer": error_answer,
+    "retry": retry,
+    "sessions": sessions,
+    "shared": shared,
+    "transport": transport,
+    "with_xxhash": _xxhash,
+}
+
+
+def told(value: str) -> list[float]:
+    return [float(number.replace(",", "")) for number in re.findall(r"\d[\d,]*(?:\.\d+)?", value)]
+
+
+@pytest.mark.parametrize(("figure", "value", "code"), FIGURES)
+def test_a_figure_is_the_codes(figure: str, value: str, code: str) -> None:
+    found = eval(code, NAMES)
+    if isinstance(found, int | float):
+        assert told(value) == [found], figure
+    elif all(isinstance(each, str) for each in found):
+        assert set(value.split(", ")) == set(found), figure
+    else:
+        assert set(map(float, value.split(", "))) == set(found), figure
+
+
+def test_the_tables_are_found() -> None:
+    assert len(FIGURES) == _text.count("` |\n") - _text.count("in the code` |\n")
+    assert len(FIGURES) > 20

@@ -1,0 +1,118 @@
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+_root = Path(__file__).parents[1]
+_package = _root / "aios3get"
+_tests = _root / "tests"
+
+# Where the tests of a module are, by its room.
+ROOMS = {"_protocol": "protocol", "_io": "shell", "credentials": "shell", "aios3get": "shell"}
+# Modules of values only, seen through the tests of what uses them, and the embedded server, whose
+# tests go by what it does.
+SHOWN_BY: dict[str, str] = {
+    "aios3get/__main__.py": "tests/shell/test_cli.py",
+    "aios3get/errors.py": "tests/protocol/test_errors.py",
+    "aios3get/_protocol/hashing.py": "tests/protocol/test_checksum.py",
+    "aios3get/_io/shared.py": "tests/shell/test_client.py",
+    "aios3get/credentials/cached.py": "tests/shell/test_credentials.py",
+    "aios3get/credentials/chain.py": "tests/shell/test_credentials.py",
+    "aios3get/credentials/environment.py": "tests/shell/test_credentials.py",
+    "aios3get/credentials/profile.py": "tests/shell/test_credentials.py",
+    "aios3get/credentials/ibm.py": "tests/shell/test_credentials_ibm.py",
+}
+# Tests in tests/protocol and tests/shell that follow a behaviour through many modules.
+JOURNEYS = {"aioresponses", "fault_matrix", "key_corpus", "lies", "real_servers"}
+
+# In pieces, so that this file does not hold what it looks for.
+FORBIDDEN = {
+    "a path of one machine": r"/(?:root|farm|work)/[a-z.]|/home/[a-z]+/|/Users/[a-z]+/",
+    "a package index": r"index[-_]url|/simple/?[\"'\s]|(?:pythonhosted|pypi|npmjs)\.(?:org|com)",
+    "an unfinished place": r"\b(?:TODO|FIXME|XXX|HACK)\b",
+    "a merge's leftover": r"^(?:<{7}|>{7}) ",
+    "a private key": r"BEGIN (?:[A-Z]+ )?PRIVATE KEY",
+}
+_skipped = {"uv.lock", Path(__file__).name}
+_folders = ("aios3get", "tests", "docs", "examples", "benchmarks", ".ci")
+
+
+def _files() -> Iterator[Path]:
+    yield from (path for path in _root.iterdir() if path.is_file())
+    for folder in _folders:
+        yield from (path for path in (_root / folder).rglob("*") if path.is_file())
+
+
+def _texts() -> list[Path]:
+    return [
+        path
+        for path in sorted(_files())
+        if "__pycache__" not in path.parts
+        and path.name not in _skipped
+        and not path.name.startswith(".coverage")
+    ]
+
+
+_modules = [
+    path.relative_to(_root).as_posix()
+    for path in sorted(_package.rglob("*.py"))
+    if path.name not in {"__init__.py", "_version.py"} and "testing" not in path.parts
+]
+
+
+@pytest.mark.parametrize("module", _modules)
+def test_every_module_has_its_tests(module: str) -> None:
+    path = Path(module)
+    expected = f"tests/{ROOMS[path.parent.name]}/test_{path.name}"
+    assert (_root / SHOWN_BY.get(module, expected)).exists()
+
+
+def test_every_exception_to_the_mirror_is_still_one() -> None:
+    assert set(SHOWN_BY) <= set(_modules)
+    journeys = {f"test_{name}.py" for name in JOURNEYS}
+    mirrored = {f"test_{Path(module).name}" for module in _modules}
+    assert not journeys & mirrored
+
+
+@pytest.mark.parametrize("room", ["protocol", "shell"])
+def test_every_test_module_is_of_a_module(room: str) -> None:
+    mirrored = {
+        f"test_{Path(module).name}"
+        for module in _modules
+        if ROOMS[Path(module).parent.name] == room
+    }
+    shown = {Path(test).name for test in SHOWN_BY.values()}
+    journeys = {f"test_{name}.py" for name in JOURNEYS}
+    found = {path.name for path in (_tests / room).glob("test_*.py")}
+    free = {name for name in found if name.startswith("test_testing_")}
+    assert found - free <= mirrored | shown | journeys
+
+
+@pytest.mark.parametrize("what", FORBIDDEN)
+def test_no_file_holds(what: str) -> None:
+    pattern = re.compile(FORBIDDEN[what], re.MULTILINE)
+    texts = {path: path.read_bytes().decode("utf-8", "replace") for path in _texts()}
+    assert len(texts) > 50
+    found = {
+        f"{path.relative_to(_root)}: {match[0].strip()}"
+        for path, text in texts.items()
+        for match in pattern.finditer(text)
+    }
+    assert not found
+
+
+def test_ci_runs_the_command_that_the_readme_gives() -> None:
+    script = (_root / ".ci" / "run").read_text().splitlines()
+    assert script[0].startswith("#!")
+    command = script[-1]
+    assert command == "pip install uv && uv run pytest"
+    assert re.search(
+        rf"^(?:\$ )?{re.escape(command)}$", (_root / "README.md").read_text(), re.MULTILINE
+    )
+
+
+def test_every_folder_of_tests_is_a_package() -> None:
+    # modules of the same name in two folders would otherwise hide each other
+    folders = {path.parent for path in _tests.rglob("test_*.py")}
+    assert all((folder / "__init__.py").exists() for folder in folders)
