@@ -206,6 +206,8 @@ class S3Client:
         Raises:
             ConfigurationError: the call cannot be right.
             CredentialsError: there are no credentials, or they have expired.
+            ServiceError: S3 refused the session that a directory bucket's link is signed with.
+            TransportError: no answer came about that session.
 
         https://docs.aws.amazon.com/AmazonS3/latest/userguide/ShareObjectPreSignedURL.html
         """
@@ -295,12 +297,6 @@ class S3Client:
             options = {**self._options, **options}
         return GetObject.create(bucket, key, options)
 
-    async def _open(
-        self, request: GetObject | UrlRequest, deadline: float | None, opened_at: tuple[str, int]
-    ) -> S3Object:
-        exchange = self._running() or await self._start()
-        return await open_object(exchange, exchange.call("GET", request, deadline), opened_at)
-
     def _running(self) -> Exchange | None:
         running = self._loops.get(asyncio.get_running_loop())
         return None if running is None else running.exchange
@@ -346,7 +342,16 @@ class Opening:
         self._object: S3Object | None = None
 
     def __await__(self) -> Generator[Any, None, S3Object]:
-        return self._client._open(self._request, self._deadline, self._opened_at).__await__()
+        exchange = self._client._running()
+        if exchange is None:
+            return self._open().__await__()
+        call = exchange.call("GET", self._request, self._deadline)
+        return open_object(exchange, call, self._opened_at).__await__()
+
+    async def _open(self) -> S3Object:
+        exchange = await self._client._start()
+        call = exchange.call("GET", self._request, self._deadline)
+        return await open_object(exchange, call, self._opened_at)
 
     async def __aenter__(self) -> S3Object:
         self._object = await self

@@ -24,7 +24,9 @@ SHOWN_BY: dict[str, str] = {
     "aios3get/credentials/ibm.py": "tests/shell/test_credentials_ibm.py",
 }
 # Tests in tests/protocol and tests/shell that follow a behaviour through many modules.
-JOURNEYS = {"aioresponses", "fault_matrix", "key_corpus", "lies", "real_servers"}
+JOURNEYS = {
+    *("aioresponses", "doors", "fault_matrix", "key_corpus", "lies", "real_servers"),
+}
 
 # In pieces, so that this file does not hold what it looks for.
 FORBIDDEN = {

@@ -105,7 +105,14 @@ class S3Object:
         """The next ``size`` bytes, fewer only at the end; all that is left without a size."""
         if size == 0:
             return b""
-        return await self._gather(None if size is None or size < 0 else size)
+        if size is not None and size < 0:
+            size = None
+        if not self._chunk:
+            self._chunk = chunk = await self._pull()
+            if self._ended and (size is None or len(chunk) <= size):
+                self._chunk = b""
+                return chunk
+        return await self._gather(size)
 
     async def readinto(self, buffer: bytearray | memoryview, /) -> int:
         """Fill ``buffer`` with the next bytes; the count falls short of it only at the end."""

@@ -103,9 +103,11 @@ class Exchange:
         Raises:
             CredentialsError: there are no credentials to sign with, or they have expired.
             ConfigurationError: the request cannot be right.
+            ServiceError: no session of the directory bucket can be had.
+            TransportError: the same, for want of an answer.
         """
         call = self.call("GET", request)
-        endpoint, identity = await self._signer(call)
+        endpoint, identity = await self._patient_signer(call)
         return presign_url(
             endpoint,
             "/" + request.path,
@@ -115,6 +117,15 @@ class Exchange:
             now=self.shared.now(),
             expires_in=expires_in,
         )
+
+    async def _patient_signer(self, call: Call) -> tuple[Endpoint, Identity]:
+        """As ``_signer``, tried again as requests are: it may have to ask the network."""
+        while True:
+            try:
+                return await self._signer(call)
+            except S3Error as failure:
+                error = failure
+            await self.recover(call, error)
 
     async def _answer(self, call: Call) -> Answer:
         while True:
@@ -184,7 +195,11 @@ class Exchange:
             return endpoint, identity
         # Until there is one, what S3 refuses is the identity.
         call.session = None
-        call.session = await self._sessions.get(request.bucket, identity, call.region)
+        try:
+            call.session = await self._sessions.get(request.bucket, identity)
+        except S3Error:
+            call.budget.begin()
+            raise
         return endpoint, call.session
 
     async def _derive_key(self, identity: Credentials) -> None:
@@ -209,7 +224,9 @@ class Exchange:
     async def _refusal(self, call: Call, answer: Answer) -> ServiceError:
         request = call.request
         body = b""
-        if call.method != "HEAD":
+        if call.method == "HEAD":
+            answer.close()
+        else:
             body = await answer.read_all(error_answer.MAX_ERROR_BODY, self.shared.timeouts.idle)
         return error_answer.parse(
             answer.head,

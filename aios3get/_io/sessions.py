@@ -32,14 +32,14 @@ class Sessions:
         self._transport = transport
         self._sources: dict[tuple[str, str], _Source] = {}
 
-    async def get(self, bucket: str, identity: Credentials, region: str | None) -> Credentials:
+    async def get(self, bucket: str, identity: Credentials) -> Credentials:
         """A session that is valid for some time yet.
 
         Raises:
             ServiceError: S3 refuses to make one, as with ``NoSuchBucket`` or ``AccessDenied``.
             TransportError: no answer came.
         """
-        source = self._source(bucket, identity, region)
+        source = self._source(bucket, identity)
         session = source.current() or await source.get()
         assert isinstance(session, Credentials)
         return session
@@ -49,19 +49,19 @@ class Sessions:
         for source in self._sources.values():
             source.invalidate(session)
 
-    def _source(self, bucket: str, identity: Credentials, region: str | None) -> "_Source":
+    def _source(self, bucket: str, identity: Credentials) -> "_Source":
         of = (bucket, identity.access_key_id)
         source = self._sources.get(of)
         if source is None:
             if len(self._sources) >= _LIMIT:
                 del self._sources[next(iter(self._sources))]
-            make = partial(self._create, bucket, identity, region)
+            make = partial(self._create, bucket, identity)
             source = self._sources[of] = _Source(make, clock=self._shared.now)
         return source
 
-    async def _create(self, bucket: str, identity: Credentials, region: str | None) -> Credentials:
+    async def _create(self, bucket: str, identity: Credentials) -> Credentials:
         shared = self._shared
-        endpoint = shared.resolver.resolve_session(bucket, region)
+        endpoint = shared.resolver.resolve_session(bucket)
         answer = await self._transport.send(session_request(endpoint, identity, shared.now()))
         if answer.head.status == 200:
             return parse_session(await _whole(answer))

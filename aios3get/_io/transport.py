@@ -69,6 +69,7 @@ class Transport:
     ) -> None:
         self.admission = Admission(max_concurrency)
         self.watchdog = Watchdog(timeouts.idle)
+        self.open_answers: set[Answer] = set()
         self._timeouts = timeouts
         self._verify = verify
         self._proxies = proxies if proxies.by_scheme else None
@@ -156,6 +157,8 @@ class Transport:
         self._closed = True
         self.admission.close(errors.ConfigurationError(_CLOSED))
         self.watchdog.stop()
+        for answer in [*self.open_answers]:
+            answer.close()
         if self._given is None:
             sessions, self._pooled, self._fresh = (self._pooled, self._fresh), None, None
             for session in filter(None, sessions):
@@ -222,6 +225,7 @@ class Answer:
         self._transport = transport
         self._response = response
         self._held = True
+        transport.open_answers.add(self)
         self.head = HttpHead(response.status, response.headers)
         self.within: Callable[[Awaitable[bytes]], Awaitable[bytes]] | None = None
 
@@ -320,6 +324,7 @@ class Answer:
     def _leave(self) -> None:
         if self._held:
             self._held = False
+            self._transport.open_answers.discard(self)
             self._transport.admission.leave()
 
 

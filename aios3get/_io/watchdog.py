@@ -52,7 +52,7 @@ class Watchdog:
         self._waits: dict[asyncio.Task[object], Wait] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
-        self._late: deque[tuple[float, float]] = deque(maxlen=64)
+        self._late: deque[tuple[int, float]] = deque(maxlen=64)
 
     def begin(self, grace: float = 0.0) -> Wait:
         """The running task begins to wait; ``grace`` seconds more are its own."""
@@ -83,10 +83,11 @@ class Watchdog:
 
     def longest_pause(self, seconds: float) -> float:
         """The longest that the loop stood still within the last ``seconds``, in seconds."""
-        now = asyncio.get_running_loop().time()
-        pauses = [late for when, late in self._late if when >= now - seconds - self._interval]
+        # Counted in beats as well: the pauses themselves are no part of those seconds.
+        oldest = self._beats - round(seconds / self._interval) - 1
+        pauses = [late for beat, late in self._late if beat >= oldest]
         if self._timer is not None:
-            pauses.append(now - self._due)
+            pauses.append(asyncio.get_running_loop().time() - self._due)
         return max(0.0, *pauses) if pauses else 0.0
 
     def stop(self) -> None:
@@ -105,7 +106,7 @@ class Watchdog:
     def _beat(self, loop: asyncio.AbstractEventLoop) -> None:
         late = loop.time() - self._due
         if late > _LATE:
-            self._late.append((self._due + late, late))
+            self._late.append((self._beats, late))
         self._beats += 1
         for wait in self._waits.values():
             if wait.began is not None and self._beats - wait.began > wait.limit:

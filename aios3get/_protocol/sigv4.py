@@ -283,11 +283,27 @@ def amz_date(second: int) -> str:
 
 def signer_for(credentials: Credentials, region: str, service: str, now: float) -> Signer:
     """SigV4 for one region, service and second."""
-    return _signer(credentials, region, service, int(now))
+    return _signer(
+        credentials.access_key_id,
+        credentials.secret_access_key,
+        credentials.session_token,
+        region,
+        service,
+        int(now),
+    )
 
 
 @lru_cache(maxsize=64)
-def _signer(credentials: Credentials, region: str, service: str, second: int) -> Signer:
+def _signer(
+    access_key_id: str,
+    secret_access_key: str,
+    session_token: str | None,
+    region: str,
+    service: str,
+    second: int,
+) -> Signer:
+    # Texts remember their hash, which the value made of them does not.
+    credentials = Credentials(access_key_id, secret_access_key, session_token)
     stamp = amz_date(second)
     day = stamp[:8]
     key = signing_key(credentials.secret_access_key, day, region, service)

@@ -1,5 +1,6 @@
 """The limits of time that a client puts on the network."""
 
+import math
 from dataclasses import dataclass
 
 from aios3get.errors import ConfigurationError
@@ -30,7 +31,8 @@ class Timeouts:
     def __post_init__(self) -> None:
         for name in ("connect", "idle", "keep_alive"):
             seconds = getattr(self, name)
-            if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:
+            number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+            if not (number and 0 < seconds < math.inf):
                 raise ConfigurationError(
                     f"timeouts.{name} is a number of seconds above 0, got {seconds!r}"
                 )

@@ -12,6 +12,7 @@ __all__ = ["UrlRequest"]
 
 _url_parts = re.compile(r"https?://([^/?#@\s]+)(/[^?#\s]*)?(?:\?([^#\s]*))?", re.ASCII).fullmatch
 _signed_headers = re.compile(r"(?:^|&)X-Amz-SignedHeaders=([^&]*)", re.ASCII | re.IGNORECASE).search
+_field_name = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
 _field_value = re.compile(r"[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?|").fullmatch
 
 
@@ -41,15 +42,15 @@ class UrlRequest:
             ConfigurationError: not an http or https URL, a header that cannot be sent, or a range
                 beside a ``Range`` that the link is signed for.
         """
-        parts = _url_parts(url)
+        parts = _url_parts(url) if url.isascii() else None
         if parts is None:
             raise ConfigurationError(
                 "the URL must be a whole http or https URL in ASCII, without a fragment or user"
                 " information; pass it exactly as it was signed"
             )
         for name, value in headers.items():
-            if not _field_value(value):
-                raise ConfigurationError(f"header {name} cannot stand in a request as it is")
+            if not (_field_name(name) and _field_value(value)):
+                raise ConfigurationError(f"header {name!r} cannot stand in a request as it is")
         signed = _signed_headers(parts[3] or "")
         names = unquote(signed[1]).lower().split(";") if signed else []
         own = {name.lower(): value for name, value in headers.items()}

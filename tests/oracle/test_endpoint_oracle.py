@@ -113,7 +113,9 @@ ENDPOINTS = (
 STYLES = ("auto", "path", "virtual")
 BOTH = (False, True)
 
-_loader = botocore.session.Session().get_component("data_loader")
+_session = botocore.session.Session()
+_session.set_credentials("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
+_loader = _session.get_component("data_loader")
 _rules = EndpointProvider(
     _loader.load_service_model("s3", "endpoint-rule-set-1"), _loader.load_data("partitions")
 ).ruleset
@@ -319,9 +321,7 @@ def _sent_by_botocore(bucket: str, settings: EndpointSettings) -> str:
     def stop(request: AWSPreparedRequest, **_: object) -> None:
         raise SentToError(request.url)
 
-    session = botocore.session.Session()
-    session.set_credentials("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
-    client = session.create_client(
+    client = _session.create_client(
         "s3",
         region_name=settings.region,
         endpoint_url=settings.endpoint_url,

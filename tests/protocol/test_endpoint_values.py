@@ -42,6 +42,30 @@ def test_what_directory_buckets_lack_and_object_lambda_decides(kind: EndpointKin
     assert facts == (not is_directory,) * 3
 
 
+@pytest.mark.parametrize(
+    ("scheme", "host", "expected"),
+    [
+        ("https", "s3.example.com", True),
+        ("http", "s3.example.com", False),
+        ("http", "localhost", True),
+        ("http", "localhost:9000", True),
+        ("http", "examplebucket.localhost:9000", True),
+        ("http", "127.0.0.1", True),
+        ("http", "127.8.9.1:9000", True),
+        ("http", "[::1]", True),
+        ("http", "[::1]:9000", True),
+        ("http", "[2001:db8::1]:9000", False),
+        ("http", "10.0.0.7", False),
+        ("http", "notlocalhost", False),
+        ("http", "localhost.example.com", False),
+        ("http", "127.0.0.1.example.com", False),
+    ],
+)
+def test_only_tls_and_this_machine_are_confidential(scheme: str, host: str, expected: bool) -> None:
+    endpoint = Endpoint(scheme, host, "/b", "s3", "us-east-1")
+    assert endpoint.is_confidential is expected
+
+
 def test_the_url_ends_before_the_slash_of_the_key() -> None:
     assert _of("bucket").url == "https://h/b"
 

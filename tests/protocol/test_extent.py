@@ -1,0 +1,145 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from aios3get._protocol.extent import Extent, extent_of
+from aios3get._protocol.http import HttpHead
+from aios3get._protocol.ranges import ByteRange
+from aios3get.errors import RangeMismatch
+
+
+def head(status: int, **headers: str) -> HttpHead:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return HttpHead(status, CIMultiDictProxy(CIMultiDict(named)))
+
+
+def whole(length: int) -> HttpHead:
+    return head(200, Content_Length=str(length))
+
+
+def partial(told: str, length: int | None = None) -> HttpHead:
+    if length is None:
+        return head(206, Content_Range=told)
+    return head(206, Content_Range=told, Content_Length=str(length))
+
+
+CHUNKED = head(200, Transfer_Encoding="Chunked")
+NOTHING = head(200)
+
+
+@pytest.mark.parametrize(
+    ("answer", "wanted", "extent"),
+    [
+        (whole(10), None, Extent(0, 10, 10)),
+        (whole(0), None, Extent(0, 0, 0)),
+        (CHUNKED, None, Extent(0, None, None)),
+        (NOTHING, None, Extent(0, None, None, delimited=False)),
+        (head(200, Content_Length="x"), None, Extent(0, None, None, delimited=False)),
+        (head(200, Content_Length="9" * 5000), None, Extent(0, None, None, delimited=False)),
+        (head(200, Content_Length="१०"), None, Extent(0, None, None, delimited=False)),
+        (partial("bytes 0-9/100", 10), ByteRange(0, 10), Extent(0, 10, 100)),
+        (partial("bytes 0-9/100"), ByteRange(0, 10), Extent(0, 10, 100)),
+        (partial("bytes 90-99/100", 10), ByteRange(90), Extent(90, 100, 100)),
+        (partial("bytes 90-99/100", 10), ByteRange(90, 200), Extent(90, 100, 100)),
+        (partial("bytes 90-99/100", 10), ByteRange.last(10), Extent(90, 100, 100)),
+        (partial("bytes 0-4/5", 5), ByteRange.last(10), Extent(0, 5, 5)),
+        (partial("bytes 90-99/*", 10), ByteRange(90), Extent(90, 100, None)),
+        (partial("bytes 90-99/*", 10), ByteRange.last(10), Extent(90, 100, None)),
+        (partial("bytes 90-94/*", 5), ByteRange(90, 100), Extent(90, 95, None)),
+        # RFC 9110 section 14.2: everything instead of the range
+        (whole(100), ByteRange(0), Extent(0, 100, 100)),
+        (whole(100), ByteRange(0, 10), Extent(0, 10, 100, sliced=True)),
+        (whole(100), ByteRange(50), Extent(50, 100, 100, skip=50)),
+        (whole(100), ByteRange.last(10), Extent(90, 100, 100, skip=90)),
+        (whole(100), ByteRange(10, 20), Extent(10, 20, 100, skip=10, sliced=True)),
+        (CHUNKED, ByteRange(10, 20), Extent(10, 20, None, skip=10, sliced=True)),
+        (
+            NOTHING,
+            ByteRange(10),
+            Extent(10, None, None, skip=10, sliced=True, delimited=False),
+        ),
+        (head(200, Content_Range="bytes 0-9/10", Content_Length="10"), None, Extent(0, 10, 10)),
+    ],
+)
+def test_the_bytes_of_an_answer(answer: HttpHead, wanted: ByteRange | None, extent: Extent) -> None:
+    assert extent_of(answer, wanted) == extent
+
+
+@pytest.mark.parametrize(
+    ("answer", "wanted"),
+    [
+        (partial("bytes 1-10/100", 10), ByteRange(0, 10)),
+        (partial("bytes 0-8/100", 9), ByteRange(0, 10)),
+        (partial("bytes 0-10/100", 11), ByteRange(0, 10)),
+        (partial("bytes 0-9/100", 9), ByteRange(0, 10)),
+        (partial("bytes 89-98/100", 10), ByteRange.last(10)),
+        (partial("bytes 0-9/*", 10), ByteRange(1)),
+        (partial("bytes 0-10/*", 11), ByteRange(0, 10)),
+        (partial("bytes 80-99/*", 20), ByteRange.last(10)),
+        (head(206, Content_Length="10"), ByteRange(0, 10)),
+        (partial("bytes */100", 10), ByteRange(0, 10)),
+        (partial("pages 0-9/100", 10), ByteRange(0, 10)),
+        (partial("bytes 9-0/100", 10), ByteRange(0, 10)),
+        (partial("bytes 0-9/5", 10), ByteRange(0, 10)),
+        # nobody asked for a part of it
+        (partial("bytes 0-9/100", 10), None),
+        (partial("bytes 0-9/*", 10), None),
+        (head(200, Content_Range="bytes 0-9/100"), None),
+        # all there is lies before the range
+        (whole(10), ByteRange(10)),
+        (whole(10), ByteRange(11, 12)),
+        (whole(0), ByteRange.last(1)),
+        # nothing to count back from
+        (CHUNKED, ByteRange.last(1)),
+    ],
+)
+def test_other_bytes_than_asked_for_are_refused(answer: HttpHead, wanted: ByteRange | None) -> None:
+    with pytest.raises(RangeMismatch):
+        extent_of(answer, wanted)
+
+
+@pytest.mark.parametrize(
+    ("answer", "part", "extent"),
+    [
+        (partial("bytes 400-799/1000", 400), 2, Extent(400, 800, 1000)),
+        (whole(10), 1, Extent(0, 10, 10)),
+        (whole(10), 2, None),
+        (CHUNKED, 2, None),
+    ],
+)
+def test_a_part_says_where_it_lies(answer: HttpHead, part: int, extent: Extent | None) -> None:
+    if extent is not None:
+        assert extent_of(answer, None, part=part) == extent
+        return
+    with pytest.raises(RangeMismatch, match="part 2"):
+        extent_of(answer, None, part=part)
+
+
+@given(size=st.integers(1, 1000), data=st.data())
+def test_a_truthful_answer_gives_what_a_slice_does(size: int, data: st.DataObject) -> None:
+    content = bytes(n % 251 for n in range(size))
+    start = data.draw(st.integers(-size - 5, size - 1))
+    stop = None if start < 0 else data.draw(st.none() | st.integers(start + 1, size + 5))
+    wanted = ByteRange(start, stop)
+    first, last = wanted.within(size)
+    ranged = extent_of(partial(f"bytes {first}-{last - 1}/{size}", last - first), wanted)
+    assert content[ranged.start : ranged.stop] == content[start:stop]
+    ignored = extent_of(whole(size), wanted)
+    assert (ignored.start, ignored.stop, ignored.skip) == (ranged.start, ranged.stop, first)
+    assert ignored.sliced is (last < size)
+
+
+@given(
+    st.text("bytes=-/*0123456789 x", max_size=30),
+    st.text("0123456789-+ x", max_size=25),
+    st.sampled_from([200, 206]),
+)
+def test_any_headers_give_an_extent_or_the_error(told: str, length: str, status: int) -> None:
+    answer = head(status, Content_Range=told, Content_Length=length)
+    for wanted in (None, ByteRange(3, 9), ByteRange.last(4)):
+        try:
+            extent = extent_of(answer, wanted)
+        except RangeMismatch:
+            continue
+        assert extent.stop is None or 0 <= extent.start <= extent.stop

@@ -1,0 +1,60 @@
+import pytest
+
+from aios3get._protocol.endpoint import EndpointResolver, EndpointSettings
+from aios3get._protocol.http import HttpRequest
+from aios3get._protocol.identity import ANONYMOUS, BearerToken, Credentials, Identity
+from aios3get._protocol.signed import signed_request
+
+NOW = 1369353600.0
+EXAMPLE = Credentials("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "token")
+
+
+def signed(
+    bucket: str, identity: Identity, *, query: tuple[tuple[str, str], ...] = ()
+) -> HttpRequest:
+    endpoint = EndpointResolver(EndpointSettings(region="us-east-1")).resolve(bucket)
+    return signed_request("GET", endpoint, "/a%20b", query, {"Range": "bytes=0-9"}, identity, NOW)
+
+
+def test_the_url_is_made_of_what_is_signed() -> None:
+    query = (("versionId", "a/b"), ("response-content-type", "text/x y"))
+    request = signed("examplebucket", EXAMPLE, query=query)
+    assert request.url == (
+        "https://examplebucket.s3.us-east-1.amazonaws.com/a%20b"
+        "?response-content-type=text%2Fx%20y&versionId=a%2Fb"
+    )
+
+
+@pytest.mark.parametrize(
+    ("bucket", "token_header"),
+    [
+        ("examplebucket", "x-amz-security-token"),
+        ("amzn-s3-demo-bucket--use1-az4--x-s3", "x-amz-s3session-token"),
+    ],
+)
+def test_the_token_goes_where_the_bucket_wants_it(bucket: str, token_header: str) -> None:
+    request = signed(bucket, EXAMPLE)
+    headers = request.headers
+    assert headers[token_header] == "token"
+    assert token_header in headers["Authorization"]
+    assert headers["Range"] == "bytes=0-9"
+
+
+def test_nobody_signs_nothing() -> None:
+    request = signed("examplebucket", ANONYMOUS)
+    assert request.headers == {
+        "Host": "examplebucket.s3.us-east-1.amazonaws.com",
+        "Range": "bytes=0-9",
+    }
+
+
+def test_a_bearer_says_so() -> None:
+    request = signed("examplebucket", BearerToken("abc"))
+    assert request.headers["Authorization"] == "Bearer abc"
+
+
+def test_a_multi_region_access_point_is_signed_for_its_regions() -> None:
+    arn = "arn:aws:s3::123456789012:accesspoint:mfzwi23gnjvgw.mrap"
+    headers = signed(arn, EXAMPLE).headers
+    assert headers["Authorization"].startswith("AWS4-ECDSA-P256-SHA256 ")
+    assert headers["x-amz-region-set"] == "*"

@@ -1,0 +1,21 @@
+from typing import Any
+
+import pytest
+
+from aios3get._protocol.timeouts import Timeouts
+from aios3get.errors import ConfigurationError
+
+
+def test_a_download_as_a_whole_has_no_limit() -> None:
+    assert Timeouts() == Timeouts(connect=10, idle=30, keep_alive=4.5)
+
+
+@pytest.mark.parametrize("name", ["connect", "idle", "keep_alive"])
+@pytest.mark.parametrize("value", [0, -1, True, None, "5", float("nan"), float("inf")])
+def test_what_is_no_time_is_refused_by_name(name: str, value: Any) -> None:
+    with pytest.raises(ConfigurationError, match=rf"timeouts\.{name} is .* got"):
+        Timeouts(**{name: value})
+
+
+def test_whole_numbers_and_fractions_are_times() -> None:
+    assert Timeouts(connect=1, idle=0.5).idle == 0.5

@@ -1,0 +1,81 @@
+import asyncio
+
+import pytest
+
+from aios3get._io.admission import Admission
+
+
+async def test_slots_are_counted() -> None:
+    admission = Admission(2)
+    await admission.enter()
+    assert admission.try_enter()
+    assert not admission.try_enter()
+    assert admission.taken == 2
+    admission.leave()
+    assert admission.taken == 1
+
+
+async def test_those_who_wait_come_in_their_order() -> None:
+    admission, order = Admission(1), list[int]()
+    await admission.enter()
+
+    async def visit(number: int) -> None:
+        await admission.enter()
+        order.append(number)
+        await asyncio.sleep(0)
+        admission.leave()
+
+    tasks = [asyncio.create_task(visit(number)) for number in range(5)]
+    await asyncio.sleep(0)
+    admission.leave()
+    # A slot goes to the first in line at once, past whoever asks now.
+    assert not admission.try_enter()
+    await asyncio.gather(*tasks)
+    assert order == [0, 1, 2, 3, 4]
+    assert admission.taken == 0
+
+
+async def test_who_gives_up_is_passed_over() -> None:
+    admission = Admission(1)
+    await admission.enter()
+    gone, next_in_line = (asyncio.create_task(admission.enter()) for _ in range(2))
+    await asyncio.sleep(0)
+    gone.cancel()
+    admission.leave()
+    await next_in_line
+    assert gone.cancelled()
+    assert admission.taken == 1
+
+
+async def test_a_slot_that_comes_with_the_cancellation_is_passed_on() -> None:
+    admission = Admission(1)
+    await admission.enter()
+    gone, next_in_line = (asyncio.create_task(admission.enter()) for _ in range(2))
+    await asyncio.sleep(0)
+    admission.leave()
+    gone.cancel()
+    await next_in_line
+    with pytest.raises(asyncio.CancelledError):
+        await gone
+    admission.leave()
+    assert admission.taken == 0
+
+
+async def test_closing_sends_all_away() -> None:
+    admission = Admission(1)
+    await admission.enter()
+    waiting = [asyncio.create_task(admission.enter()) for _ in range(3)]
+    await asyncio.sleep(0)
+    waiting[0].cancel()
+    admission.close(ConnectionError("closed"))
+    # One that is sent away and cancelled in the same moment holds no slot to give back.
+    waiting[1].cancel()
+    found = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(each) for each in found] == [
+        asyncio.CancelledError,
+        asyncio.CancelledError,
+        ConnectionError,
+    ]
+    assert admission.taken == 1
+    admission.leave()
+    assert admission.taken == 0

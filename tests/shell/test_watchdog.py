@@ -1,0 +1,111 @@
+import asyncio
+import time
+
+import pytest
+
+from aios3get._io.watchdog import Wait, Watchdog
+
+IDLE = 0.1
+
+
+async def waited(watchdog: Watchdog, seconds: float, *, grace: float = 0.0) -> Wait:
+    wait = watchdog.begin(grace)
+    try:
+        await asyncio.sleep(seconds)
+    finally:
+        watchdog.end()
+    return wait
+
+
+async def test_a_short_wait_is_left_alone() -> None:
+    watchdog = Watchdog(IDLE)
+    wait = await waited(watchdog, IDLE / 5)
+    assert not wait.expired
+    assert not wait.is_timeout()
+
+
+async def test_a_long_wait_ends() -> None:
+    watchdog = Watchdog(IDLE)
+    task = asyncio.current_task()
+    assert task is not None
+    began = time.monotonic()
+    wait = watchdog.begin()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.sleep(3600)
+    assert time.monotonic() - began >= IDLE * 0.9
+    watchdog.end()
+    assert wait.is_timeout()
+    assert task.cancelling() == 0
+
+
+async def test_a_cancellation_of_somebody_elses_is_none_of_ours() -> None:
+    watchdog = Watchdog(IDLE)
+    waits: list[Wait] = []
+
+    async def wait() -> None:
+        waits.append(watchdog.begin())
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            watchdog.end()
+
+    task = asyncio.create_task(wait())
+    await asyncio.sleep(0)
+    task.cancel()
+    waits[0].expire()
+    await asyncio.wait({task})
+    assert not waits[0].is_timeout()
+
+
+async def test_grace_is_added() -> None:
+    watchdog = Watchdog(IDLE)
+    assert not (await waited(watchdog, 1.5 * IDLE, grace=10 * IDLE)).expired
+
+
+async def test_connecting_does_not_count() -> None:
+    watchdog = Watchdog(IDLE)
+    wait = watchdog.begin()
+    assert watchdog.connecting() is wait
+    await asyncio.sleep(2 * IDLE)
+    watchdog.connected(wait)
+    assert wait.connected
+    await asyncio.sleep(IDLE / 5)
+    watchdog.end()
+    assert not wait.expired
+
+
+async def test_connecting_outside_of_any_wait_is_fine() -> None:
+    watchdog = Watchdog(IDLE)
+    watchdog.connected(watchdog.connecting())
+
+
+async def test_no_timer_runs_while_nothing_waits() -> None:
+    watchdog = Watchdog(IDLE)
+    await waited(watchdog, 0)
+    await asyncio.sleep(IDLE)
+    assert watchdog._timer is None
+    await waited(watchdog, 0)
+    assert watchdog._timer is not None
+
+
+async def test_a_blocked_loop_is_noticed_and_takes_no_waiters_time() -> None:
+    watchdog = Watchdog(IDLE)
+    wait = watchdog.begin()
+    await asyncio.sleep(0)
+    time.sleep(3 * IDLE)  # noqa: ASYNC251 - blocking is what is to be noticed
+    await asyncio.sleep(IDLE / 5)
+    watchdog.end()
+    assert not wait.expired
+    assert 2 * IDLE < watchdog.longest_pause(1.0) < 20 * IDLE
+    assert watchdog.longest_pause(0.0) < 2 * IDLE
+
+
+async def test_stopping_ends_all_waits() -> None:
+    watchdog = Watchdog(10.0)
+    task = asyncio.create_task(waited(watchdog, 3600))
+    await asyncio.sleep(0)
+    watchdog.stop()
+    watchdog.stop()
+    await asyncio.wait({task}, timeout=5)
+    assert task.cancelled()
+    assert watchdog._timer is None
