@@ -139,7 +139,7 @@ class Exchange:
             await self.recover(call, error)
 
     async def _attempt(self, call: Call) -> Answer:
-        request = await self._prepare(call)
+        request = self._prepared(call) or await self._prepare(call)
         call.budget.begin()
         try:
             answer = await self.transport.send(request, fresh=call.fresh)
@@ -156,16 +156,37 @@ class Exchange:
             return answer
         raise await self._refusal(call, answer)
 
-    async def _prepare(self, call: Call) -> HttpRequest:
-        """The attempt's request, signed."""
-        request = call.request
+    def _prepared(self, call: Call) -> HttpRequest | None:
+        """The attempt's request, where nothing has to be awaited for it; else None."""
+        request, shared = call.request, self.shared
         if isinstance(request, UrlRequest):
             return HttpRequest(call.method, request.url, request.headers)
+        identity = shared.credentials.current()
+        if identity is None:
+            return None
+        endpoint = shared.resolver.resolve(request.bucket, call.region)
+        if endpoint.auth != "sigv4":
+            return None
+        call.endpoint, call.identity = endpoint, identity
+        self._check(request, endpoint, identity)
+        return self._signed(call, request, endpoint, identity)
+
+    async def _prepare(self, call: Call) -> HttpRequest:
+        """The attempt's request, with what it takes from elsewhere."""
+        request = call.request
+        assert isinstance(request, GetObject)
         endpoint, identity = await self._signer(call)
+        return self._signed(call, request, endpoint, identity)
+
+    def _signed(
+        self, call: Call, request: GetObject, endpoint: Endpoint, identity: Identity
+    ) -> HttpRequest:
         headers = request.headers
-        call.offered_checksum = self._offers_checksum_mode(call.method, request, endpoint)
-        if call.offered_checksum:
+        if self._offers_checksum_mode(call.method, request, endpoint):
+            call.offered_checksum = True
             headers = {**headers, "x-amz-checksum-mode": "ENABLED"}
+        else:
+            call.offered_checksum = False
         path = "/" + request.path
         now = self.shared.now()
         return signed_request(call.method, endpoint, path, request.query, headers, identity, now)
@@ -177,18 +198,8 @@ class Exchange:
         endpoint = call.endpoint = shared.resolver.resolve(request.bucket, call.region)
         identity = shared.credentials.current() or await shared.credentials.get()
         call.identity = identity
-        if request.headers or request.query:
-            check_sendable(
-                request,
-                anonymous=identity is ANONYMOUS,
-                scheme=endpoint.scheme,
-                directory_bucket=endpoint.kind == "directory",
-                allow_insecure_sse_customer_key=shared.allow_insecure_sse_customer_key,
-            )
-        if not isinstance(identity, Credentials):
-            _check_confidential(identity, endpoint)
-            return endpoint, identity
-        if endpoint.auth == "sigv4":
+        self._check(request, endpoint, identity)
+        if endpoint.auth == "sigv4" or not isinstance(identity, Credentials):
             return endpoint, identity
         if endpoint.auth == "sigv4a":
             await self._derive_key(identity)
@@ -201,6 +212,18 @@ class Exchange:
             call.budget.begin()
             raise
         return endpoint, call.session
+
+    def _check(self, request: GetObject, endpoint: Endpoint, identity: Identity) -> None:
+        if not isinstance(identity, Credentials):
+            _check_confidential(identity, endpoint)
+        if request.headers or request.query:
+            check_sendable(
+                request,
+                anonymous=identity is ANONYMOUS,
+                scheme=endpoint.scheme,
+                directory_bucket=endpoint.kind == "directory",
+                allow_insecure_sse_customer_key=self.shared.allow_insecure_sse_customer_key,
+            )
 
     async def _derive_key(self, identity: Credentials) -> None:
         if identity is not self._derived_for:

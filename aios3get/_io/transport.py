@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import aiohttp
+from multidict import CIMultiDict
 from yarl import URL
 
 from aios3get import errors
@@ -139,9 +140,9 @@ class Transport:
         session = aiohttp.ClientSession(
             connector=_Connector(self.watchdog, limit=0, ssl=self._verify, **reuse),
             cookie_jar=aiohttp.DummyCookieJar(),
+            request_class=_Request,
             timeout=self._limit,
             auto_decompress=False,
-            skip_auto_headers=("Accept",),
             **_SESSION_OPTIONS,
         )
         # A signed request is never sent twice: every attempt is built, stamped and signed anew.
@@ -187,6 +188,19 @@ class Transport:
         if isinstance(failure, errors.TransportTimeout):
             failure.loop_blocked = self.watchdog.longest_pause(failure.seconds)
         return failure
+
+
+class _Request(aiohttp.ClientRequest):
+    """A request that is finished when it comes: aiohttp adds no header of its own."""
+
+    def update_headers(self, headers: Any) -> None:
+        """Take them all, ``Host`` included, as they were signed."""
+        self.headers = (
+            headers if "Host" in headers else CIMultiDict(headers, Host=self.url.authority)
+        )
+
+    def update_auto_headers(self, skip_auto_headers: Any) -> None:
+        """Add none."""
 
 
 class _Connector(aiohttp.TCPConnector):

@@ -122,35 +122,40 @@ def presign(
     )
 
 
-class Signer(NamedTuple):
-    """What differs between one signature and the next besides the request itself."""
+class Signer:
+    """What differs between one signature and the next besides the request itself.
 
-    algorithm: str
-    stamp: str
-    scope: str
-    credentials: Credentials
-    signature: Callable[[str], str]
-    to_sign: str
-    authorization: str
+    Attributes:
+        to_sign: how every string to sign begins.
+        authorization: how every ``Authorization`` header begins.
+    """
 
-    @classmethod
-    def of(
-        cls,
+    __slots__ = (
+        "algorithm",
+        "authorization",
+        "credentials",
+        "scope",
+        "signature",
+        "stamp",
+        "to_sign",
+    )
+
+    def __init__(
+        self,
         algorithm: str,
         stamp: str,
         scope: str,
         credentials: Credentials,
         signature: Callable[[str], str],
-    ) -> "Signer":
-        """The signer, with the beginnings of what it will write."""
-        return cls(
-            algorithm,
-            stamp,
-            scope,
-            credentials,
-            signature,
-            f"{algorithm}\n{stamp}\n{scope}\n",
-            f"{algorithm} Credential={credentials.access_key_id}/{scope}, SignedHeaders=",
+    ) -> None:
+        self.algorithm = algorithm
+        self.stamp = stamp
+        self.scope = scope
+        self.credentials = credentials
+        self.signature = signature
+        self.to_sign = f"{algorithm}\n{stamp}\n{scope}\n"
+        self.authorization = (
+            f"{algorithm} Credential={credentials.access_key_id}/{scope}, SignedHeaders="
         )
 
 
@@ -164,14 +169,22 @@ def signed_headers(
     token_header: str,
 ) -> dict[str, str]:
     """The given headers with ``Host``, date, payload hash, token and ``Authorization``."""
+    ready, names, lines = _headers(signer, host, tuple(headers.items()), token_header)
+    request = canonical_request(method, path, query, lines, names, EMPTY_SHA256)
+    proof = signer.signature(string_to_sign(signer, request))
+    return {**ready, "Authorization": f"{signer.authorization}{names}, Signature={proof}"}
+
+
+@lru_cache(maxsize=256)
+def _headers(
+    signer: Signer, host: str, headers: tuple[tuple[str, str], ...], token_header: str
+) -> tuple[dict[str, str], str, str]:
+    # Within one second most requests differ in their path alone.
     own = {"x-amz-content-sha256": EMPTY_SHA256, "x-amz-date": signer.stamp}
     if signer.credentials.session_token:
         own[token_header] = signer.credentials.session_token
-    names, lines = canonical_headers(headers, {"host": host, **own})
-    request = canonical_request(method, path, query, lines, names, EMPTY_SHA256)
-    proof = signer.signature(string_to_sign(signer, request))
-    authorization = f"{signer.authorization}{names}, Signature={proof}"
-    return {"Host": host, **headers, **own, "Authorization": authorization}
+    names, lines = canonical_headers(dict(headers), {"host": host, **own})
+    return {"Host": host, **dict(headers), **own}, names, lines
 
 
 def signed_url(
@@ -308,4 +321,4 @@ def _signer(
     day = stamp[:8]
     key = signing_key(credentials.secret_access_key, day, region, service)
     scope = f"{day}/{region}/{service}/aws4_request"
-    return Signer.of(ALGORITHM, stamp, scope, credentials, partial(signature, key))
+    return Signer(ALGORITHM, stamp, scope, credentials, partial(signature, key))

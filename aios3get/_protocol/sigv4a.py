@@ -105,7 +105,7 @@ def signer_for(credentials: Credentials, service: str, now: float) -> Signer:
     stamp = amz_date(int(now))
     key = signing_key(credentials.access_key_id, credentials.secret_access_key)
     scope = f"{stamp[:8]}/{service}/aws4_request"
-    return Signer.of(ALGORITHM, stamp, scope, credentials, partial(signature, key))
+    return Signer(ALGORITHM, stamp, scope, credentials, partial(signature, key))
 
 
 class SigningKey(NamedTuple):
