@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary, WeakSet
 
 import aiohttp
 
-from aios3get._io.body import S3Object
+from aios3get._io.body import Place, S3Object
 from aios3get._io.call import check_deadline
 from aios3get._io.exchange import Exchange
 from aios3get._io.proxies import Proxies
@@ -333,7 +333,7 @@ class Opening:
         client: S3Client,
         request: GetObject | UrlRequest,
         deadline: float | None,
-        opened_at: tuple[str, int],
+        opened_at: Place,
     ) -> None:
         self._client = client
         self._request = request
@@ -439,9 +439,9 @@ def _context(ca_bundle: str) -> ssl.SSLContext:
         raise ConfigurationError(f"the CA bundle {ca_bundle!r} cannot be used: {error}") from error
 
 
-def _caller() -> tuple[str, int]:
+def _caller() -> Place:
     frame = sys._getframe(2)
-    return frame.f_code.co_filename, frame.f_lineno
+    return frame.f_code, frame.f_lasti
 
 
 def _unpickled(arguments: dict[str, Any]) -> S3Client:

@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Awaitable, Callable
 from functools import partial
 from io import BytesIO
-from types import TracebackType
+from types import CodeType, TracebackType
 from typing import Protocol, Self
 
 from aios3get import errors
@@ -15,6 +15,19 @@ from aios3get._protocol.extent import Extent
 from aios3get._protocol.object_info import ObjectInfo
 
 __all__ = ["S3Object"]
+
+
+# The code that opened a body, and how far it had come in it.
+Place = tuple[CodeType, int]
+
+
+def _spelled(place: Place) -> str:
+    code, instruction = place
+    line = next(
+        (line for start, stop, line in code.co_lines() if start <= instruction < stop),
+        code.co_firstlineno,
+    )
+    return f"{code.co_filename}:{line}"
 
 
 class Source(Protocol):
@@ -52,6 +65,10 @@ class S3Object:
 
     # Defaults stand on the class: a small body is read without touching any of these.
     _info: ObjectInfo | None = None
+    _answer: Answer | None = None
+    _first = 0
+    _offset = 0
+    _skip = 0
     _chunk = b""
     _at = 0
     _broken: errors.S3Error | None = None
@@ -65,16 +82,16 @@ class S3Object:
         extent: Extent,
         source: Source,
         verifier: Verifier | Verified,
-        opened_at: tuple[str, int],
+        opened_at: Place,
     ) -> None:
-        self._answer: Answer | None = answer
+        self._answer = answer
         self._extent = extent
         self._source = source
         self._verifier = verifier
         self._opened_at = opened_at
-        self._first = self._offset = extent.start
-        self._skip = extent.skip
-        self._loop = asyncio.get_running_loop()
+        if extent.start or extent.skip:
+            self._first = self._offset = extent.start
+            self._skip = extent.skip
 
     @property
     def info(self) -> ObjectInfo:
@@ -356,18 +373,19 @@ class S3Object:
         return line[:-2] if line.endswith(b"\r\n") else line[:-1]
 
     def __del__(self) -> None:
-        answer = getattr(self, "_answer", None)
-        if answer is None or not answer.held:
+        if self._answer is not None:
+            self._abandon(self._answer)
+
+    def _abandon(self, answer: Answer) -> None:
+        if not answer.held:
             return
-        # The collector may run in any thread.
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(answer.close)
+        answer.close_soon()
         if self._offset == self._first:
             warnings.warn(
-                f"{self!r}, opened at {':'.join(map(str, self._opened_at))}, was never read or"
-                " closed; use async with, or await its aclose()",
+                f"{self!r}, opened at {_spelled(self._opened_at)}, was never read or closed;"
+                " use async with, or await its aclose()",
                 ResourceWarning,
-                stacklevel=2,
+                stacklevel=3,
                 source=self,
             )
 

@@ -7,6 +7,7 @@ signed anew, with the credentials, the clock and the region known by then.
 import asyncio
 import logging
 import random
+from collections.abc import Awaitable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -63,7 +64,7 @@ class Exchange:
             call.region = shared.regions.get(request.bucket)
         return call
 
-    async def answer(self, call: Call) -> Answer:
+    def answer(self, call: Call) -> Awaitable[Answer]:
         """A 200 or 206 answer to the call's request, its body unread.
 
         Raises:
@@ -73,8 +74,8 @@ class Exchange:
             ConfigurationError: the request cannot be right.
         """
         if call.deadline is None:
-            return await self._answer(call)
-        return await call.within_deadline(self._answer(call))
+            return self._answer(call)
+        return call.within_deadline(self._answer(call))
 
     async def recover(self, call: Call, error: S3Error) -> None:
         """Wait, or correct what ``error`` shows to be wrong; raise it if neither helps."""
@@ -130,31 +131,25 @@ class Exchange:
     async def _answer(self, call: Call) -> Answer:
         while True:
             try:
-                answer = await self._attempt(call)
+                request = self._prepared(call) or await self._prepare(call)
+                call.budget.begin()
+                answer = await self.transport.send(request, fresh=call.fresh)
+                call.heads.append(answer.head)
+                if answer.head.status in (200, 206):
+                    return self._accepted(call, answer)
+                error: S3Error = await self._refusal(call, answer)
             except S3Error as failure:
                 error = failure
-            else:
-                call.budget.answered()
-                return answer
+            self._log(call, type(error).__name__)
             await self.recover(call, error)
 
-    async def _attempt(self, call: Call) -> Answer:
-        request = self._prepared(call) or await self._prepare(call)
-        call.budget.begin()
-        try:
-            answer = await self.transport.send(request, fresh=call.fresh)
-        except S3Error as error:
-            self._log(call, type(error).__name__)
-            raise
-        head = answer.head
-        call.heads.append(head)
+    def _accepted(self, call: Call, answer: Answer) -> Answer:
+        call.budget.answered()
+        if call.deadline is not None:
+            answer.within = call.within_deadline
         if _log.isEnabledFor(logging.DEBUG):
-            self._log(call, head.status)
-        if head.status in (200, 206):
-            if call.deadline is not None:
-                answer.within = call.within_deadline
-            return answer
-        raise await self._refusal(call, answer)
+            self._log(call, answer.head.status)
+        return answer
 
     def _prepared(self, call: Call) -> HttpRequest | None:
         """The attempt's request, where nothing has to be awaited for it; else None."""

@@ -3,7 +3,7 @@
 from typing import Final
 
 from aios3get import errors
-from aios3get._io.body import S3Object
+from aios3get._io.body import Place, S3Object
 from aios3get._io.call import Call
 from aios3get._io.exchange import Exchange
 from aios3get._io.transport import Answer
@@ -21,7 +21,7 @@ __all__ = ["Reading", "open_object"]
 _CHANGED: Final = (errors.PreconditionFailed, errors.NotFound, errors.InvalidRange)
 
 
-async def open_object(exchange: Exchange, call: Call, opened_at: tuple[str, int]) -> S3Object:
+async def open_object(exchange: Exchange, call: Call, opened_at: Place) -> S3Object:
     """The object that the call asks for, its body unread.
 
     Raises:
@@ -34,7 +34,7 @@ async def open_object(exchange: Exchange, call: Call, opened_at: tuple[str, int]
     except errors.RangeMismatch as error:
         answer.close()
         raise call.told(error) from None
-    if not answer.from_wire:
+    if not extent.delimited and not answer.from_wire:
         # A double has no framing, so whatever it holds is whole.
         extent = extent._replace(delimited=True)
     source = Reading(exchange, call, head, extent)
@@ -47,11 +47,11 @@ def _extent(head: HttpHead, request: GetObject | UrlRequest) -> Extent:
 
 
 def _verifier(call: Call, head: HttpHead, extent: Extent) -> Verifier | Verified:
-    if call.endpoint is not None and call.endpoint.is_transformed:
+    endpoint, request = call.endpoint, call.request
+    if endpoint is not None and endpoint.kind == "object-lambda":
         return Verified("unverified", None, "an Object Lambda function wrote the answer")
     if extent.sliced or extent.skip:
         return Verified("unverified", None, "the server ignored the range and sent everything")
-    request = call.request
     part = isinstance(request, GetObject) and request.part_number is not None
     return plan(head.headers, status=head.status, part=part, asked=call.asked_checksum)
 

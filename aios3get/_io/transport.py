@@ -71,6 +71,7 @@ class Transport:
         self.admission = Admission(max_concurrency)
         self.watchdog = Watchdog(timeouts.idle)
         self.open_answers: set[Answer] = set()
+        self.loop = asyncio.get_running_loop()
         self._timeouts = timeouts
         self._verify = verify
         self._proxies = proxies if proxies.by_scheme else None
@@ -128,7 +129,7 @@ class Transport:
         else:
             return Answer(self, response)
         finally:
-            watchdog.end()
+            watchdog.end(wait)
         raise failure
 
     def _open(self, *, fresh: bool) -> aiohttp.ClientSession:
@@ -267,9 +268,12 @@ class Answer:
     def read_nowait(self) -> bytes | None:
         """What is left of a body that has arrived whole; None if ``read`` has to be awaited."""
         content = self._response.content
-        if not content.is_eof() or content.exception() is not None:
+        if not content.is_eof():
             return None
-        chunk = content.read_nowait()
+        try:
+            chunk = content.read_nowait()
+        except _FAILURES:
+            return None  # ``read`` says what it means
         if not chunk:
             self.close()
         return chunk
@@ -284,7 +288,7 @@ class Answer:
             if failure is None:
                 raise
         finally:
-            watchdog.end()
+            watchdog.end(wait)
         self.close()
         raise failure
 
@@ -329,11 +333,16 @@ class Answer:
     def close(self) -> None:
         """Close the connection, unless the body has arrived whole: then it goes back."""
         if self._held:
-            if self._response.content.is_eof():
-                self._response.release()
-            else:
+            # At the body's end aiohttp has given it back already.
+            if self._response.connection is not None or not self._response.content.is_eof():
                 self._response.close()
             self._leave()
+
+    def close_soon(self) -> None:
+        """Close the connection from any thread, as the garbage collector needs it."""
+        loop = self._transport.loop
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(self.close)
 
     def _leave(self) -> None:
         if self._held:

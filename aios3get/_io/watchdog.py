@@ -18,11 +18,10 @@ _LATE: Final = 0.05
 class Wait:
     """One task that waits for the network."""
 
-    __slots__ = ("_cancelling", "_task", "began", "connected", "expired", "limit")
+    __slots__ = ("_cancelling", "began", "connected", "expired", "limit", "task")
 
     def __init__(self, task: "asyncio.Task[object]", began: int, limit: int) -> None:
-        self._task = task
-        self._cancelling = task.cancelling()
+        self.task = task
         self.began: int | None = began
         self.limit = limit
         self.connected = False
@@ -31,11 +30,12 @@ class Wait:
     def expire(self) -> None:
         """Have the wait end with a ``CancelledError`` that ``is_timeout`` tells apart."""
         self.expired = True
-        self._task.cancel()
+        self._cancelling = self.task.cancelling()
+        self.task.cancel()
 
     def is_timeout(self) -> bool:
         """Whether the ``CancelledError`` that ended the wait was the watchdog's alone."""
-        return self.expired and self._task.uncancel() <= self._cancelling
+        return self.expired and self.task.uncancel() <= self._cancelling
 
 
 class Watchdog:
@@ -64,9 +64,9 @@ class Watchdog:
             self._schedule(asyncio.get_running_loop())
         return wait
 
-    def end(self) -> None:
-        """The running task waits no more."""
-        self._waits.pop(asyncio.current_task(), None)  # type: ignore[arg-type]  # None is no key
+    def end(self, wait: Wait) -> None:
+        """The wait is over."""
+        self._waits.pop(wait.task, None)
 
     def connecting(self) -> Wait | None:
         """The running task's wait, not counted until ``connected``."""

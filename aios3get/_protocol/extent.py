@@ -65,8 +65,9 @@ def extent_of(head: HttpHead, wanted: ByteRange | None, *, part: int | None = No
 
 def _length(text: str | None) -> int | None:
     # 19 digits are more than any size; int() refuses thousands of them with a ValueError.
-    plain = text is not None and text.isascii() and text.isdecimal() and len(text) < 20
-    return int(text) if plain and text is not None else None
+    if text is not None and text.isdecimal() and text.isascii() and len(text) < 20:
+        return int(text)
+    return None
 
 
 def _ranged(start: int, stop: int, size: int | None, wanted: ByteRange | None) -> Extent:

@@ -13,7 +13,7 @@ async def waited(watchdog: Watchdog, seconds: float, *, grace: float = 0.0) -> W
     try:
         await asyncio.sleep(seconds)
     finally:
-        watchdog.end()
+        watchdog.end(wait)
     return wait
 
 
@@ -33,7 +33,7 @@ async def test_a_long_wait_ends() -> None:
     with pytest.raises(asyncio.CancelledError):
         await asyncio.sleep(3600)
     assert time.monotonic() - began >= IDLE * 0.9
-    watchdog.end()
+    watchdog.end(wait)
     assert wait.is_timeout()
     assert task.cancelling() == 0
 
@@ -47,7 +47,7 @@ async def test_a_cancellation_of_somebody_elses_is_none_of_ours() -> None:
         try:
             await asyncio.sleep(3600)
         finally:
-            watchdog.end()
+            watchdog.end(waits[-1])
 
     task = asyncio.create_task(wait())
     await asyncio.sleep(0)
@@ -70,7 +70,7 @@ async def test_connecting_does_not_count() -> None:
     watchdog.connected(wait)
     assert wait.connected
     await asyncio.sleep(IDLE / 5)
-    watchdog.end()
+    watchdog.end(wait)
     assert not wait.expired
 
 
@@ -94,7 +94,7 @@ async def test_a_blocked_loop_is_noticed_and_takes_no_waiters_time() -> None:
     await asyncio.sleep(0)
     time.sleep(3 * IDLE)  # noqa: ASYNC251 - blocking is what is to be noticed
     await asyncio.sleep(IDLE / 5)
-    watchdog.end()
+    watchdog.end(wait)
     assert not wait.expired
     assert 2 * IDLE < watchdog.longest_pause(1.0) < 20 * IDLE
     assert watchdog.longest_pause(0.0) < 2 * IDLE
