@@ -188,7 +188,7 @@ async def compare(endpoint: str, rounds: int, count: int) -> None:
             for name, get in peers.items():
                 figures[name].append(await cpu_per_get(get, count))
     bare = figures["bare_aiohttp"]
-    print(f"{'':14} {'µs CPU/GET':>11} {'× bare':>7}   (min to max)")
+    print(f"{'':14} {'µs CPU/GET':>11} {'x bare':>7}   (min to max)")
     for name, found in figures.items():
         ratios = [mine / theirs for mine, theirs in zip(found, bare, strict=True)]
         print(

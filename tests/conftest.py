@@ -6,12 +6,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import settings
 
 from tests.servers.process import RealServer, tail
 from tests.servers.radosgw import find_ceph, radosgw_server
 from tests.servers.rclone import rclone_server
 from tests.servers.swift import folder_with_xattrs, swift_server
 from tests.servers.tls import Authority
+
+# The same examples in every run.
+settings.register_profile("repository", derandomize=True, deadline=None, database=None)
+settings.load_profile("repository")
 
 # Checks of the whole repository take longest: begun first, they end beside the others.
 _begun_first = "test_quality.py"

@@ -16,6 +16,8 @@ SHOWN_BY: dict[str, str] = {
     "aios3get/__main__.py": "tests/shell/test_cli.py",
     "aios3get/errors.py": "tests/protocol/test_errors.py",
     "aios3get/_protocol/hashing.py": "tests/protocol/test_checksum.py",
+    "aios3get/_protocol/correction.py": "tests/protocol/test_retry.py",
+    "aios3get/_io/reading.py": "tests/shell/test_exchange.py",
     "aios3get/_io/shared.py": "tests/shell/test_client.py",
     "aios3get/credentials/cached.py": "tests/shell/test_credentials.py",
     "aios3get/credentials/chain.py": "tests/shell/test_credentials.py",
@@ -25,7 +27,8 @@ SHOWN_BY: dict[str, str] = {
 }
 # Tests in tests/protocol and tests/shell that follow a behaviour through many modules.
 JOURNEYS = {
-    *("aioresponses", "doors", "fault_matrix", "key_corpus", "lies", "real_servers"),
+    *("aioresponses", "blocking", "cancellation", "doors", "fault_matrix", "key_corpus", "lies"),
+    *("real_servers", "secrets", "soak"),
 }
 
 # In pieces, so that this file does not hold what it looks for.

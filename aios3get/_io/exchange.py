@@ -140,7 +140,7 @@ class Exchange:
                 error: S3Error = await self._refusal(call, answer)
             except S3Error as failure:
                 error = failure
-            self._log(call, type(error).__name__)
+            self._log(call, getattr(error, "status", type(error).__name__))
             await self.recover(call, error)
 
     def _accepted(self, call: Call, answer: Answer) -> Answer:

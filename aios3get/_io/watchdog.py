@@ -22,6 +22,7 @@ class Wait:
 
     def __init__(self, task: "asyncio.Task[object]", began: int, limit: int) -> None:
         self.task = task
+        self._cancelling = task.cancelling()
         self.began: int | None = began
         self.limit = limit
         self.connected = False
@@ -30,7 +31,6 @@ class Wait:
     def expire(self) -> None:
         """Have the wait end with a ``CancelledError`` that ``is_timeout`` tells apart."""
         self.expired = True
-        self._cancelling = self.task.cancelling()
         self.task.cancel()
 
     def is_timeout(self) -> bool:

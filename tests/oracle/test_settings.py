@@ -85,12 +85,16 @@ def by_botocore(environ: dict[str, str]) -> dict[str, Any]:
         endpoint_url = ConfiguredEndpointProvider(
             session.full_config, session.get_scoped_config(), "s3"
         ).provide()
+        if ask("ignore_configured_endpoint_urls"):
+            endpoint_url = None
+        # Its client, not its configuration, takes a host that was written out as it is.
+        variants = endpoint_url is None
         return {
             "region": ask("region") or "us-east-1",
-            "endpoint_url": None if ask("ignore_configured_endpoint_urls") else endpoint_url,
+            "endpoint_url": endpoint_url,
             "addressing_style": s3.get("addressing_style") or "auto",
-            "use_fips": ask("use_fips_endpoint") or False,
-            "use_dualstack": ask("use_dualstack_endpoint") or False,
+            "use_fips": variants and (ask("use_fips_endpoint") or False),
+            "use_dualstack": variants and (ask("use_dualstack_endpoint") or False),
             "use_accelerate": s3.get("use_accelerate_endpoint") in (True, "true"),
             "use_arn_region": s3.get("use_arn_region", True),
             "use_global_endpoint": s3.get("us_east_1_regional_endpoint", "regional") == "legacy",

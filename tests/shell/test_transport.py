@@ -16,7 +16,7 @@ from tests.servers.lying import LyingServer, answer, close, flood, read_request,
 from tests.servers.tls import Authority
 from tests.shell.reading_client import acquired
 
-QUICK = Timeouts(connect=0.3, idle=0.3)
+QUICK = Timeouts(connect=5, idle=0.3)
 
 
 @pytest.fixture
