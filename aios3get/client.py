@@ -157,10 +157,11 @@ class S3Client:
 
         https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
         """
-        request = self._request(bucket, key, options)
         if deadline is not None:
             check_deadline(deadline)
-        return Opening(self, request, deadline, _caller())
+        frame = sys._getframe(1)
+        place = frame.f_code, frame.f_lasti
+        return Opening(self, self._request(bucket, key, options), deadline, place)
 
     async def head_object(
         self,
@@ -246,7 +247,8 @@ class S3Client:
         request = UrlRequest.create(str(url), range, sent)
         if deadline is not None:
             check_deadline(deadline)
-        return Opening(self, request, deadline, _caller())
+        frame = sys._getframe(1)
+        return Opening(self, request, deadline, (frame.f_code, frame.f_lasti))
 
     async def aclose(self) -> None:
         """Close the client's connections; bodies that are still open break."""
@@ -437,11 +439,6 @@ def _context(ca_bundle: str) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=ca_bundle)
     except (OSError, ssl.SSLError) as error:
         raise ConfigurationError(f"the CA bundle {ca_bundle!r} cannot be used: {error}") from error
-
-
-def _caller() -> Place:
-    frame = sys._getframe(2)
-    return frame.f_code, frame.f_lasti
 
 
 def _unpickled(arguments: dict[str, Any]) -> S3Client:

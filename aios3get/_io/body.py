@@ -218,18 +218,19 @@ class S3Object:
         try:
             while not self._ended:
                 answer = self._answer or await self._reopen()
-                try:
-                    chunk = answer.read_nowait()
-                    if chunk is None:
+                chunk = answer.read_nowait()
+                arrived = chunk is not None
+                if chunk is None:
+                    try:
                         chunk = await answer.read()
-                except errors.TransportError as error:
-                    self._break(error)
-                    continue
+                    except errors.TransportError as error:
+                        self._break(error)
+                        continue
                 if not chunk:
                     self._end()
                 elif chunk := self._accept(chunk):
                     if self._offset == self._extent.stop:
-                        if not (self._extent.sliced or answer.at_end()):
+                        if not (arrived or self._extent.sliced or answer.at_end()):
                             await self._confirm_end(answer)
                         self._end()
                     return chunk

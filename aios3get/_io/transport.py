@@ -116,7 +116,9 @@ class Transport:
             response = await session.request(
                 request.method,
                 URL(request.url, encoded=True),
-                headers={**request.headers, **_UNSIGNED_HEADERS},
+                headers=request.headers
+                if self._given is None
+                else {**request.headers, **_UNSIGNED_HEADERS},
                 **options,
             )
         except BaseException as error:
@@ -142,6 +144,7 @@ class Transport:
             connector=_Connector(self.watchdog, limit=0, ssl=self._verify, **reuse),
             cookie_jar=aiohttp.DummyCookieJar(),
             request_class=_Request,
+            headers=_UNSIGNED_HEADERS,
             timeout=self._limit,
             auto_decompress=False,
             **_SESSION_OPTIONS,

@@ -43,6 +43,12 @@ def extent_of(head: HttpHead, wanted: ByteRange | None, *, part: int | None = No
     headers = head.headers
     length = _length(headers.get("Content-Length"))
     told_range = headers.get("Content-Range")
+    if (
+        told_range is None
+        and (wanted, part, head.status) == (None, None, 200)
+        and length is not None
+    ):
+        return Extent(0, length, length)
     told = None if told_range is None else ContentRange.parse(told_range)
     if told is not None and told.start is not None and told.stop is not None:
         if length is not None and length != told.stop - told.start:

@@ -55,16 +55,9 @@ def signed_request(
             now=now,
         )
     else:
-        ready = sigv4.sign(
-            method,
-            endpoint.host,
-            path,
-            query,
-            headers,
-            credentials=identity,
-            region=endpoint.signing_region,
-            service=endpoint.signing_name,
-            now=now,
-            token_header=_TOKEN_HEADERS[endpoint.auth],
+        signer = sigv4.signer_for(identity, endpoint.signing_region, endpoint.signing_name, now)
+        token_header = _TOKEN_HEADERS[endpoint.auth]
+        ready = sigv4.signed_headers(
+            signer, method, endpoint.host, path, query, headers, token_header
         )
     return HttpRequest(method, url, ready)
