@@ -10,6 +10,7 @@ import asyncio
 import inspect
 import os
 import random
+import signal
 import sys
 import textwrap
 import urllib.request
@@ -132,6 +133,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.command is None:
         parser.print_help()
         return 0
+    if given.serve:
+        # Shells without job control start background jobs with SIGINT ignored.
+        for ending in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(ending, signal.default_int_handler)
     try:
         asyncio.run(_demo(_Screen(sys.stdout), given.port, given.serve))
     except KeyboardInterrupt:

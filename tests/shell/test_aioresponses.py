@@ -70,6 +70,11 @@ async def photos() -> AsyncIterator[Photos]:
         yield Photos(client)
 
 
+async def test_a_mocked_body_needs_no_length(s3: aioresponses, photos: Photos) -> None:
+    s3.get(LOCATION, body=BODY, response_class=Response)
+    assert await photos.load(KEY) == BODY
+
+
 async def test_an_object(s3: aioresponses, photos: Photos) -> None:
     s3.get(LOCATION, body=BODY, headers=HEADERS, response_class=Response)
     assert await photos.load(KEY) == BODY

@@ -221,8 +221,9 @@ def exported(process: subprocess.Popen[str]) -> dict[str, str]:
     raise AssertionError(f"the server said no more than {found}")
 
 
-def test_serve_leaves_a_server_for_the_printed_environment_until_ctrl_c(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_serve_leaves_a_server_for_the_printed_environment_until_it_is_ended(
+    ending: signal.Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def read() -> int | None:
         async with S3Client() as s3:
@@ -233,6 +234,6 @@ def test_serve_leaves_a_server_for_the_printed_environment_until_ctrl_c(
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
         assert asyncio.run(read()) == SIZE
-        process.send_signal(signal.SIGINT)
+        process.send_signal(ending)
         _, err = process.communicate(timeout=20)
         assert (process.returncode, err) == (0, "")
