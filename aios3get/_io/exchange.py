@@ -163,7 +163,8 @@ class Exchange:
         if endpoint.auth != "sigv4":
             return None
         call.endpoint, call.identity = endpoint, identity
-        self._check(request, endpoint, identity)
+        if request.headers or request.query or not isinstance(identity, Credentials):
+            self._check(request, endpoint, identity)
         return self._signed(call, request, endpoint, identity)
 
     async def _prepare(self, call: Call) -> HttpRequest:
@@ -177,11 +178,10 @@ class Exchange:
         self, call: Call, request: GetObject, endpoint: Endpoint, identity: Identity
     ) -> HttpRequest:
         headers = request.headers
-        if self._offers_checksum_mode(call.method, request, endpoint):
-            call.offered_checksum = True
-            headers = {**headers, "x-amz-checksum-mode": "ENABLED"}
-        else:
-            call.offered_checksum = False
+        if request.checksum_mode is None:
+            call.offered_checksum = self._offers_checksum_mode(call.method, endpoint)
+            if call.offered_checksum:
+                headers = {**headers, "x-amz-checksum-mode": "ENABLED"}
         path = "/" + request.path
         now = self.shared.now()
         return signed_request(call.method, endpoint, path, request.query, headers, identity, now)
@@ -228,12 +228,11 @@ class Exchange:
             )
             self._derived_for = identity
 
-    def _offers_checksum_mode(self, method: str, request: GetObject, endpoint: Endpoint) -> bool:
+    def _offers_checksum_mode(self, method: str, endpoint: Endpoint) -> bool:
         # Other stores answer 501 to the header or compute it wrongly over ranges.
         shared = self.shared
         return (
             shared.validate_checksums
-            and request.checksum_mode is None
             and endpoint.is_aws
             and method == "GET"
             and endpoint.host not in shared.without_checksum_mode
