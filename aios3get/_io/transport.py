@@ -199,9 +199,9 @@ class _Request(aiohttp.ClientRequest):
 
     def update_headers(self, headers: Any) -> None:
         """Take them all, ``Host`` included, as they were signed."""
-        self.headers = (
-            headers if "Host" in headers else CIMultiDict(headers, Host=self.url.authority)
-        )
+        self.headers = CIMultiDict(headers)
+        # Somebody's link comes without; the port of the scheme itself is not in what was signed.
+        self.headers.setdefault("Host", self.url.host_port_subcomponent or "")
 
     def update_auto_headers(self, skip_auto_headers: Any) -> None:
         """Add none."""
