@@ -34,7 +34,9 @@ JOURNEYS = {
 # In pieces, so that this file does not hold what it looks for.
 FORBIDDEN = {
     "a path of one machine": r"/(?:root|farm|work)/[a-z.]|/home/[a-z]+/|/Users/[a-z]+/",
-    "a package index": r"index[-_]url|/simple/?[\"'\s]|(?:pythonhosted|pypi|npmjs)\.(?:org|com)",
+    "a package index": (
+        r"index[-_]url|/sim" r"ple/?[\"'\s]|(?:pythonhosted|pypi|npmjs)\.(?:org|com)"
+    ),
     "an unfinished place": r"\b(?:TODO|FIXME|XXX|HACK)\b",
     "a merge's leftover": r"^(?:<{7}|>{7}) ",
     "a private key": r"BEGIN (?:[A-Z]+ )?PRIVATE KEY",
