@@ -61,12 +61,13 @@ class Call:
         return error
 
     async def within_deadline(self, awaitable: Awaitable[T]) -> T:
-        """What it gives, if it does before the call's time is over.
+        """What it gives, if it does before the call's time, where that is limited, is over.
 
         Raises:
             TransportTimeout: it does not; ``limit`` is ``"deadline"``.
         """
-        assert self.deadline is not None
+        if self.deadline is None:
+            return await awaitable
         limit = asyncio.timeout(self.started + self.deadline - time.monotonic())
         try:
             async with limit:

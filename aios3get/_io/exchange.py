@@ -26,6 +26,7 @@ from aios3get._protocol.identity import (
     Credentials,
     Identity,
 )
+from aios3get._protocol.options import CHECKSUM_MODE
 from aios3get._protocol.presign import PresignedUrl, presign_url
 from aios3get._protocol.retry import (
     Budget,
@@ -153,18 +154,16 @@ class Exchange:
 
     def _prepared(self, call: Call) -> HttpRequest | None:
         """The attempt's request, where nothing has to be awaited for it; else None."""
-        request, shared = call.request, self.shared
+        request = call.request
         if isinstance(request, UrlRequest):
             return HttpRequest(call.method, request.url, request.headers)
-        identity = shared.credentials.current()
+        identity = self.shared.credentials.current()
         if identity is None:
             return None
-        endpoint = shared.resolver.resolve(request.bucket, call.region)
+        endpoint = call.endpoint = self.shared.resolver.resolve(request.bucket, call.region)
         if endpoint.auth != "sigv4":
             return None
-        call.endpoint, call.identity = endpoint, identity
-        if request.headers or request.query or not isinstance(identity, Credentials):
-            self._check(request, endpoint, identity)
+        self._check(call, request, endpoint, identity)
         return self._signed(call, request, endpoint, identity)
 
     async def _prepare(self, call: Call) -> HttpRequest:
@@ -181,7 +180,7 @@ class Exchange:
         if request.checksum_mode is None:
             call.offered_checksum = self._offers_checksum_mode(call.method, endpoint)
             if call.offered_checksum:
-                headers = {**headers, "x-amz-checksum-mode": "ENABLED"}
+                headers = {**headers, CHECKSUM_MODE: "ENABLED"}
         path = "/" + request.path
         now = self.shared.now()
         return signed_request(call.method, endpoint, path, request.query, headers, identity, now)
@@ -190,10 +189,10 @@ class Exchange:
         """Where the call goes and who signs it, as far as is known now."""
         request, shared = call.request, self.shared
         assert isinstance(request, GetObject)
+        # What no endpoint fits is refused before a provider is asked.
         endpoint = call.endpoint = shared.resolver.resolve(request.bucket, call.region)
         identity = shared.credentials.current() or await shared.credentials.get()
-        call.identity = identity
-        self._check(request, endpoint, identity)
+        self._check(call, request, endpoint, identity)
         if endpoint.auth == "sigv4" or not isinstance(identity, Credentials):
             return endpoint, identity
         if endpoint.auth == "sigv4a":
@@ -208,7 +207,11 @@ class Exchange:
             raise
         return endpoint, call.session
 
-    def _check(self, request: GetObject, endpoint: Endpoint, identity: Identity) -> None:
+    def _check(
+        self, call: Call, request: GetObject, endpoint: Endpoint, identity: Identity
+    ) -> None:
+        """Take the identity for the call, if the request may go to the endpoint so signed."""
+        call.identity = identity
         if not isinstance(identity, Credentials):
             _check_confidential(identity, endpoint)
         if request.headers or request.query:
@@ -275,17 +278,14 @@ class Exchange:
             self.shared.credentials.invalidate(call.identity)
 
     def _log(self, call: Call, outcome: object) -> None:
-        if _log.isEnabledFor(logging.DEBUG):
-            request = call.request
-            host = call.endpoint.host if call.endpoint else "a presigned URL"
-            _log.debug(
-                "%s %r at %s: %s (attempt %d)",
-                call.method,
-                request.key,
-                host,
-                outcome,
-                call.budget.attempts,
-            )
+        _log.debug(
+            "%s %r at %s: %s (attempt %d)",
+            call.method,
+            call.request.key,
+            call.endpoint.host if call.endpoint else "a presigned URL",
+            outcome,
+            call.budget.attempts,
+        )
 
 
 def _check_confidential(identity: BearerToken | Anonymous, endpoint: Endpoint) -> None:

@@ -48,7 +48,7 @@ def _extent(head: HttpHead, request: GetObject | UrlRequest) -> Extent:
 
 def _verifier(call: Call, head: HttpHead, extent: Extent) -> Verifier | Verified:
     endpoint, request = call.endpoint, call.request
-    if endpoint is not None and endpoint.kind == "object-lambda":
+    if endpoint is not None and endpoint.is_transformed:
         return Verified("unverified", None, "an Object Lambda function wrote the answer")
     if extent.sliced or extent.skip:
         return Verified("unverified", None, "the server ignored the range and sent everything")
@@ -102,10 +102,7 @@ class Reading:
         if offset > self._reached:
             self._reached = offset
             call.budget.progress()
-        if call.deadline is None:
-            await self._exchange.recover(call, error)
-        else:
-            await call.within_deadline(self._exchange.recover(call, error))
+        await call.within_deadline(self._exchange.recover(call, error))
         answer = await self._again(offset, error)
         try:
             return answer, self._checked(answer.head, offset)

@@ -55,9 +55,16 @@ def signed_request(
             now=now,
         )
     else:
-        signer = sigv4.signer_for(identity, endpoint.signing_region, endpoint.signing_name, now)
-        token_header = _TOKEN_HEADERS[endpoint.auth]
-        ready = sigv4.signed_headers(
-            signer, method, endpoint.host, path, query, headers, token_header
+        ready = sigv4.sign(
+            method,
+            endpoint.host,
+            path,
+            query,
+            headers,
+            credentials=identity,
+            region=endpoint.signing_region,
+            service=endpoint.signing_name,
+            now=now,
+            token_header=_TOKEN_HEADERS[endpoint.auth],
         )
     return HttpRequest(method, url, ready)
