@@ -9,12 +9,12 @@ from collections.abc import AsyncGenerator, Generator, Mapping
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Literal, Self, Unpack
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakSet
 
 import aiohttp
 
 from aios3get._io.body import Place, S3Object
-from aios3get._io.call import check_deadline
+from aios3get._io.call import Call, check_deadline
 from aios3get._io.exchange import Exchange
 from aios3get._io.proxies import Proxies
 from aios3get._io.reading import open_object
@@ -128,7 +128,7 @@ class S3Client:
             self._options["request_payer"] = request_payer
         self._closed = False
         self._shared: Shared | None = None
-        self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, _Running] = WeakKeyDictionary()
+        self._loops: dict[asyncio.AbstractEventLoop, _Running] = {}
         self._loading: dict[asyncio.AbstractEventLoop, asyncio.Lock] = {}
         _clients.add(self)
 
@@ -182,9 +182,9 @@ class S3Client:
         if deadline is not None:
             check_deadline(deadline)
         exchange = self._running() or await self._start()
-        answer = await exchange.answer(exchange.call("HEAD", request, deadline))
+        answer = await exchange.answer(Call("HEAD", request, deadline))
         answer.close()
-        return ObjectInfo(answer.head.status, answer.head.headers, bucket=bucket, key=key)
+        return ObjectInfo(answer.status, answer.headers, bucket=bucket, key=key)
 
     async def presign_get_object(
         self,
@@ -253,7 +253,7 @@ class S3Client:
     async def aclose(self) -> None:
         """Close the client's connections; bodies that are still open break."""
         self._closed = True
-        running, self._loops = self._loops, WeakKeyDictionary()
+        running, self._loops = self._loops, {}
         here = asyncio.get_running_loop()
         for loop, of_loop in list(running.items()):
             if loop is here:
@@ -317,9 +317,9 @@ class S3Client:
         if self._closed:
             raise ConfigurationError("the client is closed; create a new one")
         if loop not in self._loops:
-            # What runs on a loop refers to it, so entries of ended loops never go by themselves.
-            for ended in [each for each in self._loops if each.is_closed()]:
-                self._loops.pop(ended, None)
+            for each in list(self._loops):
+                if each.is_closed():
+                    self._loops.pop(each, None)
             self._loops[loop] = _Running(shared, self._arguments["session"])
             await self._loops[loop].start()
         return self._loops[loop].exchange
@@ -344,16 +344,14 @@ class Opening:
         self._object: S3Object | None = None
 
     def __await__(self) -> Generator[Any, None, S3Object]:
+        call = Call("GET", self._request, self._deadline)
         exchange = self._client._running()
         if exchange is None:
-            return self._open().__await__()
-        call = exchange.call("GET", self._request, self._deadline)
+            return self._start(call).__await__()
         return open_object(exchange, call, self._opened_at).__await__()
 
-    async def _open(self) -> S3Object:
-        exchange = await self._client._start()
-        call = exchange.call("GET", self._request, self._deadline)
-        return await open_object(exchange, call, self._opened_at)
+    async def _start(self, call: Call) -> S3Object:
+        return await open_object(await self._client._start(), call, self._opened_at)
 
     async def __aenter__(self) -> S3Object:
         self._object = await self
@@ -453,7 +451,7 @@ _left_to_parent: list[object] = []
 def _forked() -> None:
     for client in list(_clients):
         _left_to_parent.append(client._loops)
-        client._loops = WeakKeyDictionary()
+        client._loops = {}
         client._loading = {}
 
 

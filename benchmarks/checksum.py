@@ -50,21 +50,17 @@ def per_answer(name: str, body: bytes) -> None:
 
 
 def _digest(name: str, body: bytes) -> str:
-    new = ALGORITHMS[name].new
-    assert new is not None
-    hasher = new()
-    hasher.update(body)
-    return encode_digest(hasher.digest())
+    return encode_digest(ALGORITHMS[name].digest_of(body))
 
 
 def throughput(name: str, sizes: tuple[int, ...]) -> None:
-    new = ALGORITHMS[name].new
-    if new is None:
+    algorithm = ALGORITHMS[name]
+    if not algorithm.available:
         print(f"  {name:9} not installed")
         return
     figures: list[str] = []
     for size in sizes:
-        hasher, chunk = new(), memoryview(os.urandom(size))
+        hasher, chunk = algorithm.new(), memoryview(os.urandom(size))
         spent = microseconds(lambda hasher=hasher, chunk=chunk: hasher.update(chunk))  # type: ignore[misc]  # mypy cannot type the bound defaults
         figures.append(f"{spent / 1e3:7.3f} ms {size / spent / 1e3:6.2f} GB/s")
     print(f"  {name:9} " + "   ".join(figures))

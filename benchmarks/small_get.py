@@ -48,10 +48,7 @@ class Answering(asyncio.Protocol):
 async def serve() -> None:
     from aios3get._protocol.hashing import ALGORITHMS, encode_digest
 
-    algorithm = ALGORITHMS["CRC64NVME"]
-    assert algorithm.new is not None
-    hasher = algorithm.new()
-    hasher.update(BODY)
+    checksum = encode_digest(ALGORITHMS["CRC64NVME"].digest_of(BODY))
     head = (
         "HTTP/1.1 200 OK\r\n"
         "x-amz-id-2: eftixk72aD6Ap51TnqcoF8eFidJG9Z/2mkiDFu8yU9AS1ed4OpIszj7UDNEHGran\r\n"
@@ -60,7 +57,7 @@ async def serve() -> None:
         "Last-Modified: Mon, 12 Oct 2009 17:50:00 GMT\r\n"
         'ETag: "fba9dede5f27731c9771645a39863328"\r\n'
         "x-amz-server-side-encryption: AES256\r\n"
-        f"x-amz-checksum-crc64nvme: {encode_digest(hasher.digest())}\r\n"
+        f"x-amz-checksum-crc64nvme: {checksum}\r\n"
         "x-amz-checksum-type: FULL_OBJECT\r\n"
         "Accept-Ranges: bytes\r\n"
         "Content-Type: binary/octet-stream\r\n"

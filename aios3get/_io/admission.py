@@ -7,56 +7,61 @@ __all__ = ["Admission"]
 
 
 class Admission:
-    """``limit`` slots, handed out in the order asked for.
+    """``limit`` slots, handed out in the order asked for, each to a holder.
 
     Waiting for a slot happens here, before aiohttp sees the request, so that it never counts as
     connecting.
+
+    Attributes:
+        holders: who has a slot.
     """
 
-    __slots__ = ("_free", "_waiting", "limit")
+    __slots__ = ("_waiting", "holders", "limit")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self._free = limit
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self.holders: set[object] = set()
+        self._waiting: deque[tuple[asyncio.Future[None], object]] = deque()
 
     @property
     def taken(self) -> int:
         """How many slots are in use."""
-        return self.limit - self._free
+        return len(self.holders)
 
-    def try_enter(self) -> bool:
+    def try_enter(self, holder: object) -> bool:
         """Take a slot at once if one is free; nobody waits while one is."""
-        if self._free:
-            self._free -= 1
+        if len(self.holders) < self.limit:
+            self.holders.add(holder)
             return True
         return False
 
-    async def enter(self) -> None:
+    async def enter(self, holder: object) -> None:
         """Take a slot, waiting in line for it."""
-        if self.try_enter():
+        if self.try_enter(holder):
             return
         turn = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
+        self._waiting.append((turn, holder))
         try:
             await turn
         except asyncio.CancelledError:
-            if not turn.cancelled() and turn.exception() is None:
-                self.leave()  # the slot came in the same moment
+            self.leave(holder)  # the slot may have come in the same moment
             raise
 
     def close(self, error: Exception) -> None:
         """Let all who wait in line go with ``error``."""
         while self._waiting:
-            turn = self._waiting.popleft()
+            turn, _ = self._waiting.popleft()
             if not turn.done():
                 turn.set_exception(error)
 
-    def leave(self) -> None:
-        """Give the slot back: to the first in line, or to the free ones."""
+    def leave(self, holder: object) -> None:
+        """Give the holder's slot, if it has one, to the first in line."""
+        if holder not in self.holders:
+            return
+        self.holders.discard(holder)
         while self._waiting:
-            turn = self._waiting.popleft()
+            turn, next_holder = self._waiting.popleft()
             if not turn.done():
+                self.holders.add(next_holder)
                 turn.set_result(None)
                 return
-        self._free += 1

@@ -6,9 +6,12 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from io import BytesIO
 from types import CodeType, TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 from aios3get import errors
+from aios3get._io.call import Call
+from aios3get._io.exchange import Exchange
+from aios3get._io.resuming import Resuming
 from aios3get._io.transport import Answer
 from aios3get._protocol.checksum import Verified, Verifier
 from aios3get._protocol.extent import Extent
@@ -30,22 +33,6 @@ def _spelled(place: Place) -> str:
     return f"{code.co_filename}:{line}"
 
 
-class Source(Protocol):
-    """What a body has besides its bytes, and where those come from again after a break."""
-
-    def info(self) -> ObjectInfo:
-        """What the first answer's head says."""
-        ...
-
-    async def resume(self, error: errors.S3Error, offset: int) -> tuple[Answer, Extent]:
-        """An answer that goes on at ``offset`` of the object, or the error that ends the call."""
-        ...
-
-    def told(self, error: errors.S3Error) -> errors.S3Error:
-        """The error with what the call has spent on it."""
-        ...
-
-
 class S3Object:
     """An object of S3: ``info`` at once, its bytes as they are read.
 
@@ -65,6 +52,7 @@ class S3Object:
 
     # Defaults stand on the class: a small body is read without touching any of these.
     _info: ObjectInfo | None = None
+    _resuming: Resuming | None = None
     _answer: Answer | None = None
     _first = 0
     _offset = 0
@@ -78,16 +66,21 @@ class S3Object:
 
     def __init__(
         self,
+        exchange: Exchange,
+        call: Call,
         answer: Answer,
         extent: Extent,
-        source: Source,
-        verifier: Verifier | Verified,
+        planned: Verifier | Verified,
         opened_at: Place,
     ) -> None:
+        self._exchange = exchange
+        self._call = call
+        self._status = answer.status
+        self._headers = answer.headers
         self._answer = answer
         self._extent = extent
-        self._source = source
-        self._verifier = verifier
+        self._planned = planned
+        self._verifier = planned if isinstance(planned, Verifier) else None
         self._opened_at = opened_at
         if extent.start or extent.skip:
             self._first = self._offset = extent.start
@@ -98,7 +91,10 @@ class S3Object:
         """The answer's metadata, a plain value that outlives the stream."""
         info = self._info
         if info is None:
-            info = self._info = self._source.info()
+            request = self._call.request
+            info = self._info = ObjectInfo(
+                self._status, self._headers, bucket=request.bucket, key=request.key
+            )
         return info
 
     @property
@@ -107,8 +103,8 @@ class S3Object:
 
         True in a condition once the last byte was handed out and its checksum matched.
         """
-        verifier = self._verifier
-        return verifier.verified if isinstance(verifier, Verifier) else verifier
+        planned = self._planned
+        return planned.verified if isinstance(planned, Verifier) else planned
 
     def __aiter__(self) -> Self:
         return self
@@ -124,11 +120,12 @@ class S3Object:
             return b""
         if size is not None and size < 0:
             size = None
-        if not self._chunk:
-            self._chunk = chunk = await self._pull()
-            if self._ended and (size is None or len(chunk) <= size):
-                self._chunk = b""
-                return chunk
+        if size is None and not self._chunk:
+            rest = self._rest()
+            if rest is not None:
+                if self._ended:
+                    return rest
+                self._chunk = rest
         return await self._gather(size)
 
     async def readinto(self, buffer: bytearray | memoryview, /) -> int:
@@ -188,7 +185,8 @@ class S3Object:
         """Have unread bytes in ``_chunk``; False at the end."""
         if self._at < len(self._chunk):
             return True
-        self._chunk, self._at = await self._pull(), 0
+        rest = self._rest()
+        self._chunk, self._at = await self._pull() if rest is None else rest, 0
         return bool(self._chunk)
 
     def _take(self, size: int | None = None) -> bytes:
@@ -210,6 +208,28 @@ class S3Object:
         self._closed = True
         self._drop()
 
+    def _rest(self) -> bytes | None:
+        """All that is left of the answer where it has arrived; None where it is waited for."""
+        answer = self._answer
+        if answer is None or self._reading:
+            return None
+        rest = answer.read_nowait()
+        if rest is None:
+            return None
+        self._answer = None
+        try:
+            end = self._offset + len(rest)
+            if end == self._extent.stop and not self._skip:
+                self._offset = end
+                self._finish(rest)
+                return rest
+            rest = self._accept(rest)
+            self._end()
+        except errors.S3Error as error:
+            self._failed(error)
+            raise
+        return rest if rest or self._ended else None
+
     async def _pull(self) -> bytes:
         """The next wanted bytes from the network; none at the end."""
         if self._reading:
@@ -218,50 +238,57 @@ class S3Object:
         try:
             while not self._ended:
                 answer = self._answer or await self._reopen()
-                chunk = answer.read_nowait()
-                arrived = chunk is not None
-                if chunk is None:
-                    try:
-                        chunk = await answer.read()
-                    except errors.TransportError as error:
-                        self._break(error)
-                        continue
+                try:
+                    chunk = await answer.read()
+                except errors.TransportError as error:
+                    self._break(error)
+                    continue
                 if not chunk:
                     self._end()
                 elif chunk := self._accept(chunk):
                     if self._offset == self._extent.stop:
-                        if not (arrived or self._extent.sliced or answer.at_end()):
+                        if not (self._extent.sliced or answer.at_end()):
                             await self._confirm_end(answer)
                         self._end()
                     return chunk
             return b""
         except errors.S3Error as error:
-            self._closed = True
-            self._drop()
-            self._source.told(error)
-            stop = self._extent.stop
-            error.bytes_received = self._offset - self._first
-            error.bytes_expected = None if stop is None else stop - self._first
+            self._failed(error)
             raise
         finally:
             self._reading = False
 
+    def _failed(self, error: errors.S3Error) -> None:
+        """The reading ends with ``error``, which is told what was spent on it."""
+        self._closed = True
+        self._drop()
+        stop = self._extent.stop
+        error.bytes_received = self._offset - self._first
+        error.bytes_expected = None if stop is None else stop - self._first
+        self._call.told(error)
+
     def _accept(self, chunk: bytes) -> bytes:
         """Count and hash what is wanted of the chunk, and give just that."""
+        extent = self._extent
+        if extent.skip or extent.sliced:
+            chunk = self._cut(chunk)
+        self._offset += len(chunk)
+        if extent.stop is not None and self._offset > extent.stop:
+            self._offset = extent.stop
+            raise errors.TruncatedBody("the body goes on after its announced length")
+        verifier = self._verifier
+        if verifier is not None:
+            verifier.update(chunk)
+        return chunk
+
+    def _cut(self, chunk: bytes) -> bytes:
+        """What is wanted of the chunk, where the server ignored the range and sends everything."""
         if self._skip:
             skipped = min(self._skip, len(chunk))
             self._skip -= skipped
             chunk = chunk[skipped:]
-        end = self._offset + len(chunk)
         stop = self._extent.stop
-        if stop is not None and end > stop:
-            if not self._extent.sliced:
-                raise errors.TruncatedBody("the body goes on after its announced length")
-            chunk, end = chunk[: stop - self._offset], stop
-        self._offset = end
-        if isinstance(self._verifier, Verifier):
-            self._verifier.update(chunk)
-        return chunk
+        return chunk if stop is None else chunk[: stop - self._offset]
 
     async def _confirm_end(self, answer: Answer) -> None:
         """See the body end where it should, before anybody has its last bytes.
@@ -275,22 +302,28 @@ class S3Object:
             pass  # every byte announced is here
 
     def _end(self) -> None:
-        extent = self._extent
-        if self._skip:
-            raise errors.TruncatedBody("the body ended before the first byte asked for")
-        if extent.stop is not None and self._offset < extent.stop:
-            missing = extent.stop - self._offset
-            self._break(errors.TruncatedBody(f"the body ended {missing} bytes early"))
-        elif extent.stop is None and not extent.delimited:
-            raise errors.TruncatedBody(
-                "the answer has neither Content-Length nor chunked framing,"
-                " so its end cannot be told from a broken connection"
-            )
-        else:
-            if isinstance(self._verifier, Verifier):
-                self._verifier.finish()
-            self._ended = True
-            self._drop()
+        """The answer has no more bytes, or no more that are wanted."""
+        stop = self._extent.stop
+        if self._offset != stop:
+            if self._skip:
+                raise errors.TruncatedBody("the body ended before the first byte asked for")
+            if stop is not None:
+                missing = stop - self._offset
+                self._break(errors.TruncatedBody(f"the body ended {missing} bytes early"))
+                return
+            if not self._extent.delimited:
+                raise errors.TruncatedBody(
+                    "the answer has neither Content-Length nor chunked framing,"
+                    " so its end cannot be told from a broken connection"
+                )
+        self._finish(b"")
+        self._drop()
+
+    def _finish(self, rest: bytes) -> None:
+        verifier = self._verifier
+        if verifier is not None:
+            verifier.finish(rest)
+        self._ended = True
 
     def _break(self, error: errors.S3Error) -> None:
         self._broken = error
@@ -303,7 +336,9 @@ class S3Object:
 
     async def _reopen(self) -> Answer:
         if self._broken is not None and not self._closed:
-            answer, self._extent = await self._source.resume(self._broken, self._offset)
+            if self._resuming is None:
+                self._resuming = Resuming(self._exchange, self._call, self._headers, self._extent)
+            answer, self._extent = await self._resuming.resume(self._broken, self._offset)
             self._skip = self._extent.skip
             self._answer, self._broken = answer, None
             if not self._closed:  # by another task

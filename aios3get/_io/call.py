@@ -2,12 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from typing import TypeVar
 
 from aios3get._protocol.endpoint import Endpoint
 from aios3get._protocol.get_object import GetObject
-from aios3get._protocol.http import HttpHead
 from aios3get._protocol.identity import Credentials, Identity
 from aios3get._protocol.retry import Budget
 from aios3get._protocol.url_request import UrlRequest
@@ -19,9 +18,18 @@ T = TypeVar("T")
 
 
 class Call:
-    """One ``get_object``, ``head_object`` or ``get_url`` from its start to its body's last byte."""
+    """One ``get_object``, ``head_object`` or ``get_url`` from its start to its body's last byte.
+
+    Attributes:
+        attempts: requests sent so far, corrections and stale sockets included.
+        heads: the headers of all answers so far.
+        budget: what may still be spent; None as long as nothing failed.
+    """
 
     # Defaults stand on the class: most calls never learn any of these.
+    attempts = 0
+    heads: tuple[Mapping[str, str], ...] = ()
+    budget: Budget | None = None
     fresh = False
     region: str | None = None
     endpoint: Endpoint | None = None
@@ -30,22 +38,12 @@ class Call:
     offered_checksum = False
 
     def __init__(
-        self, method: str, request: GetObject | UrlRequest, budget: Budget, deadline: float | None
+        self, method: str, request: GetObject | UrlRequest, deadline: float | None = None
     ) -> None:
         self.method = method
         self.request = request
-        self.budget = budget
         self.deadline = deadline
         self.started = time.monotonic()
-        self.heads: list[HttpHead] = []
-
-    @property
-    def asked_checksum(self) -> bool:
-        """Whether checksums were asked for, by the caller or by default."""
-        request = self.request
-        return self.offered_checksum or (
-            isinstance(request, GetObject) and bool(request.checksum_mode)
-        )
 
     @property
     def host(self) -> str:
@@ -54,9 +52,9 @@ class Call:
 
     def told(self, error: S3Error) -> S3Error:
         """The error with what the call has spent on it."""
-        error.attempts = self.budget.attempts
+        error.attempts = self.attempts
         error.elapsed = time.monotonic() - self.started
-        ids = (head.headers.get("x-amz-request-id") for head in self.heads)
+        ids = (headers.get("x-amz-request-id") for headers in self.heads)
         error.request_ids = tuple(filter(None, ids))
         return error
 

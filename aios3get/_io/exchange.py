@@ -26,7 +26,7 @@ from aios3get._protocol.identity import (
     Credentials,
     Identity,
 )
-from aios3get._protocol.options import CHECKSUM_MODE
+from aios3get._protocol.options import CHECKSUM_MODE, REQUEST_PAYER, SSE_CUSTOMER_KEY
 from aios3get._protocol.presign import PresignedUrl, presign_url
 from aios3get._protocol.retry import (
     Budget,
@@ -55,16 +55,6 @@ class Exchange:
         self._sessions = Sessions(shared, transport)
         self._derived_for: Credentials | None = None
 
-    def call(
-        self, method: str, request: GetObject | UrlRequest, deadline: float | None = None
-    ) -> Call:
-        """A new call with a whole budget."""
-        shared = self.shared
-        call = Call(method, request, Budget(shared.retry, shared.quota), deadline)
-        if shared.regions:
-            call.region = shared.regions.get(request.bucket)
-        return call
-
     def answer(self, call: Call) -> Awaitable[Answer]:
         """A 200 or 206 answer to the call's request, its body unread.
 
@@ -80,7 +70,10 @@ class Exchange:
 
     async def recover(self, call: Call, error: S3Error) -> None:
         """Wait, or correct what ``error`` shows to be wrong; raise it if neither helps."""
-        decision = call.budget.decide(error, self._sent(call, error), random.random())
+        budget = call.budget
+        if budget is None:
+            budget = call.budget = Budget(self.shared.retry, self.shared.quota)
+        decision = budget.decide(error, self._sent(call, error), random.random())
         # A connection kept alive may have been closed by S3 meanwhile; a new one tells.
         call.fresh = True
         match decision:
@@ -108,7 +101,7 @@ class Exchange:
             ServiceError: no session of the directory bucket can be had.
             TransportError: the same, for want of an answer.
         """
-        call = self.call("GET", request)
+        call = Call("GET", request)
         endpoint, identity = await self._patient_signer(call)
         return presign_url(
             endpoint,
@@ -133,34 +126,36 @@ class Exchange:
         while True:
             try:
                 request = self._prepared(call) or await self._prepare(call)
-                call.budget.begin()
+                call.attempts += 1
                 answer = await self.transport.send(request, fresh=call.fresh)
-                call.heads.append(answer.head)
-                if answer.head.status in (200, 206):
-                    return self._accepted(call, answer)
+                call.heads += (answer.headers,)
+                if answer.status in (200, 206):
+                    if call.budget is None:
+                        self.shared.quota.give()
+                    else:
+                        call.budget.answered()
+                    if call.deadline is not None:
+                        answer.within = call.within_deadline
+                    if _log.isEnabledFor(logging.DEBUG):
+                        self._log(call, answer.status)
+                    return answer
                 error: S3Error = await self._refusal(call, answer)
             except S3Error as failure:
                 error = failure
             self._log(call, getattr(error, "status", type(error).__name__))
             await self.recover(call, error)
 
-    def _accepted(self, call: Call, answer: Answer) -> Answer:
-        call.budget.answered()
-        if call.deadline is not None:
-            answer.within = call.within_deadline
-        if _log.isEnabledFor(logging.DEBUG):
-            self._log(call, answer.head.status)
-        return answer
-
     def _prepared(self, call: Call) -> HttpRequest | None:
         """The attempt's request, where nothing has to be awaited for it; else None."""
         request = call.request
         if isinstance(request, UrlRequest):
             return HttpRequest(call.method, request.url, request.headers)
-        identity = self.shared.credentials.current()
+        shared = self.shared
+        identity = shared.credentials.current()
         if identity is None:
             return None
-        endpoint = call.endpoint = self.shared.resolver.resolve(request.bucket, call.region)
+        region = call.region or shared.regions.get(request.bucket)
+        endpoint = call.endpoint = shared.resolver.resolve(request.bucket, region)
         if endpoint.auth != "sigv4":
             return None
         self._check(call, request, endpoint, identity)
@@ -181,8 +176,7 @@ class Exchange:
             call.offered_checksum = self._offers_checksum_mode(call.method, endpoint)
             if call.offered_checksum:
                 headers = {**headers, CHECKSUM_MODE: "ENABLED"}
-        path = "/" + request.path
-        now = self.shared.now()
+        path, now = "/" + request.path, self.shared.now()
         return signed_request(call.method, endpoint, path, request.query, headers, identity, now)
 
     async def _signer(self, call: Call) -> tuple[Endpoint, Identity]:
@@ -190,7 +184,8 @@ class Exchange:
         request, shared = call.request, self.shared
         assert isinstance(request, GetObject)
         # What no endpoint fits is refused before a provider is asked.
-        endpoint = call.endpoint = shared.resolver.resolve(request.bucket, call.region)
+        region = call.region or shared.regions.get(request.bucket)
+        endpoint = call.endpoint = shared.resolver.resolve(request.bucket, region)
         identity = shared.credentials.current() or await shared.credentials.get()
         self._check(call, request, endpoint, identity)
         if endpoint.auth == "sigv4" or not isinstance(identity, Credentials):
@@ -203,7 +198,7 @@ class Exchange:
         try:
             call.session = await self._sessions.get(request.bucket, identity)
         except S3Error:
-            call.budget.begin()
+            call.attempts += 1
             raise
         return endpoint, call.session
 
@@ -214,7 +209,8 @@ class Exchange:
         call.identity = identity
         if not isinstance(identity, Credentials):
             _check_confidential(identity, endpoint)
-        if request.headers or request.query:
+        headers = request.headers
+        if request.query or SSE_CUSTOMER_KEY in headers or REQUEST_PAYER in headers:
             check_sendable(
                 request,
                 anonymous=identity is ANONYMOUS,
@@ -284,7 +280,7 @@ class Exchange:
             call.request.key,
             call.endpoint.host if call.endpoint else "a presigned URL",
             outcome,
-            call.budget.attempts,
+            call.attempts,
         )
 
 

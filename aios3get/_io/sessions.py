@@ -63,7 +63,7 @@ class Sessions:
         shared = self._shared
         endpoint = shared.resolver.resolve_session(bucket)
         answer = await self._transport.send(session_request(endpoint, identity, shared.now()))
-        if answer.head.status == 200:
+        if answer.status == 200:
             return parse_session(await _whole(answer))
         body = await answer.read_all(error_answer.MAX_ERROR_BODY, shared.timeouts.idle)
         raise error_answer.parse(

@@ -4,10 +4,11 @@ import asyncio
 import inspect
 import ssl
 from collections.abc import Awaitable, Callable
+from http.cookies import SimpleCookie
 from typing import Any, Final
 
 import aiohttp
-from multidict import CIMultiDict
+from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from aios3get import errors
@@ -70,7 +71,6 @@ class Transport:
     ) -> None:
         self.admission = Admission(max_concurrency)
         self.watchdog = Watchdog(timeouts.idle)
-        self.open_answers: set[Answer] = set()
         self.loop = asyncio.get_running_loop()
         self._timeouts = timeouts
         self._verify = verify
@@ -103,35 +103,35 @@ class Transport:
         """
         if self._closed:
             raise errors.ConfigurationError(_CLOSED)
+        answer = Answer(self)
         admission = self.admission
-        if not admission.try_enter():
-            await admission.enter()
-        watchdog = self.watchdog
-        wait = watchdog.begin(self._grace)
+        if not admission.try_enter(answer):
+            await admission.enter(answer)
+        wait = self.watchdog.begin(self._grace)
         try:
             session = (self._fresh if fresh else self._pooled) or self._open(fresh=fresh)
+            method, url, headers = request
             options: dict[str, Any] = self._options
             if self._proxies is not None:
-                options = {**options, "proxy": self._proxies.proxy_for(*_origin(request.url))}
+                options = {**options, "proxy": self._proxies.proxy_for(*_origin(url))}
+            if self._given is not None:
+                headers = {**headers, **_UNSIGNED_HEADERS}
             response = await session.request(
-                request.method,
-                URL(request.url, encoded=True),
-                headers=request.headers
-                if self._given is None
-                else {**request.headers, **_UNSIGNED_HEADERS},
-                **options,
+                method, URL(url, encoded=True), headers=headers, **options
             )
+            answer.response = response
+            answer.status = response.status
+            answer.headers = response.headers
+            return answer
         except BaseException as error:
-            admission.leave()
+            admission.leave(answer)
             failure = self.failure(error, wait)
             if failure is None:
                 raise
             if isinstance(failure, errors.ConnectionLost):
                 failure.reused = self._given is None and not wait.connected
-        else:
-            return Answer(self, response)
         finally:
-            watchdog.end(wait)
+            self.watchdog.end(wait)
         raise failure
 
     def _open(self, *, fresh: bool) -> aiohttp.ClientSession:
@@ -142,7 +142,7 @@ class Transport:
         )
         session = aiohttp.ClientSession(
             connector=_Connector(self.watchdog, limit=0, ssl=self._verify, **reuse),
-            cookie_jar=aiohttp.DummyCookieJar(),
+            cookie_jar=_NoCookies(),
             request_class=_Request,
             headers=_UNSIGNED_HEADERS,
             timeout=self._limit,
@@ -162,8 +162,9 @@ class Transport:
         self._closed = True
         self.admission.close(errors.ConfigurationError(_CLOSED))
         self.watchdog.stop()
-        for answer in [*self.open_answers]:
-            answer.close()
+        for holder in [*self.admission.holders]:
+            if isinstance(holder, Answer):
+                holder.close()
         if self._given is None:
             sessions, self._pooled, self._fresh = (self._pooled, self._fresh), None, None
             for session in filter(None, sessions):
@@ -200,11 +201,20 @@ class _Request(aiohttp.ClientRequest):
     def update_headers(self, headers: Any) -> None:
         """Take them all, ``Host`` included, as they were signed."""
         self.headers = CIMultiDict(headers)
-        # Somebody's link comes without; the port of the scheme itself is not in what was signed.
-        self.headers.setdefault("Host", self.url.host_port_subcomponent or "")
+        if "Host" not in self.headers:  # as with somebody's link
+            self.headers["Host"] = self.url.host_port_subcomponent or ""
 
     def update_auto_headers(self, skip_auto_headers: Any) -> None:
         """Add none."""
+
+    def send(self, conn: Any) -> Any:
+        """Send it, unless the connection holds what came while nobody had asked.
+
+        That must not be taken for this request's answer.
+        """
+        if conn.protocol.should_close:
+            raise aiohttp.ServerDisconnectedError
+        return super().send(conn)
 
 
 class _Connector(aiohttp.TCPConnector):
@@ -221,41 +231,49 @@ class _Connector(aiohttp.TCPConnector):
         finally:
             self._watchdog.connected(wait)
 
-    async def _get(self, *args: Any, **options: Any) -> Any:
-        # What came on a connection while nobody had asked must not answer the next request.
-        while connection := await super()._get(*args, **options):
-            if connection.protocol is not None and not connection.protocol.should_close:
-                return connection
-            connection.close()
-        return None
+
+class _NoCookies(aiohttp.DummyCookieJar):
+    """Keeps none and has none, where aiohttp's own makes an empty jar for each request."""
+
+    _none: Final[SimpleCookie] = SimpleCookie()
+
+    def filter_cookies(self, request_url: URL) -> SimpleCookie:
+        """None for any URL."""
+        return self._none
 
 
 class Answer:
-    """An answer whose head is here and whose body is to be read.
+    """The slot of one request, and then its answer, whose body is to be read.
 
     Attributes:
+        status: HTTP's; 0 as long as no head has come.
+        headers: the head's, from then on.
+        response: aiohttp's, from then on.
         within: what a read is awaited through, for a call with a deadline.
     """
 
-    __slots__ = ("_held", "_response", "_transport", "head", "within")
+    status = 0
+    headers: CIMultiDictProxy[str]
+    response: aiohttp.ClientResponse
+    within: Callable[[Awaitable[bytes]], Awaitable[bytes]] | None = None
 
-    def __init__(self, transport: Transport, response: aiohttp.ClientResponse) -> None:
+    def __init__(self, transport: Transport) -> None:
         self._transport = transport
-        self._response = response
-        self._held = True
-        transport.open_answers.add(self)
-        self.head = HttpHead(response.status, response.headers)
-        self.within: Callable[[Awaitable[bytes]], Awaitable[bytes]] | None = None
+
+    @property
+    def head(self) -> HttpHead:
+        """Status and headers as one value."""
+        return HttpHead(self.status, self.headers)
 
     @property
     def from_wire(self) -> bool:
         """Whether an HTTP connection brought it, rather than a test double of aiohttp's."""
-        return self._response.version is not None
+        return self.response.version is not None
 
     @property
     def held(self) -> bool:
-        """Whether a slot and perhaps a connection are still in use for this answer."""
-        return self._held
+        """Whether its slot, and perhaps a connection, are still in use."""
+        return self in self._transport.admission.holders
 
     async def read(self) -> bytes:
         """The next bytes of the body as they came, or nothing at its end.
@@ -265,27 +283,27 @@ class Answer:
         """
         chunk = await (self._read() if self.within is None else self.within(self._read()))
         if not chunk:
-            self._leave()
+            self._transport.admission.leave(self)
         return chunk
 
     def read_nowait(self) -> bytes | None:
-        """What is left of a body that has arrived whole; None if ``read`` has to be awaited."""
-        content = self._response.content
+        """All the rest of a body that has arrived whole; None if ``read`` has to be awaited."""
+        content = self.response.content
         if not content.is_eof():
             return None
         try:
-            chunk = content.read_nowait()
+            rest = content.read_nowait()
         except _FAILURES:
             return None  # ``read`` says what it means
-        if not chunk:
-            self.close()
-        return chunk
+        # At the body's end aiohttp has given the connection back already.
+        self._transport.admission.leave(self)
+        return rest
 
     async def _read(self) -> bytes:
         watchdog = self._transport.watchdog
         wait = watchdog.begin()
         try:
-            return await self._response.content.readany()
+            return await self.response.content.readany()
         except BaseException as error:
             failure = self._transport.failure(error, wait)
             if failure is None:
@@ -313,7 +331,7 @@ class Answer:
 
     def at_end(self) -> bool:
         """Whether the body is known to have ended, nothing being left to read."""
-        return self._response.content.at_eof()
+        return self.response.content.at_eof()
 
     async def release(self, remaining: int | None) -> None:
         """Give the connection back, reading off what little may remain, or close it.
@@ -321,7 +339,7 @@ class Answer:
         Args:
             remaining: body bytes not read yet, None if unknown.
         """
-        if not self._held:
+        if not self.held:
             return
         try:
             if remaining is not None and remaining <= _DRAIN_BYTES:
@@ -335,23 +353,16 @@ class Answer:
 
     def close(self) -> None:
         """Close the connection, unless the body has arrived whole: then it goes back."""
-        if self._held:
-            # At the body's end aiohttp has given it back already.
-            if self._response.connection is not None or not self._response.content.is_eof():
-                self._response.close()
-            self._leave()
+        if self.status and self.held:
+            if self.response.connection is not None or not self.response.content.is_eof():
+                self.response.close()
+            self._transport.admission.leave(self)
 
     def close_soon(self) -> None:
         """Close the connection from any thread, as the garbage collector needs it."""
         loop = self._transport.loop
         if not loop.is_closed():
             loop.call_soon_threadsafe(self.close)
-
-    def _leave(self) -> None:
-        if self._held:
-            self._held = False
-            self._transport.open_answers.discard(self)
-            self._transport.admission.leave()
 
 
 def _closed_meanwhile() -> errors.ConnectionLost:

@@ -18,15 +18,14 @@ _LATE: Final = 0.05
 class Wait:
     """One task that waits for the network."""
 
-    __slots__ = ("_cancelling", "began", "connected", "expired", "limit", "task")
+    # Defaults stand on the class: hardly any wait changes these.
+    connected = False
+    expired = False
 
-    def __init__(self, task: "asyncio.Task[object]", began: int, limit: int) -> None:
+    def __init__(self, task: "asyncio.Task[object]", began: int) -> None:
         self.task = task
-        self._cancelling = task.cancelling()
         self.began: int | None = began
-        self.limit = limit
-        self.connected = False
-        self.expired = False
+        self._cancelling = task.cancelling()
 
     def expire(self) -> None:
         """Have the wait end with a ``CancelledError`` that ``is_timeout`` tells apart."""
@@ -39,7 +38,7 @@ class Wait:
 
 
 class Watchdog:
-    """Watches waits; each may take ``idle`` seconds.
+    """Watches waits on the running event loop; each may take ``idle`` seconds.
 
     Args:
         idle: seconds.
@@ -48,6 +47,7 @@ class Watchdog:
     def __init__(self, idle: float) -> None:
         self._interval = min(_LONGEST_BEAT, idle / _BEATS)
         self._limit = round(idle / self._interval)
+        self._loop = asyncio.get_running_loop()
         self._beats = 0
         self._waits: dict[asyncio.Task[object], Wait] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -56,12 +56,12 @@ class Watchdog:
 
     def begin(self, grace: float = 0.0) -> Wait:
         """The running task begins to wait; ``grace`` seconds more are its own."""
-        task = asyncio.current_task()
+        task = asyncio.current_task(self._loop)
         assert task is not None
-        limit = self._limit + round(grace / self._interval) if grace else self._limit
-        wait = self._waits[task] = Wait(task, self._beats, limit)
+        began = self._beats + round(grace / self._interval) if grace else self._beats
+        wait = self._waits[task] = Wait(task, began)
         if self._timer is None:
-            self._schedule(asyncio.get_running_loop())
+            self._schedule()
         return wait
 
     def end(self, wait: Wait) -> None:
@@ -70,7 +70,7 @@ class Watchdog:
 
     def connecting(self) -> Wait | None:
         """The running task's wait, not counted until ``connected``."""
-        wait = self._waits.get(asyncio.current_task())  # type: ignore[arg-type]  # None is no key
+        wait = self._waits.get(asyncio.current_task(self._loop))  # type: ignore[arg-type]  # None is no key
         if wait is not None:
             wait.began = None
         return wait
@@ -87,7 +87,7 @@ class Watchdog:
         oldest = self._beats - round(seconds / self._interval) - 1
         pauses = [late for beat, late in self._late if beat >= oldest]
         if self._timer is not None:
-            pauses.append(asyncio.get_running_loop().time() - self._due)
+            pauses.append(self._loop.time() - self._due)
         return max(0.0, *pauses) if pauses else 0.0
 
     def stop(self) -> None:
@@ -99,20 +99,20 @@ class Watchdog:
             self._timer.cancel()
             self._timer = None
 
-    def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._due = loop.time() + self._interval
-        self._timer = loop.call_at(self._due, self._beat, loop)
+    def _schedule(self) -> None:
+        self._due = self._loop.time() + self._interval
+        self._timer = self._loop.call_at(self._due, self._beat)
 
-    def _beat(self, loop: asyncio.AbstractEventLoop) -> None:
-        late = loop.time() - self._due
+    def _beat(self) -> None:
+        late = self._loop.time() - self._due
         if late > _LATE:
             self._late.append((self._beats, late))
         self._beats += 1
         for wait in self._waits.values():
-            if wait.began is not None and self._beats - wait.began > wait.limit:
+            if wait.began is not None and self._beats - wait.began > self._limit:
                 wait.began = None
                 wait.expire()
         if self._waits:
-            self._schedule(loop)
+            self._schedule()
         else:
             self._timer = None

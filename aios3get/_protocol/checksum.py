@@ -19,7 +19,7 @@ from typing import Final, Literal
 
 from multidict import istr
 
-from aios3get._protocol.hashing import ALGORITHMS, Algorithm, Hasher, encode_digest
+from aios3get._protocol.hashing import ALGORITHMS, Algorithm, Buffer, Hasher, encode_digest
 from aios3get._protocol.ranges import ContentRange
 from aios3get.errors import ChecksumMismatch
 
@@ -77,35 +77,43 @@ _mismatch: Final = {
 
 
 class Verifier:
-    """Hashes a body as it arrives; resumed bytes simply go on.
+    """Hashes a body as it arrives; resumed bytes simply go on."""
 
-    ``update`` takes each piece once, in order: bytes, a bytearray or a contiguous memoryview.
-    """
+    _hasher: Hasher | None = None
 
-    __slots__ = ("_algorithm", "_expected", "_hasher", "update", "verified")
-
-    def __init__(self, algorithm: str, hasher: Hasher, expected: bytes) -> None:
+    def __init__(self, algorithm: Algorithm, expected: bytes) -> None:
         self._algorithm = algorithm
         self._expected = expected
-        self._hasher = hasher
-        self.update = hasher.update
-        self.verified = _pending[algorithm]
+        self.verified = _pending[algorithm.name]
 
-    def finish(self) -> None:
-        """Compare, once the last byte was given to ``update``.
+    def update(self, data: Buffer) -> None:
+        """Take the next piece: bytes, a bytearray or a contiguous memoryview."""
+        hasher = self._hasher
+        if hasher is None:
+            hasher = self._hasher = self._algorithm.new()
+        hasher.update(data)
+
+    def finish(self, rest: bytes = b"") -> None:
+        """Take what is left of the body, and compare.
 
         Raises:
             ChecksumMismatch: the bytes are not those that the checksum was made of.
         """
-        actual = self._hasher.digest()
+        algorithm, hasher = self._algorithm, self._hasher
+        if hasher is None:
+            actual = algorithm.digest_of(rest)
+        else:
+            hasher.update(rest)
+            actual = hasher.digest()
+        name = algorithm.name
         if actual == self._expected:
-            self.verified = _verified[self._algorithm]
+            self.verified = _verified[name]
             return
-        self.verified = _mismatch[self._algorithm]
+        self.verified = _mismatch[name]
         announced, found = encode_digest(self._expected), encode_digest(actual)
         raise ChecksumMismatch(
-            f"the body's {self._algorithm} is {found}, but the answer announced {announced}",
-            algorithm=self._algorithm,
+            f"the body's {name} is {found}, but the answer announced {announced}",
+            algorithm=name,
             expected=announced,
             actual=found,
         )
@@ -113,60 +121,63 @@ class Verifier:
 
 _TYPE: Final = istr("x-amz-checksum-type")
 _CONTENT_RANGE: Final = istr("Content-Range")
-_by_header: Final = tuple((algorithm.header, algorithm) for algorithm in ALGORITHMS.values())
+_by_header: Final = {algorithm.header: algorithm for algorithm in ALGORITHMS.values()}
 
 
 def plan(
-    headers: Mapping[str, str], *, status: int, part: bool = False, asked: bool = True
+    headers: Mapping[str, str], status: int, part: bool = False, asked: bool | None = True
 ) -> Verifier | Verified:
     """The verifier of an answer's body, or a ``Verified`` that says why there is none.
 
     Args:
-        headers: the answer's; lookups ignore case.
+        headers: the answer's.
         status: 200 or 206.
         part: the request named a ``partNumber``.
         asked: the request had ``x-amz-checksum-mode``; it words the reason, and no more, for some
             servers announce checksums unasked.
     """
+    if headers.keys().isdisjoint(_by_header):
+        return _unannounced(headers, status, asked)
+    if trouble := _not_covered(headers, status, part):
+        return _unverified(trouble)
     reasons: list[str] = []
-    for header, algorithm in _by_header:
+    for header, algorithm in _by_header.items():
         value = headers.get(header)
-        if value is None:
-            continue
-        if not reasons and (trouble := _coverage(headers, status, part)):
-            return _unverified(trouble)
-        planned = _verifier(algorithm, value.strip())
-        if isinstance(planned, Verifier):
-            return planned
-        reasons.append(planned)
-    return _unverified("; ".join(reasons)) if reasons else _unannounced(headers, status, asked)
+        if value is not None:
+            planned = _verifier(algorithm, value.strip())
+            if isinstance(planned, Verifier):
+                return planned
+            reasons.append(planned)
+    return _unverified("; ".join(reasons))
 
 
 def _verifier(algorithm: Algorithm, value: str) -> Verifier | str:
-    name = algorithm.name
-    if "-" in value:
-        return f"the announced {name} {value!r:.80} is of the parts' checksums, not of the bytes"
-    if algorithm.new is None:
-        return f'{name} needs a package: pip install "aios3get[xxhash]"'
     try:
         digest = a2b_base64(value, strict_mode=True)
     except ValueError:
+        digest = b""
+    if len(digest) == algorithm.size and algorithm.available:
+        return Verifier(algorithm, digest)
+    name = algorithm.name
+    if "-" in value:
+        return f"the announced {name} {value!r:.80} is of the parts' checksums, not of the bytes"
+    if not algorithm.available:
+        return f'{name} needs a package: pip install "aios3get[xxhash]"'
+    if not digest:
         return f"the announced {name} {value!r:.80} is not base64"
-    if len(digest) != algorithm.size:
-        return f"the announced {name} {value!r:.80} has {len(digest)} bytes, not {algorithm.size}"
-    return Verifier(name, algorithm.new(), digest)
+    return f"the announced {name} {value!r:.80} has {len(digest)} bytes, not {algorithm.size}"
 
 
-def _coverage(headers: Mapping[str, str], status: int, part: bool) -> str | None:
+def _not_covered(headers: Mapping[str, str], status: int, part: bool) -> str | None:
     """Why the announced checksum may be of other bytes than the answer's, or None."""
     kind = headers.get(_TYPE)
     whole = status == 200 and not part
-    if kind is None:
-        # Servers without the header, and objects older than it; a composite shows by its "-N".
-        return None if whole else "nothing says which bytes the checksum is of"
     if kind == "FULL_OBJECT":
         covered = whole or _holds_all(headers)
         return None if covered else "the checksum is of the whole object, not of these bytes"
+    if kind is None:
+        # Servers without the header, and objects older than it; a composite shows by its "-N".
+        return None if whole else "nothing says which bytes the checksum is of"
     if kind == "COMPOSITE":
         covered = part and status == 206
         return None if covered else _COMPOSITE
@@ -178,7 +189,7 @@ def _holds_all(headers: Mapping[str, str]) -> bool:
     return found is not None and found.start == 0 and found.stop == found.size
 
 
-def _unannounced(headers: Mapping[str, str], status: int, asked: bool) -> Verified:
+def _unannounced(headers: Mapping[str, str], status: int, asked: bool | None) -> Verified:
     if _TYPE in headers:
         return _unverified(_unknown(headers))
     if not asked:

@@ -6,7 +6,6 @@ without a word (a custom endpoint for a multi-region access point, FIPS for an a
 the call is refused instead.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 
@@ -97,20 +96,20 @@ class EndpointResolver:
         ConfigurationError: the settings cannot be right for any bucket.
     """
 
-    __slots__ = ("_remembered", "settings")
+    __slots__ = ("resolve", "settings")
 
     def __init__(self, settings: EndpointSettings) -> None:
         _checked_endpoint_url(settings)
         self.settings = settings
-        self._remembered = lru_cache(_REMEMBERED)(_resolve_with(settings))
+        self.resolve = lru_cache(_REMEMBERED)(self._resolve)
 
-    def resolve(self, bucket: str, region: str | None = None) -> Endpoint:
+    def _resolve(self, bucket: str, region: str | None = None) -> Endpoint:
         """The bucket's endpoint; ``region`` stands in for the settings' own, as after a redirect.
 
         Raises:
             ConfigurationError: as for ``resolve_endpoint``.
         """
-        return self._remembered(bucket, region)
+        return resolve_endpoint(bucket, _in_region(self.settings, region))
 
     def resolve_session(self, bucket: str, region: str | None = None) -> Endpoint:
         """The endpoint of the directory bucket's ``CreateSession``.
@@ -119,13 +118,6 @@ class EndpointResolver:
             ConfigurationError: as for ``resolve_session_endpoint``.
         """
         return resolve_session_endpoint(bucket, _in_region(self.settings, region))
-
-
-def _resolve_with(settings: EndpointSettings) -> Callable[[str, str | None], Endpoint]:
-    def resolve(bucket: str, region: str | None) -> Endpoint:
-        return resolve_endpoint(bucket, _in_region(settings, region))
-
-    return resolve
 
 
 def _in_region(settings: EndpointSettings, region: str | None) -> EndpointSettings:

@@ -1,12 +1,17 @@
 """Which bytes of the object an answer's body holds, and which of them are wanted."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Final, NamedTuple
 
-from aios3get._protocol.http import HttpHead
+from multidict import istr
+
 from aios3get._protocol.ranges import ByteRange, ContentRange
 from aios3get.errors import RangeMismatch
 
 __all__ = ["Extent", "extent_of"]
+
+_CONTENT_LENGTH: Final = istr("Content-Length")
+_CONTENT_RANGE: Final = istr("Content-Range")
 
 
 class Extent(NamedTuple):
@@ -29,25 +34,31 @@ class Extent(NamedTuple):
     delimited: bool = True
 
 
-def extent_of(head: HttpHead, wanted: ByteRange | None, *, part: int | None = None) -> Extent:
+def extent_of(
+    status: int,
+    headers: Mapping[str, str],
+    wanted: ByteRange | None,
+    part: int | None = None,
+) -> Extent:
     """Hold the answer's length and ``Content-Range`` against what was asked.
 
     Args:
-        head: a 200 or 206 answer.
+        status: 200 or 206.
+        headers: the answer's.
         wanted: the range asked for; None if the whole object or a part was.
         part: the number of the part asked for.
 
     Raises:
         RangeMismatch: the answer holds other bytes, or does not say which.
     """
-    headers = head.headers
-    length = _length(headers.get("Content-Length"))
-    told_range = headers.get("Content-Range")
-    if (
-        told_range is None
-        and (wanted, part, head.status) == (None, None, 200)
-        and length is not None
-    ):
+    text = headers.get(_CONTENT_LENGTH)
+    # 19 digits are more than any size; int() refuses thousands of them with a ValueError.
+    length = None
+    if text is not None and len(text) < 20 and text.isdecimal() and text.isascii():
+        length = int(text)
+    told_range = headers.get(_CONTENT_RANGE)
+    plain = told_range is None and wanted is None and part is None
+    if plain and length is not None and status == 200:
         return Extent(0, length, length)
     told = None if told_range is None else ContentRange.parse(told_range)
     if told is not None and told.start is not None and told.stop is not None:
@@ -57,9 +68,9 @@ def extent_of(head: HttpHead, wanted: ByteRange | None, *, part: int | None = No
                 f" its Content-Length says {length}"
             )
         if wanted is None and part is None and told.stop - told.start != told.size:
-            raise RangeMismatch(f"asked for the whole object, got {headers['Content-Range']!r:.80}")
+            raise RangeMismatch(f"asked for the whole object, got {told_range!r:.80}")
         return _ranged(told.start, told.stop, told.size, wanted)
-    if head.status == 206:
+    if status == 206:
         raise RangeMismatch("a 206 answer came without a Content-Range that tells its bytes")
     if part is not None and part > 1:
         raise RangeMismatch(f"asked for part {part}, got an answer that tells of no part")
@@ -67,13 +78,6 @@ def extent_of(head: HttpHead, wanted: ByteRange | None, *, part: int | None = No
     if wanted is None:
         return Extent(0, length, length, delimited=delimited)
     return _sliced(length, wanted, delimited)
-
-
-def _length(text: str | None) -> int | None:
-    # 19 digits are more than any size; int() refuses thousands of them with a ValueError.
-    if text is not None and text.isdecimal() and text.isascii() and len(text) < 20:
-        return int(text)
-    return None
 
 
 def _ranged(start: int, stop: int, size: int | None, wanted: ByteRange | None) -> Extent:

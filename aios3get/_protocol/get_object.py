@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, Self
 
 from aios3get._protocol.options import (
-    CHECKSUM_MODE,
     REQUEST_PAYER,
     SSE_CUSTOMER_KEY,
     SSE_CUSTOMER_KEY_MD5,
@@ -52,32 +51,39 @@ class GetObject(NamedTuple):
         Raises:
             ConfigurationError: something in it cannot be right.
         """
-        path = _path(bucket, key)
+        if not (bucket and isinstance(bucket, str) and key and isinstance(key, str)):
+            raise ConfigurationError(_not_a_name(bucket, key))
+        try:
+            path = encode_path(key)
+        except UnicodeEncodeError:
+            raise ConfigurationError(
+                f"key {key!r} holds lone surrogates, which UTF-8 cannot carry; "
+                "decode file names with os.fsencode and the encoding they were written in"
+            ) from None
         if not options:
             return cls(bucket, key, path, {})
         headers, query = render(options)
-        request = cls(
+        byte_range = options.get("range")
+        part_number = options.get("part_number")
+        if byte_range is not None:
+            if isinstance(byte_range, str):
+                byte_range = ByteRange.parse(byte_range)
+            if part_number is not None:
+                raise ConfigurationError(
+                    f"range {str(byte_range)!r} and part_number {part_number} "
+                    "both choose bytes; pass one of them"
+                )
+        return cls(
             bucket,
             key,
             path,
             headers,
             query,
-            _byte_range(options.get("range")),
-            options.get("part_number"),
+            byte_range,
+            part_number,
             options.get("version_id"),
             options.get("checksum_mode"),
         )
-        if request.range is not None and request.part_number is not None:
-            raise ConfigurationError(
-                f"range {str(request.range)!r} and part_number {request.part_number} "
-                "both choose bytes; pass one of them"
-            )
-        return request
-
-    @property
-    def if_match(self) -> str | None:
-        """The ETag that the object must have."""
-        return self.headers.get("If-Match")
 
     @property
     def has_sse_customer_key(self) -> bool:
@@ -117,15 +123,6 @@ class GetObject(NamedTuple):
             version_id=self.version_id if version_id is None else version_id,
         )
 
-    def with_checksum_mode(self) -> Self:
-        """The same request, asking for the stored checksums."""
-        return self._replace(headers={**self.headers, CHECKSUM_MODE: "ENABLED"}, checksum_mode=True)
-
-    def without_checksum_mode(self) -> Self:
-        """The same request, not asking for checksums."""
-        headers = {name: value for name, value in self.headers.items() if name != CHECKSUM_MODE}
-        return self._replace(headers=headers, checksum_mode=False)
-
     def __repr__(self) -> str:
         told = [f"bucket={self.bucket!r}", f"key={self.key!r}"]
         for name, value in (*self.headers.items(), *self.query):
@@ -150,8 +147,6 @@ def check_sendable(
     Raises:
         ConfigurationError: S3 refuses such a request, or it would show a secret to the network.
     """
-    if not request.headers and not request.query:
-        return
     if anonymous and request.has_response_overrides:
         raise ConfigurationError(
             "response_* overrides need a signed request, and the client is anonymous; "
@@ -183,25 +178,8 @@ def _check_directory_bucket(request: GetObject) -> None:
         )
 
 
-def _byte_range(value: ByteRange | str | None) -> ByteRange | None:
-    return ByteRange.parse(value) if isinstance(value, str) else value
-
-
-def _path(bucket: str, key: str) -> str:
-    if not (isinstance(bucket, str) and bucket):
-        raise ConfigurationError(_not_a_name("bucket", bucket))
-    if not (isinstance(key, str) and key):
-        raise ConfigurationError(_not_a_name("key", key))
-    try:
-        return encode_path(key)
-    except UnicodeEncodeError:
-        raise ConfigurationError(
-            f"key {key!r} holds lone surrogates, which UTF-8 cannot carry; "
-            "decode file names with os.fsencode and the encoding they were written in"
-        ) from None
-
-
-def _not_a_name(parameter: str, value: object) -> str:
+def _not_a_name(bucket: object, key: object) -> str:
+    parameter, value = ("key", key) if bucket and isinstance(bucket, str) else ("bucket", bucket)
     if value == "":
         return f"{parameter} is empty"
     return f"{parameter} is text, not {type(value).__name__}: {value!r}"

@@ -45,7 +45,7 @@ class _Crc:
     def update(self, data: Buffer, /) -> None:
         # anycrc reads a strided view as if it were contiguous, and refuses other item types; the
         # cast refuses the first and admits the second.
-        if type(data) is memoryview:
+        if data.__class__ is memoryview:
             data = data.cast("B")
         self._value = self._calc(data, self._value)
 
@@ -60,13 +60,17 @@ class Algorithm:
     Attributes:
         name: as in ``x-amz-checksum-algorithm``, such as ``CRC64NVME``.
         size: bytes in a digest.
-        new: makes a hasher; None where the package that computes it is not installed.
+        available: whether the package that computes it is installed.
+        new: makes a hasher.
+        digest_of: the digest of bytes that are here in one piece.
         header: the answer's header that carries it.
     """
 
     name: str
     size: int
-    new: Callable[[], Hasher] | None
+    available: bool
+    new: Callable[[], Hasher]
+    digest_of: Callable[[bytes], bytes]
     header: istr
 
 
@@ -77,32 +81,50 @@ _crc_models: Final[Mapping[str, Any]] = {
 }
 
 
-def _algorithm(name: str, size: int, new: Callable[[], Hasher] | None) -> Algorithm:
-    return Algorithm(name, size, new, istr(f"x-amz-checksum-{name.lower()}"))
-
-
 def _crc(name: str, size: int) -> Algorithm:
-    return _algorithm(name, size, partial(_Crc, _crc_models[name].calc, size))
+    calc = _crc_models[name].calc
+
+    def digest_of(data: bytes) -> bytes:
+        digest: bytes = calc(data, 0).to_bytes(size, "big")
+        return digest
+
+    return Algorithm(name, size, True, partial(_Crc, calc, size), digest_of, _header(name))
+
+
+def _hash(name: str, size: int, new: Callable[..., Any], *, available: bool = True) -> Algorithm:
+    def digest_of(data: bytes) -> bytes:
+        digest: bytes = new(data).digest()
+        return digest
+
+    return Algorithm(name, size, available, new, digest_of, _header(name))
 
 
 def _sha(name: str, size: int) -> Algorithm:
     # FIPS builds of OpenSSL refuse MD5 and SHA-1 unless told that nothing secret depends on them.
-    return _algorithm(name, size, partial(getattr(hashlib, name.lower()), usedforsecurity=False))
+    return _hash(name, size, partial(getattr(hashlib, name.lower()), usedforsecurity=False))
 
 
 def _xxh(name: str, size: int, function: str) -> Algorithm:
-    return _algorithm(name, size, getattr(xxhash, function, None))
+    return _hash(name, size, getattr(xxhash, function, _missing), available=xxhash is not None)
+
+
+def _missing(*data: bytes) -> Hasher:
+    raise NotImplementedError("xxhash is not installed")
+
+
+def _header(name: str) -> istr:
+    return istr(f"x-amz-checksum-{name.lower()}")
 
 
 ALGORITHMS: Final[Mapping[str, Algorithm]] = MappingProxyType(
     {
         algorithm.name: algorithm
         for algorithm in (
-            _xxh("XXHASH3", 8, "xxh3_64"),
-            _xxh("XXHASH128", 16, "xxh3_128"),
             _crc("CRC64NVME", 8),
             _crc("CRC32C", 4),
             _crc("CRC32", 4),
+            _xxh("XXHASH3", 8, "xxh3_64"),
+            _xxh("XXHASH128", 16, "xxh3_128"),
             _xxh("XXHASH64", 8, "xxh64"),
             _sha("MD5", 16),
             _sha("SHA1", 20),
@@ -111,7 +133,7 @@ ALGORITHMS: Final[Mapping[str, Algorithm]] = MappingProxyType(
         )
     }
 )
-"""All that S3 announces, the fastest first (``benchmarks/checksum.py``)."""
+"""All that S3 announces, its default first; the faster ones before the others."""
 
 
 def combine(algorithm: str, first: bytes, second: bytes, second_length: int) -> bytes:

@@ -93,16 +93,15 @@ def render(options: Mapping[str, Any]) -> tuple[dict[str, str], tuple[tuple[str,
     headers: dict[str, str] = {}
     query: list[tuple[str, str]] = []
     for name, value in options.items():
-        member = MEMBERS.get(name)
-        if member is None:
+        if name not in MEMBERS:
             raise ConfigurationError(_unknown(name))
-        if value is None:
-            continue
-        text = member.render(name, value)
-        if member.place == "query":
-            query.append((member.wire_name, text))
-        elif text:
-            headers[member.wire_name] = text
+        if value is not None:
+            place, wire_name, written = MEMBERS[name]
+            text = written(name, value)
+            if place == "query":
+                query.append((wire_name, text))
+            elif text:
+                headers[wire_name] = text
     if not _SSE_HEADERS.isdisjoint(headers):
         _complete_sse_customer_key(headers)
     return headers, tuple(query)
@@ -234,7 +233,7 @@ class Member(NamedTuple):
 
     place: Literal["header", "query"]
     wire_name: str
-    render: Callable[[str, object], str]
+    written: Callable[[str, object], str]
 
 
 MEMBERS: dict[str, Member] = {

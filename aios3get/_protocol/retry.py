@@ -6,7 +6,6 @@ Nothing here sleeps, reads a clock or draws a number; all three are the caller's
 
     budget = Budget(policy, quota)                 # one a call: its requests and its body share it
     while True:
-        budget.begin()
         try:
             answer = await send(...)
         except S3Error as error:
@@ -153,8 +152,8 @@ class RetryQuota:
         self._left -= tokens
         return True
 
-    def give(self, tokens: int) -> None:
-        """Return tokens, never above the capacity."""
+    def give(self, tokens: int = 1) -> None:
+        """Return tokens, or the one that a good answer brings; never above the capacity."""
         if self._left < self._capacity:
             self._left = min(self._capacity, self._left + tokens)
 
@@ -177,9 +176,12 @@ Decision = Wait | Correction | GiveUp
 
 
 class Budget:
-    """What one call may still spend, shared by its requests and the resumes of its body."""
+    """What a call may still spend once it failed, shared by its requests and its body's resumes.
 
-    __slots__ = ("_corrected", "_policy", "_quota", "_retries", "_taken", "attempts")
+    A call that never fails needs none; its answer gives the quota its one token.
+    """
+
+    __slots__ = ("_corrected", "_policy", "_quota", "_retries", "_taken")
 
     def __init__(self, policy: RetryPolicy, quota: RetryQuota) -> None:
         self._policy = policy
@@ -187,12 +189,6 @@ class Budget:
         self._retries = 0  # since the last progress
         self._taken = 0
         self._corrected: set[type[Decision]] | None = None
-        self.attempts = 0
-        """Requests sent for the call so far, corrections and stale sockets included."""
-
-    def begin(self) -> None:
-        """A request goes out."""
-        self.attempts += 1
 
     def answered(self) -> None:
         """A good answer's head came: the quota gets its tokens back."""

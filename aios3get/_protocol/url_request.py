@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 from urllib.parse import unquote
 
 from aios3get._protocol.ranges import ByteRange
@@ -31,6 +32,8 @@ class UrlRequest:
     resumable: bool
     bucket: str = ""
     version_id: str | None = None
+    part_number: ClassVar[None] = None
+    checksum_mode: ClassVar[None] = None
 
     @classmethod
     def create(

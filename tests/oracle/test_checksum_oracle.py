@@ -33,9 +33,7 @@ XXHASH = {"XXHASH64": xxhash.xxh64, "XXHASH3": xxhash.xxh3_64, "XXHASH128": xxha
 
 
 def digest(name: str, body: bytes) -> bytes:
-    new = ALGORITHMS[name].new
-    assert new is not None
-    hasher = new()
+    hasher = ALGORITHMS[name].new()
     hasher.update(body[:100])
     hasher.update(memoryview(body)[100:])
     return hasher.digest()

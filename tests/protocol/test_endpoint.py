@@ -184,7 +184,7 @@ def test_a_redirect_to_what_is_no_region_is_refused() -> None:
 
 def test_a_dropped_resolver_leaves_nothing_behind() -> None:
     resolver = EndpointResolver(EndpointSettings())
-    remembered = weakref.ref(resolver._remembered)
+    remembered = weakref.ref(resolver.resolve)
     del resolver
     gc.collect()
     assert remembered() is None

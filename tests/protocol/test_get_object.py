@@ -28,7 +28,6 @@ def test_a_call_without_options() -> None:
     assert request.query == ()
     assert (request.range, request.part_number, request.version_id) == (None, None, None)
     assert request.checksum_mode is None
-    assert request.if_match is None
     assert not request.has_sse_customer_key
     assert not request.has_response_overrides
 
@@ -47,7 +46,7 @@ def test_the_facts_of_a_call_with_options() -> None:
         response_content_type="text/plain",
     )
     assert request.range == ByteRange(0, 10)
-    assert request.if_match == '"e"'
+    assert request.headers["If-Match"] == '"e"'
     assert request.version_id == "v"
     assert request.checksum_mode is False
     assert request.has_sse_customer_key
@@ -143,14 +142,6 @@ def test_another_range_without_an_etag_keeps_what_the_caller_asked_of_the_object
 def test_a_version_learnt_replaces_the_one_asked() -> None:
     rest = create(version_id="a").with_range(ByteRange(5), version_id="b")
     assert (rest.version_id, rest.query) == ("b", (("versionId", "b"),))
-
-
-def test_checksum_mode_is_switched_without_touching_the_rest() -> None:
-    plain = create(range="bytes=0-9")
-    asking = plain.with_checksum_mode()
-    assert asking == create(range="bytes=0-9", checksum_mode=True)
-    assert asking.without_checksum_mode() == create(range="bytes=0-9", checksum_mode=False)
-    assert plain.checksum_mode is None
 
 
 def check(

@@ -131,15 +131,6 @@ def test_answers_without_progress_do_not() -> None:
     assert isinstance(spent.decide(ConnectionLost(), SENT, 0.0), GiveUp)
 
 
-def test_requests_are_counted() -> None:
-    counting = budget()
-    for _ in range(3):
-        counting.begin()
-    assert counting.attempts == 3
-    counting.progress()
-    assert counting.attempts == 3
-
-
 @pytest.mark.parametrize(
     ("retry", "throttled", "longest"),
     [

@@ -7,29 +7,39 @@ from aios3get._io.admission import Admission
 
 async def test_slots_are_counted() -> None:
     admission = Admission(2)
-    await admission.enter()
-    assert admission.try_enter()
-    assert not admission.try_enter()
+    await admission.enter("a")
+    assert admission.try_enter("b")
+    assert not admission.try_enter("c")
     assert admission.taken == 2
-    admission.leave()
+    admission.leave("a")
+    assert admission.taken == 1
+    assert admission.holders == {"b"}
+
+
+async def test_a_slot_is_given_back_once() -> None:
+    admission = Admission(2)
+    await admission.enter("a")
+    await admission.enter("b")
+    for _ in range(2):
+        admission.leave("a")
     assert admission.taken == 1
 
 
 async def test_those_who_wait_come_in_their_order() -> None:
     admission, order = Admission(1), list[int]()
-    await admission.enter()
+    await admission.enter("first")
 
     async def visit(number: int) -> None:
-        await admission.enter()
+        await admission.enter(number)
         order.append(number)
         await asyncio.sleep(0)
-        admission.leave()
+        admission.leave(number)
 
     tasks = [asyncio.create_task(visit(number)) for number in range(5)]
     await asyncio.sleep(0)
-    admission.leave()
+    admission.leave("first")
     # A slot goes to the first in line at once, past whoever asks now.
-    assert not admission.try_enter()
+    assert not admission.try_enter("late")
     await asyncio.gather(*tasks)
     assert order == [0, 1, 2, 3, 4]
     assert admission.taken == 0
@@ -37,34 +47,35 @@ async def test_those_who_wait_come_in_their_order() -> None:
 
 async def test_who_gives_up_is_passed_over() -> None:
     admission = Admission(1)
-    await admission.enter()
-    gone, next_in_line = (asyncio.create_task(admission.enter()) for _ in range(2))
+    await admission.enter("first")
+    gone, next_in_line = (asyncio.create_task(admission.enter(who)) for who in ("gone", "next"))
     await asyncio.sleep(0)
     gone.cancel()
-    admission.leave()
+    admission.leave("first")
     await next_in_line
     assert gone.cancelled()
-    assert admission.taken == 1
+    assert admission.holders == {"next"}
 
 
 async def test_a_slot_that_comes_with_the_cancellation_is_passed_on() -> None:
     admission = Admission(1)
-    await admission.enter()
-    gone, next_in_line = (asyncio.create_task(admission.enter()) for _ in range(2))
+    await admission.enter("first")
+    gone, next_in_line = (asyncio.create_task(admission.enter(who)) for who in ("gone", "next"))
     await asyncio.sleep(0)
-    admission.leave()
+    admission.leave("first")
     gone.cancel()
     await next_in_line
     with pytest.raises(asyncio.CancelledError):
         await gone
-    admission.leave()
+    assert admission.holders == {"next"}
+    admission.leave("next")
     assert admission.taken == 0
 
 
 async def test_closing_sends_all_away() -> None:
     admission = Admission(1)
-    await admission.enter()
-    waiting = [asyncio.create_task(admission.enter()) for _ in range(3)]
+    await admission.enter("first")
+    waiting = [asyncio.create_task(admission.enter(number)) for number in range(3)]
     await asyncio.sleep(0)
     waiting[0].cancel()
     admission.close(ConnectionError("closed"))
@@ -76,6 +87,6 @@ async def test_closing_sends_all_away() -> None:
         asyncio.CancelledError,
         ConnectionError,
     ]
-    assert admission.taken == 1
-    admission.leave()
+    assert admission.holders == {"first"}
+    admission.leave("first")
     assert admission.taken == 0

@@ -5,13 +5,12 @@ import pytest
 
 from aios3get._io.call import Call, check_deadline
 from aios3get._protocol.get_object import GetObject
-from aios3get._protocol.retry import Budget, RetryPolicy, RetryQuota
 from aios3get.errors import ConfigurationError, S3Error, TransportTimeout
 
 
 def call(deadline: float | None = None, **options: Any) -> Call:
     request = GetObject.create("examplebucket", "key", options)
-    return Call("GET", request, Budget(RetryPolicy(), RetryQuota()), deadline)
+    return Call("GET", request, deadline)
 
 
 async def test_within_its_time_a_call_gives_what_it_gives() -> None:
@@ -54,20 +53,11 @@ async def test_a_cancellation_passes() -> None:
 
 def test_an_error_is_told_what_was_spent() -> None:
     spent = call()
-    spent.budget.begin()
-    spent.budget.begin()
+    spent.attempts = 2
     error = spent.told(S3Error("x"))
     assert error.attempts == 2
     assert error.elapsed > 0
     assert error.request_ids == ()
-
-
-@pytest.mark.parametrize("mode", [True, False, None])
-def test_who_asks_for_checksums_asked(mode: bool | None) -> None:
-    asking = call(**({} if mode is None else {"checksum_mode": mode}))
-    assert asking.asked_checksum is bool(mode)
-    asking.offered_checksum = True
-    assert asking.asked_checksum
 
 
 @pytest.mark.parametrize("deadline", [0, -1, True, "5", float("nan")])

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from aios3get import S3Client, errors
+from aios3get._io.call import Call
 from aios3get._protocol.identity import BearerToken
 from aios3get._protocol.timeouts import Timeouts
 from aios3get.credentials import IBMCloudAPIKey
@@ -244,7 +245,7 @@ async def test_on_this_machine_a_token_needs_no_tls(
         options = {"credentials": api_key(server, clock), "session": session}
         async with quick_client(server, endpoint_url=url, **options) as client:
             exchange = await client._start()
-            call = exchange.call("GET", client._request(BUCKET, KEY, {}))
+            call = Call("GET", client._request(BUCKET, KEY, {}))
             assert isinstance((await exchange._signer(call))[1], BearerToken)
             if host == "localhost":
                 assert await read(client) == CONTENT
