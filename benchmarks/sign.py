@@ -11,12 +11,16 @@ from importlib.util import find_spec
 from statistics import median
 from time import perf_counter
 
-from aios3get._protocol import sigv4, sigv4a
+from aios3get._protocol.endpoint import Endpoint
 from aios3get._protocol.identity import Credentials
+from aios3get._protocol.presign import presign_url
+from aios3get._protocol.signed import signed_request
 
 EXAMPLE = Credentials("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
 HOST = "examplebucket.s3.eu-west-1.amazonaws.com"
 PATH = "/photos/2006/February/sample.jpg"
+ENDPOINT = Endpoint("https", HOST, "", "s3", "eu-west-1")
+ANYWHERE = Endpoint("https", HOST, "", "s3", "*", auth="sigv4a")
 HEADERS = {"x-amz-checksum-mode": "ENABLED"}
 NOW = 1_369_353_600.0
 CALLS_A_ROUND = 200
@@ -31,39 +35,15 @@ def floor() -> None:
 
 
 def ours_in_headers() -> None:
-    sigv4.sign(
-        "GET",
-        HOST,
-        PATH,
-        "",
-        HEADERS,
-        credentials=EXAMPLE,
-        region="eu-west-1",
-        service="s3",
-        now=NOW,
-    )
+    signed_request("GET", ENDPOINT, PATH, (), HEADERS, EXAMPLE, NOW)
 
 
 def ours_in_the_url() -> None:
-    sigv4.presign(
-        "GET",
-        "https",
-        HOST,
-        PATH,
-        (),
-        {},
-        credentials=EXAMPLE,
-        region="eu-west-1",
-        service="s3",
-        now=NOW,
-        expires_in=3600,
-    )
+    presign_url(ENDPOINT, PATH, (), {}, identity=EXAMPLE, now=NOW, expires_in=3600)
 
 
 def ours_for_all_regions() -> None:
-    sigv4a.sign(
-        "GET", HOST, PATH, "", HEADERS, credentials=EXAMPLE, region_set="*", service="s3", now=NOW
-    )
+    signed_request("GET", ANYWHERE, PATH, (), HEADERS, EXAMPLE, NOW)
 
 
 def botocores() -> dict[str, Callable[[], None]]:

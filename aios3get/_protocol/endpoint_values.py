@@ -1,6 +1,6 @@
 """What the endpoint rules read and what they make."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Literal
 from urllib.parse import urlsplit
@@ -53,6 +53,8 @@ class Endpoint:
         is_aws: AWS runs the host; a custom ``endpoint_url`` may also be AWS's, as a VPC endpoint.
         corrects_region: an answer that names another region can be followed by resolving the
             bucket again in that region.
+        url: up to the slash before the key.
+        signing: ``auth``, ``signing_region`` and ``signing_name`` in one.
     """
 
     scheme: str
@@ -64,11 +66,12 @@ class Endpoint:
     kind: EndpointKind = "bucket"
     is_aws: bool = True
     corrects_region: bool = False
+    url: str = field(init=False, repr=False, compare=False)
+    signing: tuple[AuthScheme, str, str] = field(init=False, repr=False, compare=False)
 
-    @property
-    def url(self) -> str:
-        """The URL up to the slash before the key."""
-        return f"{self.scheme}://{self.host}{self.path}"
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "url", f"{self.scheme}://{self.host}{self.path}")
+        object.__setattr__(self, "signing", (self.auth, self.signing_region, self.signing_name))
 
     @property
     def is_confidential(self) -> bool:

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
-from aios3get._protocol import sigv4, sigv4a
 from aios3get._protocol.endpoint import Endpoint
 from aios3get._protocol.identity import Anonymous, BearerToken, Credentials, Identity
+from aios3get._protocol.signed import signer_of
+from aios3get._protocol.sigv4 import signed_url
 from aios3get._protocol.uri import encode_query
 from aios3get.errors import ConfigurationError, CredentialsError
 
@@ -19,7 +20,6 @@ __all__ = ["PresignedUrl", "presign_url"]
 # X-Amz-Expires in the parameters' table of
 # https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
 LONGEST = 604_800
-_TOKEN_NAMES = {"sigv4": "X-Amz-Security-Token", "sigv4-s3express": "X-Amz-S3session-Token"}
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -92,7 +92,6 @@ def presign_url(
     """
     seconds = _whole_seconds(expires_in)
     kept = MappingProxyType(dict(headers))
-    path = endpoint.path + path
     if isinstance(identity, Anonymous):
         return PresignedUrl(_plain_url(endpoint, path, query_pairs), None, kept)
     if isinstance(identity, BearerToken):
@@ -101,8 +100,22 @@ def presign_url(
         )
     start = int(now)
     seconds = min(seconds, _seconds_left(identity, start, now))
-    url = _signed_url(
-        endpoint, method, path, query_pairs, kept, identity, now=start, expires_in=seconds
+    signer = signer_of(
+        endpoint.signing,
+        identity.access_key_id,
+        identity.secret_access_key,
+        identity.session_token,
+        start,
+    )
+    url = signed_url(
+        signer,
+        method,
+        endpoint.scheme,
+        endpoint.host,
+        endpoint.path + path,
+        query_pairs,
+        kept,
+        expires_in=seconds,
     )
     return PresignedUrl(url, datetime.fromtimestamp(start + seconds, UTC), kept)
 
@@ -136,45 +149,4 @@ def _seconds_left(credentials: Credentials, start: int, now: float) -> int:
 
 def _plain_url(endpoint: Endpoint, path: str, query_pairs: Iterable[tuple[str, str]]) -> str:
     query = encode_query(query_pairs)
-    return f"{endpoint.scheme}://{endpoint.host}{path}{'?' if query else ''}{query}"
-
-
-def _signed_url(
-    endpoint: Endpoint,
-    method: str,
-    path: str,
-    query_pairs: Iterable[tuple[str, str]],
-    headers: Mapping[str, str],
-    credentials: Credentials,
-    *,
-    now: int,
-    expires_in: int,
-) -> str:
-    if endpoint.auth == "sigv4a":
-        return sigv4a.presign(
-            method,
-            endpoint.scheme,
-            endpoint.host,
-            path,
-            query_pairs,
-            headers,
-            credentials=credentials,
-            region_set=endpoint.signing_region,
-            service=endpoint.signing_name,
-            now=now,
-            expires_in=expires_in,
-        )
-    return sigv4.presign(
-        method,
-        endpoint.scheme,
-        endpoint.host,
-        path,
-        query_pairs,
-        headers,
-        credentials=credentials,
-        region=endpoint.signing_region,
-        service=endpoint.signing_name,
-        now=now,
-        expires_in=expires_in,
-        token_name=_TOKEN_NAMES[endpoint.auth],
-    )
+    return f"{endpoint.url}{path}{'?' if query else ''}{query}"

@@ -1,16 +1,18 @@
 """A request of S3's, finished: URL, headers and signature, all made from the same text."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from aios3get._protocol import sigv4, sigv4a
-from aios3get._protocol.endpoint import Endpoint
-from aios3get._protocol.http import HttpRequest
-from aios3get._protocol.identity import BearerToken, Credentials, Identity
+from aios3get._protocol.endpoint_values import AuthScheme, Endpoint
+from aios3get._protocol.http import HttpRequest, request_of
+from aios3get._protocol.identity import Anonymous, BearerToken, Credentials, Identity
+from aios3get._protocol.sigv4 import Signer, signed_headers
 from aios3get._protocol.uri import encode_query
 
-__all__ = ["signed_request"]
+__all__ = ["signed_request", "signer_of"]
 
-_TOKEN_HEADERS = {"sigv4": "x-amz-security-token", "sigv4-s3express": "x-amz-s3session-token"}
+_TOKEN_NAMES = {"sigv4": "X-Amz-Security-Token", "sigv4-s3express": "X-Amz-S3session-Token"}
 
 
 def signed_request(
@@ -33,38 +35,57 @@ def signed_request(
         identity: who signs.
         now: seconds since the epoch by the server's clock.
     """
+    url = endpoint.url + path
     path = endpoint.path + path
-    query = encode_query(query_pairs) if query_pairs else ""
-    url = f"{endpoint.scheme}://{endpoint.host}{path}"
-    if query:
+    query = ""
+    if query_pairs:
+        query = encode_query(query_pairs)
         url = f"{url}?{query}"
     if not isinstance(identity, Credentials):
-        ready = {"Host": endpoint.host, **headers}
-        if isinstance(identity, BearerToken):
-            ready.update(identity.headers())
-    elif endpoint.auth == "sigv4a":
-        ready = sigv4a.sign(
-            method,
-            endpoint.host,
-            path,
-            query,
-            headers,
-            credentials=identity,
-            region_set=endpoint.signing_region,
-            service=endpoint.signing_name,
-            now=now,
-        )
-    else:
-        ready = sigv4.sign(
-            method,
-            endpoint.host,
-            path,
-            query,
-            headers,
-            credentials=identity,
-            region=endpoint.signing_region,
-            service=endpoint.signing_name,
-            now=now,
-            token_header=_TOKEN_HEADERS[endpoint.auth],
-        )
-    return HttpRequest(method, url, ready)
+        return HttpRequest(method, url, _unsigned_headers(endpoint.host, headers, identity))
+    signer = signer_of(
+        endpoint.signing,
+        identity.access_key_id,
+        identity.secret_access_key,
+        identity.session_token,
+        int(now),
+    )
+    return request_of(
+        (method, url, signed_headers(signer, method, endpoint.host, path, query, headers))
+    )
+
+
+def _unsigned_headers(
+    host: str, headers: Mapping[str, str], identity: BearerToken | Anonymous
+) -> dict[str, str]:
+    bearer = identity.headers() if isinstance(identity, BearerToken) else ()
+    return {"Host": host, **headers, **dict(bearer)}
+
+
+@lru_cache(maxsize=64)
+def signer_of(
+    signing: tuple[AuthScheme, str, str],
+    access_key_id: str,
+    secret_access_key: str,
+    session_token: str | None,
+    second: int,
+) -> Signer:
+    """SigV4 or SigV4A, as an endpoint wants it; the same value for all requests of one second.
+
+    The credentials come as their texts, which remember their hash; ``Credentials`` do not.
+
+    Args:
+        signing: ``Endpoint.signing``.
+        access_key_id: of the credentials, like the next two.
+        secret_access_key: the secret half.
+        session_token: None if they have none.
+        second: whole seconds since the epoch by the server's clock.
+
+    Raises:
+        ConfigurationError: SigV4A lacks its package.
+    """
+    auth, region, service = signing
+    credentials = Credentials(access_key_id, secret_access_key, session_token)
+    if auth == "sigv4a":
+        return sigv4a.signer_for(credentials, region, service, second)
+    return sigv4.signer_for(credentials, region, service, second, _TOKEN_NAMES[auth])

@@ -1,8 +1,9 @@
 """Signature Version 4 as S3 wants it, and the stages that SigV4A shares with it.
 
-Each stage is a function of its own: ``canonical_headers`` and ``canonical_request``, then
-``string_to_sign``, then ``signature``. Path and query come in as they go on the wire: S3 encodes
-once and never normalises a path, so the text that is signed is the text that is sent.
+Each stage is a function of its own: ``canonical_headers``, ``canonical_ending`` and
+``canonical_request``, then ``string_to_sign``, then ``signature``. Path and query come in as they
+go on the wire: S3 encodes once and never normalises a path, so the text that is signed is the text
+that is sent.
 
 https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
 https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
@@ -11,9 +12,10 @@ https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
 import hmac
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from functools import lru_cache, partial
+from functools import lru_cache
 from hashlib import sha256
-from typing import TYPE_CHECKING, NamedTuple
+from types import MethodType
+from typing import TYPE_CHECKING
 
 from aios3get._protocol.identity import Credentials
 from aios3get._protocol.uri import encode_query
@@ -25,10 +27,9 @@ __all__ = [
     "Signer",
     "SigningKey",
     "amz_date",
+    "canonical_ending",
     "canonical_headers",
     "canonical_request",
-    "presign",
-    "sign",
     "signature",
     "signed_headers",
     "signed_url",
@@ -42,103 +43,25 @@ EMPTY_SHA256 = sha256(b"").hexdigest()
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
 
 
-def sign(
-    method: str,
-    host: str,
-    path: str,
-    query: str,
-    headers: Mapping[str, str],
-    *,
-    credentials: Credentials,
-    region: str,
-    service: str,
-    now: float,
-    token_header: str = "x-amz-security-token",
-) -> dict[str, str]:
-    """All headers of a signed request without a body: ``Host``, the given ones, the signer's own.
-
-    Every given header is signed; what a proxy may change (``User-Agent``, ``Accept-Encoding``)
-    is added to the result by the caller.
-
-    Args:
-        method: ``GET`` or ``HEAD``.
-        host: as it goes on the wire, with a port that is not the scheme's own.
-        path: encoded by ``encode_path``, with its leading slash.
-        query: from ``encode_query``, without ``?``.
-        headers: each name once, none of those that signing sets; values in ASCII without outer
-            spaces, as other text is trimmed differently from one implementation to the next.
-        credentials: who signs.
-        region: the signing region.
-        service: the signing name, such as ``s3`` or ``s3express``.
-        now: seconds since the epoch by the server's clock.
-        token_header: ``x-amz-s3session-token`` for a directory bucket's session.
-    """
-    signer = signer_for(credentials, region, service, now)
-    return signed_headers(signer, method, host, path, query, headers, token_header)
-
-
-def presign(
-    method: str,
-    scheme: str,
-    host: str,
-    path: str,
-    query_pairs: Iterable[tuple[str, str]],
-    headers: Mapping[str, str],
-    *,
-    credentials: Credentials,
-    region: str,
-    service: str,
-    now: float,
-    expires_in: int,
-    token_name: str = "X-Amz-Security-Token",
-) -> str:
-    """A URL whose query carries the signature; its holder must send ``headers`` along.
-
-    Args:
-        method: the only method that the URL will work with.
-        scheme: ``https`` or ``http``.
-        host: as for ``sign``.
-        path: as for ``sign``.
-        query_pairs: the request's own parameters, not encoded yet.
-        headers: signed together with ``Host``.
-        credentials: who signs.
-        region: the signing region.
-        service: the signing name.
-        now: seconds since the epoch by the server's clock.
-        expires_in: whole seconds from ``now`` on.
-        token_name: ``X-Amz-S3session-Token`` for a directory bucket's session.
-    """
-    signer = signer_for(credentials, region, service, now)
-    return signed_url(
-        signer,
-        method,
-        scheme,
-        host,
-        path,
-        query_pairs,
-        headers,
-        expires_in=expires_in,
-        token_name=token_name,
-    )
-
-
 class Signer:
-    """What differs between one signature and the next besides the request itself.
+    """All that one second's signatures for one service and one place have in common.
+
+    Args:
+        algorithm: as S3 names it.
+        stamp: the second, from ``amz_date``.
+        scope: the day, the region in SigV4, the service and ``aws4_request``.
+        credentials: who signs.
+        parameters: what goes along besides, by its name in a query; in headers in lower case.
+        signature: a string to sign's signature.
 
     Attributes:
         to_sign: how every string to sign begins.
         authorization: how every ``Authorization`` header begins.
+        headers: what is added to a request's headers, and signed with them.
+        query: what is added to a link's query, and signed with it.
     """
 
-    __slots__ = (
-        "algorithm",
-        "authorization",
-        "credentials",
-        "scope",
-        "signature",
-        "stamp",
-        "to_sign",
-    )
+    __slots__ = ("authorization", "headers", "query", "signature", "to_sign")
 
     def __init__(
         self,
@@ -146,45 +69,89 @@ class Signer:
         stamp: str,
         scope: str,
         credentials: Credentials,
+        parameters: Mapping[str, str],
         signature: Callable[[str], str],
     ) -> None:
-        self.algorithm = algorithm
-        self.stamp = stamp
-        self.scope = scope
-        self.credentials = credentials
-        self.signature = signature
+        credential = f"{credentials.access_key_id}/{scope}"
         self.to_sign = f"{algorithm}\n{stamp}\n{scope}\n"
-        self.authorization = (
-            f"{algorithm} Credential={credentials.access_key_id}/{scope}, SignedHeaders="
+        self.authorization = f"{algorithm} Credential={credential}, SignedHeaders="
+        self.headers = {
+            "x-amz-content-sha256": EMPTY_SHA256,
+            "x-amz-date": stamp,
+            **{name.lower(): value for name, value in parameters.items()},
+        }
+        self.query = (
+            ("X-Amz-Algorithm", algorithm),
+            ("X-Amz-Credential", credential),
+            ("X-Amz-Date", stamp),
+            *parameters.items(),
         )
+        self.signature = signature
+
+
+def signer_for(
+    credentials: Credentials,
+    region: str,
+    service: str,
+    now: float,
+    token_name: str = "X-Amz-Security-Token",
+) -> Signer:
+    """SigV4 for one second.
+
+    Args:
+        credentials: who signs.
+        region: the signing region.
+        service: the signing name, such as ``s3`` or ``s3express``.
+        now: seconds since the epoch by the server's clock.
+        token_name: ``X-Amz-S3session-Token`` for a directory bucket's session.
+    """
+    stamp = amz_date(int(now))
+    day = stamp[:8]
+    key = signing_key(credentials.secret_access_key, day, region, service)
+    token = credentials.session_token
+    # CPython runs a bound method in its caller's evaluation loop, and a ``partial`` in a new one.
+    return Signer(
+        ALGORITHM,
+        stamp,
+        f"{day}/{region}/{service}/aws4_request",
+        credentials,
+        {token_name: token} if token else {},
+        MethodType(signature, key),
+    )
 
 
 def signed_headers(
-    signer: Signer,
-    method: str,
-    host: str,
-    path: str,
-    query: str,
-    headers: Mapping[str, str],
-    token_header: str,
+    signer: Signer, method: str, host: str, path: str, query: str, headers: Mapping[str, str]
 ) -> dict[str, str]:
-    """The given headers with ``Host``, date, payload hash, token and ``Authorization``."""
-    ready, names, lines = _headers(signer, host, tuple(headers.items()), token_header)
-    request = canonical_request(method, path, query, lines, names, EMPTY_SHA256)
-    proof = signer.signature(string_to_sign(signer, request))
-    return {**ready, "Authorization": f"{signer.authorization}{names}, Signature={proof}"}
+    """All headers of a signed request without a body: ``Host``, the given ones, the signer's own.
+
+    Every given header is signed; what a proxy may change (``User-Agent``, ``Accept-Encoding``)
+    is added to the result by the caller.
+
+    Args:
+        signer: of ``sigv4`` or ``sigv4a``.
+        method: ``GET`` or ``HEAD``.
+        host: as it goes on the wire, with a port that is not the scheme's own.
+        path: encoded by ``encode_path``, with its leading slash.
+        query: from ``encode_query``, without ``?``.
+        headers: each name once, none of those that signing sets; values in ASCII without outer
+            spaces, as other text is trimmed differently from one implementation to the next.
+    """
+    ready, ending, authorization = _in_common(signer, host, tuple(headers.items()))
+    text = string_to_sign(signer, canonical_request(method, path, query, ending))
+    return ready | {"Authorization": authorization + signer.signature(text)}
 
 
 @lru_cache(maxsize=256)
-def _headers(
-    signer: Signer, host: str, headers: tuple[tuple[str, str], ...], token_header: str
+def _in_common(
+    signer: Signer, host: str, headers: tuple[tuple[str, str], ...]
 ) -> tuple[dict[str, str], str, str]:
     # Within one second most requests differ in their path alone.
-    own = {"x-amz-content-sha256": EMPTY_SHA256, "x-amz-date": signer.stamp}
-    if signer.credentials.session_token:
-        own[token_header] = signer.credentials.session_token
-    names, lines = canonical_headers(dict(headers), {"host": host, **own})
-    return {"Host": host, **dict(headers), **own}, names, lines
+    given = dict(headers)
+    names, lines = canonical_headers(given, {"host": host, **signer.headers})
+    ready = {"Host": host, **given, **signer.headers}
+    ending = canonical_ending(lines, names, EMPTY_SHA256)
+    return ready, ending, f"{signer.authorization}{names}, Signature="
 
 
 def signed_url(
@@ -197,23 +164,24 @@ def signed_url(
     headers: Mapping[str, str],
     *,
     expires_in: int,
-    token_name: str,
 ) -> str:
-    """The URL with its canonical query, and the signature as the last parameter."""
+    """A URL with its canonical query and the signature as the last parameter.
+
+    Args:
+        signer: as for ``signed_headers``.
+        method: the only method that the URL will work with.
+        scheme: ``https`` or ``http``.
+        host: as for ``signed_headers``.
+        path: as for ``signed_headers``.
+        query_pairs: the request's own parameters, not encoded yet.
+        headers: signed together with ``Host``; the URL's holder must send them along.
+        expires_in: whole seconds from the signer's second on.
+    """
     names, lines = canonical_headers(headers, {"host": host})
-    pairs = [
-        *query_pairs,
-        ("X-Amz-Algorithm", signer.algorithm),
-        ("X-Amz-Credential", f"{signer.credentials.access_key_id}/{signer.scope}"),
-        ("X-Amz-Date", signer.stamp),
-        ("X-Amz-Expires", str(expires_in)),
-        ("X-Amz-SignedHeaders", names),
-    ]
-    if signer.credentials.session_token:
-        pairs.append((token_name, signer.credentials.session_token))
-    query = encode_query(pairs)
-    request = canonical_request(method, path, query, lines, names, UNSIGNED_PAYLOAD)
-    proof = signer.signature(string_to_sign(signer, request))
+    expiry = ("X-Amz-Expires", str(expires_in))
+    query = encode_query((*query_pairs, *signer.query, expiry, ("X-Amz-SignedHeaders", names)))
+    ending = canonical_ending(lines, names, UNSIGNED_PAYLOAD)
+    proof = signer.signature(string_to_sign(signer, canonical_request(method, path, query, ending)))
     return f"{scheme}://{host}{path}?{query}&X-Amz-Signature={proof}"
 
 
@@ -235,39 +203,37 @@ def _in_order(names: tuple[str, ...]) -> tuple[list[str], str]:
     return ordered, ";".join(ordered)
 
 
-def canonical_request(
-    method: str, path: str, query: str, header_lines: str, signed_names: str, payload: str
-) -> str:
-    """The request as both sides write it down before hashing."""
-    return f"{method}\n{path}\n{query}\n{header_lines}\n{signed_names}\n{payload}"
+def canonical_ending(header_lines: str, signed_names: str, payload: str) -> str:
+    """What a canonical request ends with: its headers, their names and the payload's hash."""
+    return f"{header_lines}\n{signed_names}\n{payload}"
+
+
+def canonical_request(method: str, path: str, query: str, ending: str) -> str:
+    """The request as both sides write it down before hashing; ``canonical_ending`` ends it."""
+    return "\n".join((method, path, query, ending))
 
 
 def string_to_sign(signer: Signer, request: str) -> str:
     """What the key signs: algorithm, time, scope and the canonical request's hash."""
-    request_hash = sha256(request.encode()).hexdigest()
-    return signer.to_sign + request_hash
+    return signer.to_sign + sha256(request.encode()).hexdigest()
 
 
-class SigningKey(NamedTuple):
+class SigningKey:
     """HMAC-SHA256 under one key: both of its hashes begin with a block that the key alone makes.
 
     RFC 2104 section 4: https://www.rfc-editor.org/rfc/rfc2104#section-4
+
+    Attributes:
+        inner: the hash of what is signed, with its first block taken in.
+        outer: the hash of that hash, with its first block taken in.
     """
 
-    inner: "Hash"
-    outer: "Hash"
+    __slots__ = ("inner", "outer")
 
-    @classmethod
-    def of(cls, key: bytes) -> "SigningKey":
-        """The two hashes, each with its first block taken in."""
+    def __init__(self, key: bytes) -> None:
         block = key.ljust(64, b"\0")
-        return cls(
-            sha256(bytes(byte ^ 0x36 for byte in block)),
-            sha256(bytes(byte ^ 0x5C for byte in block)),
-        )
-
-    def __repr__(self) -> str:
-        return "SigningKey(…)"
+        self.inner: Hash = sha256(bytes(byte ^ 0x36 for byte in block))
+        self.outer: Hash = sha256(bytes(byte ^ 0x5C for byte in block))
 
 
 def signature(key: SigningKey, text: str) -> str:
@@ -285,40 +251,10 @@ def signing_key(secret_access_key: str, day: str, region: str, service: str) -> 
     key = f"AWS4{secret_access_key}".encode()
     for part in (day, region, service, "aws4_request"):
         key = hmac.digest(key, part.encode(), "sha256")
-    return SigningKey.of(key)
+    return SigningKey(key)
 
 
 @lru_cache(maxsize=16)
 def amz_date(second: int) -> str:
     """The second as S3 writes it in UTC, such as ``20130524T000000Z``."""
     return f"{datetime.fromtimestamp(second, UTC):%Y%m%dT%H%M%SZ}"
-
-
-def signer_for(credentials: Credentials, region: str, service: str, now: float) -> Signer:
-    """SigV4 for one region, service and second."""
-    return _signer(
-        credentials.access_key_id,
-        credentials.secret_access_key,
-        credentials.session_token,
-        region,
-        service,
-        int(now),
-    )
-
-
-@lru_cache(maxsize=64)
-def _signer(
-    access_key_id: str,
-    secret_access_key: str,
-    session_token: str | None,
-    region: str,
-    service: str,
-    second: int,
-) -> Signer:
-    # Texts remember their hash, which the value made of them does not.
-    credentials = Credentials(access_key_id, secret_access_key, session_token)
-    stamp = amz_date(second)
-    day = stamp[:8]
-    key = signing_key(credentials.secret_access_key, day, region, service)
-    scope = f"{day}/{region}/{service}/aws4_request"
-    return Signer(ALGORITHM, stamp, scope, credentials, partial(signature, key))

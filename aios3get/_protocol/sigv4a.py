@@ -8,12 +8,13 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/MultiRegionAccessPointRequ
 """
 
 import hmac
-from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache, partial
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from types import MethodType
 from typing import TYPE_CHECKING, NamedTuple
 
 from aios3get._protocol.identity import Credentials
-from aios3get._protocol.sigv4 import Signer, amz_date, signed_headers, signed_url
+from aios3get._protocol.sigv4 import Signer, amz_date
 from aios3get.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -22,9 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "SigningKey",
     "candidates",
-    "presign",
     "scalar",
-    "sign",
     "signature",
     "signer_for",
     "signing_key",
@@ -35,26 +34,10 @@ ALGORITHM = "AWS4-ECDSA-P256-SHA256"
 CURVE_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
 
-def sign(
-    method: str,
-    host: str,
-    path: str,
-    query: str,
-    headers: Mapping[str, str],
-    *,
-    credentials: Credentials,
-    region_set: str,
-    service: str,
-    now: float,
-) -> dict[str, str]:
-    """All headers of a signed request without a body; arguments as for ``sigv4.sign``.
+def signer_for(credentials: Credentials, region_set: str, service: str, now: float) -> Signer:
+    """SigV4A for one second.
 
     Args:
-        method: ``GET`` or ``HEAD``.
-        host: as it goes on the wire.
-        path: encoded, with its leading slash.
-        query: canonical, without ``?``.
-        headers: all of them are signed.
         credentials: who signs.
         region_set: where the signature holds: ``*``, or regions with commas between them.
         service: the signing name, ``s3``.
@@ -63,49 +46,13 @@ def sign(
     Raises:
         ConfigurationError: the ``cryptography`` package is not installed.
     """
-    signer = signer_for(credentials, service, now)
-    regional = {**headers, "x-amz-region-set": region_set}
-    return signed_headers(signer, method, host, path, query, regional, "x-amz-security-token")
-
-
-def presign(
-    method: str,
-    scheme: str,
-    host: str,
-    path: str,
-    query_pairs: Iterable[tuple[str, str]],
-    headers: Mapping[str, str],
-    *,
-    credentials: Credentials,
-    region_set: str,
-    service: str,
-    now: float,
-    expires_in: int,
-) -> str:
-    """A URL whose query carries the signature; arguments as for ``sigv4.presign`` and ``sign``.
-
-    Raises:
-        ConfigurationError: the ``cryptography`` package is not installed.
-    """
-    return signed_url(
-        signer_for(credentials, service, now),
-        method,
-        scheme,
-        host,
-        path,
-        [*query_pairs, ("X-Amz-Region-Set", region_set)],
-        headers,
-        expires_in=expires_in,
-        token_name="X-Amz-Security-Token",
-    )
-
-
-def signer_for(credentials: Credentials, service: str, now: float) -> Signer:
-    """SigV4A for one service and second, in any region."""
     stamp = amz_date(int(now))
+    parameters = {"X-Amz-Region-Set": region_set}
+    if credentials.session_token:
+        parameters["X-Amz-Security-Token"] = credentials.session_token
     key = signing_key(credentials.access_key_id, credentials.secret_access_key)
     scope = f"{stamp[:8]}/{service}/aws4_request"
-    return Signer(ALGORITHM, stamp, scope, credentials, partial(signature, key))
+    return Signer(ALGORITHM, stamp, scope, credentials, parameters, MethodType(signature, key))
 
 
 class SigningKey(NamedTuple):

@@ -68,6 +68,12 @@ class Case(NamedTuple):
         query = encode_query(self.pairs.items())
         return f"{self.scheme}://{self.host}{self.path}{'?' if query else ''}{query}"
 
+    def signer(self, service: str, *token_name: str) -> sigv4.Signer:
+        return sigv4.signer_for(self.credentials, self.region, service, self.now, *token_name)
+
+    def signer_anywhere(self) -> sigv4.Signer:
+        return sigv4a.signer_for(self.credentials, "*", "s3", self.now)
+
     def request(self) -> Any:
         return AWSRequest(method=self.method, url=self.url, headers=self.headers)
 
@@ -118,42 +124,35 @@ def clock(module: ModuleType, now: float) -> Iterator[None]:
         yield
 
 
-def assert_headers_equal(case: Case, service: str, token_header: str, theirs: Any) -> None:
-    ours = sigv4.sign(
-        case.method,
-        case.host,
-        case.path,
-        encode_query(case.pairs.items()),
-        case.headers,
-        credentials=case.credentials,
-        region=case.region,
-        service=service,
-        now=case.now,
-        token_header=token_header,
-    )
-    assert ours.pop("Host") == case.host
-    assert {name.lower(): value for name, value in ours.items()} == {
-        name.lower(): value for name, value in theirs.items()
-    }
+def headers_by(signer: sigv4.Signer, case: Case) -> dict[str, str]:
+    query = encode_query(case.pairs.items())
+    return sigv4.signed_headers(signer, case.method, case.host, case.path, query, case.headers)
 
 
-def assert_urls_equal(case: Case, service: str, token_name: str, theirs: str) -> None:
-    ours = sigv4.presign(
+def url_by(signer: sigv4.Signer, case: Case) -> str:
+    return sigv4.signed_url(
+        signer,
         case.method,
         case.scheme,
         case.host,
         case.path,
         case.pairs.items(),
         case.headers,
-        credentials=case.credentials,
-        region=case.region,
-        service=service,
-        now=case.now,
         expires_in=case.expires_in,
-        token_name=token_name,
     )
+
+
+def assert_headers_equal(case: Case, signer: sigv4.Signer, theirs: Any) -> None:
+    ours = headers_by(signer, case)
+    assert ours.pop("Host") == case.host
+    assert {name.lower(): value for name, value in ours.items()} == {
+        name.lower(): value for name, value in theirs.items()
+    }
+
+
+def assert_urls_equal(case: Case, signer: sigv4.Signer, theirs: str) -> None:
     # They send the operation's parameters before the signature's; both are signed sorted.
-    assert split(ours) == split(theirs)
+    assert split(url_by(signer, case)) == split(theirs)
 
 
 def split(url: str) -> tuple[str, list[tuple[str, str]]]:
@@ -167,7 +166,7 @@ def test_header_signatures(case: Case) -> None:
     request = case.request()
     with clock(botocore.auth, case.now):
         botocore.auth.S3SigV4Auth(case.theirs(), "s3", case.region).add_auth(request)
-    assert_headers_equal(case, "s3", "x-amz-security-token", request.headers)
+    assert_headers_equal(case, case.signer("s3"), request.headers)
 
 
 @moderate
@@ -178,7 +177,7 @@ def test_presigned_signatures(case: Case) -> None:
         botocore.auth.S3SigV4QueryAuth(
             case.theirs(), "s3", case.region, expires=case.expires_in
         ).add_auth(request)
-    assert_urls_equal(case, "s3", "X-Amz-Security-Token", request.url)
+    assert_urls_equal(case, case.signer("s3"), request.url)
 
 
 @settings(moderate, max_examples=50)
@@ -189,7 +188,8 @@ def test_header_signatures_of_directory_buckets(case: Case) -> None:
         botocore.auth.S3ExpressAuth(
             case.theirs(), "s3express", case.region, identity_cache={}
         ).add_auth(request)
-    assert_headers_equal(case, "s3express", "x-amz-s3session-token", request.headers)
+    signer = case.signer("s3express", "X-Amz-S3session-Token")
+    assert_headers_equal(case, signer, request.headers)
 
 
 @settings(moderate, max_examples=50)
@@ -200,16 +200,16 @@ def test_presigned_signatures_of_directory_buckets(case: Case) -> None:
         botocore.auth.S3ExpressQueryAuth(
             case.theirs(), "s3express", case.region, identity_cache={}, expires=case.expires_in
         ).add_auth(request)
-    assert_urls_equal(case, "s3express", "X-Amz-S3session-Token", request.url)
+    signer = case.signer("s3express", "X-Amz-S3session-Token")
+    assert_urls_equal(case, signer, request.url)
 
 
 def verify(case: Case, signature: str, canonical_request: str) -> None:
     """A signature that awscrt made holds for our canonical request and our derived key."""
-    signer = sigv4a.signer_for(case.credentials, "s3", case.now)
     key = sigv4a.signing_key(case.credentials.access_key_id, case.credentials.secret_access_key)
     key.private.public_key().verify(
         bytes.fromhex(signature),
-        sigv4.string_to_sign(signer, canonical_request).encode(),
+        sigv4.string_to_sign(case.signer_anywhere(), canonical_request).encode(),
         ec.ECDSA(SHA256()),
     )
 
@@ -221,27 +221,14 @@ def test_sigv4a_header_signatures_of_awscrt_verify_with_our_key(case: Case) -> N
     with clock(botocore.crt.auth, case.now):
         botocore.crt.auth.CrtS3SigV4AsymAuth(case.theirs(), "s3", "*").add_auth(request)
     theirs = {name.lower(): value for name, value in request.headers.items()}
-    query = encode_query(case.pairs.items())
-    ours = sigv4a.sign(
-        case.method,
-        case.host,
-        case.path,
-        query,
-        case.headers,
-        credentials=case.credentials,
-        region_set="*",
-        service="s3",
-        now=case.now,
-    )
+    ours = headers_by(case.signer_anywhere(), case)
     start, _, signature = theirs.pop("authorization").rpartition("=")
     assert ours.pop("Authorization").rpartition("=")[0] == start
     assert {name.lower(): value for name, value in ours.items()} == theirs
     names, lines = sigv4.canonical_headers(theirs, {})
-    verify(
-        case,
-        signature,
-        sigv4.canonical_request(case.method, case.path, query, lines, names, sigv4.EMPTY_SHA256),
-    )
+    ending = sigv4.canonical_ending(lines, names, sigv4.EMPTY_SHA256)
+    query = encode_query(case.pairs.items())
+    verify(case, signature, sigv4.canonical_request(case.method, case.path, query, ending))
 
 
 @settings(moderate, max_examples=100)
@@ -254,28 +241,11 @@ def test_sigv4a_presigned_urls_of_awscrt_verify_with_our_key(case: Case) -> None
         ).add_auth(request)
     theirs = dict(split(request.url)[1])
     signature = theirs.pop("X-Amz-Signature")
-    url = sigv4a.presign(
-        case.method,
-        case.scheme,
-        case.host,
-        case.path,
-        case.pairs.items(),
-        case.headers,
-        credentials=case.credentials,
-        region_set="*",
-        service="s3",
-        now=case.now,
-        expires_in=case.expires_in,
-    )
-    place, pairs = split(url)
+    place, pairs = split(url_by(case.signer_anywhere(), case))
     ours = dict(pairs)
     del ours["X-Amz-Signature"]
     assert (place, ours) == (request.url.partition("?")[0], theirs)
     names, lines = sigv4.canonical_headers(case.headers, {"host": case.host})
-    verify(
-        case,
-        signature,
-        sigv4.canonical_request(
-            case.method, case.path, encode_query(theirs.items()), lines, names, "UNSIGNED-PAYLOAD"
-        ),
-    )
+    ending = sigv4.canonical_ending(lines, names, "UNSIGNED-PAYLOAD")
+    query = encode_query(theirs.items())
+    verify(case, signature, sigv4.canonical_request(case.method, case.path, query, ending))

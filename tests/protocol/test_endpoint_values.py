@@ -1,4 +1,5 @@
 import copy
+import dataclasses
 import pickle
 from typing import get_args
 
@@ -72,4 +73,12 @@ def test_the_url_ends_before_the_slash_of_the_key() -> None:
 
 def test_endpoints_copy_and_pickle() -> None:
     endpoint = _of("outposts")
-    assert copy.copy(endpoint) == endpoint == pickle.loads(pickle.dumps(endpoint))
+    revived = pickle.loads(pickle.dumps(endpoint))
+    assert copy.copy(endpoint) == endpoint == revived
+    assert (revived.url, revived.signing) == (endpoint.url, endpoint.signing)
+
+
+def test_what_is_made_of_other_fields_follows_them() -> None:
+    endpoint = dataclasses.replace(_of("multi-region"), host="i", signing_region="*", auth="sigv4a")
+    assert endpoint.url == "https://i/b"
+    assert endpoint.signing == ("sigv4a", "*", "s3")

@@ -1,6 +1,6 @@
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from aios3get._protocol.http import HttpHead, HttpRequest
+from aios3get._protocol.http import HttpHead, HttpRequest, request_of
 
 
 def test_a_request_shows_no_credentials() -> None:
@@ -15,6 +15,8 @@ def test_a_request_shows_no_credentials() -> None:
 def test_values_compare_by_content() -> None:
     url = "https://amzn-s3-demo-bucket.s3.amazonaws.com/k"
     assert HttpRequest("GET", url, {"a": "b"}) == HttpRequest("GET", url, {"a": "b"})
+    made = request_of(("GET", url, {"a": "b"}))
+    assert (type(made), made) == (HttpRequest, HttpRequest("GET", url, {"a": "b"}))
     headers = CIMultiDictProxy(CIMultiDict({"ETag": '"e"'}))
     assert HttpHead(200, headers) == HttpHead(200, CIMultiDictProxy(CIMultiDict({"etag": '"e"'})))
     assert HttpHead(200, headers) != HttpHead(206, headers)

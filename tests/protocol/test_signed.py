@@ -1,9 +1,11 @@
+from typing import cast
+
 import pytest
 
 from aios3get._protocol.endpoint import EndpointResolver, EndpointSettings
 from aios3get._protocol.http import HttpRequest
 from aios3get._protocol.identity import ANONYMOUS, BearerToken, Credentials, Identity
-from aios3get._protocol.signed import signed_request
+from aios3get._protocol.signed import signed_request, signer_of
 
 NOW = 1369353600.0
 EXAMPLE = Credentials("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "token")
@@ -58,3 +60,28 @@ def test_a_multi_region_access_point_is_signed_for_its_regions() -> None:
     headers = signed(arn, EXAMPLE).headers
     assert headers["Authorization"].startswith("AWS4-ECDSA-P256-SHA256 ")
     assert headers["x-amz-region-set"] == "*"
+
+
+def test_a_seconds_requests_have_one_signer_and_their_number_is_bounded() -> None:
+    keys = (EXAMPLE.access_key_id, EXAMPLE.secret_access_key)
+    signer = signer_of(("sigv4", "us-east-1", "s3"), *keys, "token", 1)
+    assert signer_of(("sigv4", "us-east-1", "s3"), *keys, "token", 1) is signer
+    others = {
+        signer_of(("sigv4", "us-east-1", "s3"), *keys, "token", 2),
+        signer_of(("sigv4", "us-east-1", "s3"), *keys, "other", 1),
+        signer_of(("sigv4", "us-east-1", "s3"), *keys, None, 1),
+        signer_of(("sigv4", "eu-west-1", "s3"), *keys, "token", 1),
+        signer_of(("sigv4", "us-east-1", "s3express"), *keys, "token", 1),
+        signer_of(("sigv4-s3express", "us-east-1", "s3"), *keys, "token", 1),
+        signer_of(("sigv4a", "us-east-1", "s3"), *keys, "token", 1),
+    }
+    assert len(others - {signer}) == 7
+    kept = signer_of.cache_info().maxsize
+    assert kept is not None
+    assert 1 < kept <= 256
+
+
+def test_requests_of_one_second_share_nothing_that_can_be_changed() -> None:
+    first = dict(signed("examplebucket", EXAMPLE).headers)
+    cast("dict[str, str]", signed("examplebucket", EXAMPLE).headers).clear()
+    assert signed("examplebucket", EXAMPLE).headers == first

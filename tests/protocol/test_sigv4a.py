@@ -21,28 +21,19 @@ NOW = datetime(2013, 5, 24, tzinfo=UTC).timestamp()
 
 
 def check(signature: str, request: str) -> None:
-    text = sigv4.string_to_sign(sigv4a.signer_for(EXAMPLE, "s3", NOW), request)
+    text = sigv4.string_to_sign(sigv4a.signer_for(EXAMPLE, "*", "s3", NOW), request)
     public = sigv4a.signing_key(EXAMPLE.access_key_id, EXAMPLE.secret_access_key).private
     public.public_key().verify(bytes.fromhex(signature), text.encode(), ec.ECDSA(SHA256()))
 
 
 def test_the_string_to_sign_names_no_region() -> None:
-    text = sigv4.string_to_sign(sigv4a.signer_for(EXAMPLE, "s3", NOW), "")
+    text = sigv4.string_to_sign(sigv4a.signer_for(EXAMPLE, "*", "s3", NOW), "")
     assert text == (f"AWS4-ECDSA-P256-SHA256\n20130524T000000Z\n20130524/s3/aws4_request\n{EMPTY}")
 
 
 def test_signed_headers_verify_with_the_public_key() -> None:
-    headers = sigv4a.sign(
-        "GET",
-        HOST,
-        "/k",
-        "versionId=3",
-        {"Range": "bytes=0-9"},
-        credentials=SESSION,
-        region_set="*",
-        service="s3",
-        now=NOW,
-    )
+    signer = sigv4a.signer_for(SESSION, "*", "s3", NOW)
+    headers = sigv4.signed_headers(signer, "GET", HOST, "/k", "versionId=3", {"Range": "bytes=0-9"})
     names = "host;range;x-amz-content-sha256;x-amz-date;x-amz-region-set;x-amz-security-token"
     start, _, signature = headers.pop("Authorization").rpartition("=")
     assert start == (
@@ -68,17 +59,14 @@ def test_signed_headers_verify_with_the_public_key() -> None:
 
 
 def test_a_presigned_url_verifies_with_the_public_key() -> None:
-    url = sigv4a.presign(
+    url = sigv4.signed_url(
+        sigv4a.signer_for(SESSION, "eu-west-1,us-east-1", "s3", NOW),
         "GET",
         "https",
         HOST,
         "/a%20b",
         [("versionId", "3")],
         {"If-Match": '"x"'},
-        credentials=SESSION,
-        region_set="eu-west-1,us-east-1",
-        service="s3",
-        now=NOW,
         expires_in=60,
     )
     place, _, query = url.partition("?")
@@ -144,7 +132,5 @@ def test_without_cryptography_the_error_says_what_to_install(
     monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.asymmetric", None)
     fresh = Credentials("AKIAI44QH8DHBEXAMPLE", "je7MtGbClwBF/2Zp9Utk/h3yCo8nvbEXAMPLEKEY")
     with pytest.raises(ConfigurationError, match=r"pip install \"aios3get\[sigv4a\]\"") as caught:
-        sigv4a.sign(
-            "GET", HOST, "/k", "", {}, credentials=fresh, region_set="*", service="s3", now=NOW
-        )
+        sigv4a.signer_for(fresh, "*", "s3", NOW)
     assert "je7MtGbClwBF" not in str(caught.value)
