@@ -39,7 +39,8 @@ __all__ = [
 ]
 
 ALGORITHM = "AWS4-HMAC-SHA256"
-EMPTY_SHA256 = sha256(b"").hexdigest()
+_BEGUN = sha256()
+EMPTY_SHA256 = _BEGUN.hexdigest()
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
 
 
@@ -215,7 +216,10 @@ def canonical_request(method: str, path: str, query: str, ending: str) -> str:
 
 def string_to_sign(signer: Signer, request: str) -> str:
     """What the key signs: algorithm, time, scope and the canonical request's hash."""
-    return signer.to_sign + sha256(request.encode()).hexdigest()
+    # OpenSSL copies a hash sooner than it begins one.
+    request_hash = _BEGUN.copy()
+    request_hash.update(request.encode())
+    return signer.to_sign + request_hash.hexdigest()
 
 
 class SigningKey:
