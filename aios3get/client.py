@@ -161,7 +161,9 @@ class S3Client:
             check_deadline(deadline)
         frame = sys._getframe(1)
         place = frame.f_code, frame.f_lasti
-        return Opening(self, self._request(bucket, key, options), deadline, place)
+        if self._options:
+            options = self._with_defaults(bucket, options)
+        return Opening(self, GetObject.create(bucket, key, options), deadline, place)
 
     async def head_object(
         self,
@@ -294,10 +296,15 @@ class S3Client:
         return _unpickled, (given,)
 
     def _request(self, bucket: str, key: str, options: GetObjectOptions) -> GetObject:
-        if self._options and not bucket.endswith(("--x-s3", "--xa-s3")):
-            # Directory buckets know no requester pays, the one option with a client-wide default.
-            options = {**self._options, **options}
+        if self._options:
+            options = self._with_defaults(bucket, options)
         return GetObject.create(bucket, key, options)
+
+    def _with_defaults(self, bucket: str, options: GetObjectOptions) -> GetObjectOptions:
+        # Directory buckets know no requester pays, the one option with a client-wide default.
+        if isinstance(bucket, str) and bucket.endswith(("--x-s3", "--xa-s3")):
+            return options
+        return {**self._options, **options}
 
     def _running(self) -> Exchange | None:
         running = self._loops.get(asyncio.get_running_loop())
@@ -345,10 +352,10 @@ class Opening:
 
     def __await__(self) -> Generator[Any, None, S3Object]:
         call = Call("GET", self._request, self._deadline)
-        exchange = self._client._running()
-        if exchange is None:
+        running = self._client._loops.get(asyncio.get_running_loop())
+        if running is None:
             return self._start(call).__await__()
-        return open_object(exchange, call, self._opened_at).__await__()
+        return open_object(running.exchange, call, self._opened_at).__await__()
 
     async def _start(self, call: Call) -> S3Object:
         return await open_object(await self._client._start(), call, self._opened_at)

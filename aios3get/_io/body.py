@@ -13,7 +13,7 @@ from aios3get._io.call import Call
 from aios3get._io.exchange import Exchange
 from aios3get._io.resuming import Resuming
 from aios3get._io.transport import Answer
-from aios3get._protocol.checksum import Verified, Verifier
+from aios3get._protocol.checksum import Unverified, Verified, Verifier
 from aios3get._protocol.extent import Extent
 from aios3get._protocol.object_info import ObjectInfo
 
@@ -53,7 +53,6 @@ class S3Object:
     # Defaults stand on the class: a small body is read without touching any of these.
     _info: ObjectInfo | None = None
     _resuming: Resuming | None = None
-    _answer: Answer | None = None
     _first = 0
     _offset = 0
     _skip = 0
@@ -70,17 +69,15 @@ class S3Object:
         call: Call,
         answer: Answer,
         extent: Extent,
-        planned: Verifier | Verified,
+        verifier: Verifier | Unverified,
         opened_at: Place,
     ) -> None:
         self._exchange = exchange
         self._call = call
-        self._status = answer.status
-        self._headers = answer.headers
-        self._answer = answer
+        self._began = answer
+        self._answer: Answer | None = answer
         self._extent = extent
-        self._planned = planned
-        self._verifier = planned if isinstance(planned, Verifier) else None
+        self._verifier = verifier
         self._opened_at = opened_at
         if extent.start or extent.skip:
             self._first = self._offset = extent.start
@@ -91,9 +88,9 @@ class S3Object:
         """The answer's metadata, a plain value that outlives the stream."""
         info = self._info
         if info is None:
-            request = self._call.request
+            answer, request = self._began, self._call.request
             info = self._info = ObjectInfo(
-                self._status, self._headers, bucket=request.bucket, key=request.key
+                answer.status, answer.headers, bucket=request.bucket, key=request.key
             )
         return info
 
@@ -103,8 +100,9 @@ class S3Object:
 
         True in a condition once the last byte was handed out and its checksum matched.
         """
-        planned = self._planned
-        return planned.verified if isinstance(planned, Verifier) else planned
+        if self._ended and not self._chunk:
+            return self._verifier.verified
+        return self._verifier.unread
 
     def __aiter__(self) -> Self:
         return self
@@ -221,7 +219,8 @@ class S3Object:
             end = self._offset + len(rest)
             if end == self._extent.stop and not self._skip:
                 self._offset = end
-                self._finish(rest)
+                self._verifier.finish(rest)
+                self._ended = True
                 return rest
             rest = self._accept(rest)
             self._end()
@@ -276,9 +275,7 @@ class S3Object:
         if extent.stop is not None and self._offset > extent.stop:
             self._offset = extent.stop
             raise errors.TruncatedBody("the body goes on after its announced length")
-        verifier = self._verifier
-        if verifier is not None:
-            verifier.update(chunk)
+        self._verifier.update(chunk)
         return chunk
 
     def _cut(self, chunk: bytes) -> bytes:
@@ -316,14 +313,9 @@ class S3Object:
                     "the answer has neither Content-Length nor chunked framing,"
                     " so its end cannot be told from a broken connection"
                 )
-        self._finish(b"")
-        self._drop()
-
-    def _finish(self, rest: bytes) -> None:
-        verifier = self._verifier
-        if verifier is not None:
-            verifier.finish(rest)
+        self._verifier.finish()
         self._ended = True
+        self._drop()
 
     def _break(self, error: errors.S3Error) -> None:
         self._broken = error
@@ -337,7 +329,9 @@ class S3Object:
     async def _reopen(self) -> Answer:
         if self._broken is not None and not self._closed:
             if self._resuming is None:
-                self._resuming = Resuming(self._exchange, self._call, self._headers, self._extent)
+                self._resuming = Resuming(
+                    self._exchange, self._call, self._began.headers, self._extent
+                )
             answer, self._extent = await self._resuming.resume(self._broken, self._offset)
             self._skip = self._extent.skip
             self._answer, self._broken = answer, None

@@ -6,13 +6,13 @@ from aios3get import errors
 from aios3get._io.body import Place, S3Object
 from aios3get._io.call import Call
 from aios3get._io.exchange import Exchange
-from aios3get._protocol.checksum import Verified, Verifier, plan
+from aios3get._protocol.checksum import Unverified, Verifier, plan
 from aios3get._protocol.extent import extent_of
 
 __all__ = ["open_object"]
 
-_TRANSFORMED: Final = Verified("unverified", None, "an Object Lambda function wrote the answer")
-_SLICED: Final = Verified("unverified", None, "the server ignored the range and sent everything")
+_TRANSFORMED: Final = Unverified("an Object Lambda function wrote the answer")
+_SLICED: Final = Unverified("the server ignored the range and sent everything")
 
 
 async def open_object(exchange: Exchange, call: Call, opened_at: Place) -> S3Object:
@@ -31,12 +31,12 @@ async def open_object(exchange: Exchange, call: Call, opened_at: Place) -> S3Obj
     if not extent.delimited and not answer.from_wire:
         # A double has no framing, so whatever it holds is whole.
         extent = extent._replace(delimited=True)
-    planned: Verifier | Verified
+    verifier: Verifier | Unverified
     if call.endpoint is not None and call.endpoint.is_transformed:
-        planned = _TRANSFORMED
+        verifier = _TRANSFORMED
     elif extent.sliced or extent.skip:
-        planned = _SLICED
+        verifier = _SLICED
     else:
         asked = call.offered_checksum or request.checksum_mode
-        planned = plan(headers, status, request.part_number is not None, asked)
-    return S3Object(exchange, call, answer, extent, planned, opened_at)
+        verifier = plan(headers, status, request.part_number is not None, asked)
+    return S3Object(exchange, call, answer, extent, verifier, opened_at)

@@ -23,7 +23,7 @@ from aios3get._protocol.hashing import ALGORITHMS, Algorithm, Buffer, Hasher, en
 from aios3get._protocol.ranges import ContentRange
 from aios3get.errors import ChecksumMismatch
 
-__all__ = ["Verified", "Verifier", "plan"]
+__all__ = ["Unverified", "Verified", "Verifier", "plan"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,17 @@ class Verified:
         return f"{label}: {self.reason}"
 
 
-def _unverified(reason: str) -> Verified:
-    return Verified("unverified", None, reason)
+class Unverified:
+    """Stands in for a ``Verifier`` where there is nothing to compare with."""
+
+    def __init__(self, reason: str) -> None:
+        self.verified = self.unread = Verified("unverified", None, reason)
+
+    def update(self, data: Buffer) -> None:
+        """Hash nothing."""
+
+    def finish(self, rest: bytes = b"") -> None:
+        """Compare nothing."""
 
 
 _COMPOSITE: Final = (
@@ -58,9 +67,9 @@ _COMPOSITE: Final = (
     "reading by part_number compares each part"
 )
 
-_UNANNOUNCED: Final = _unverified("the answer announced no checksum")
-_UNASKED: Final = _unverified("no checksum was asked for; pass checksum_mode=True")
-_RANGE: Final = _unverified("the answer announced no checksum; S3 keeps none for a range of bytes")
+_UNANNOUNCED: Final = Unverified("the answer announced no checksum")
+_UNASKED: Final = Unverified("no checksum was asked for; pass checksum_mode=True")
+_RANGE: Final = Unverified("the answer announced no checksum; S3 keeps none for a range of bytes")
 
 _verified: Final = {
     name: Verified("verified", name, f"the bytes have the {name} that the answer announced")
@@ -85,6 +94,12 @@ class Verifier:
         self._algorithm = algorithm
         self._expected = expected
         self.verified = _pending[algorithm.name]
+
+    @property
+    def unread(self) -> Verified:
+        """What there is to say as long as not all bytes were handed out."""
+        found = self.verified
+        return _pending[self._algorithm.name] if found else found
 
     def update(self, data: Buffer) -> None:
         """Take the next piece: bytes, a bytearray or a contiguous memoryview."""
@@ -126,8 +141,8 @@ _by_header: Final = {algorithm.header: algorithm for algorithm in ALGORITHMS.val
 
 def plan(
     headers: Mapping[str, str], status: int, part: bool = False, asked: bool | None = True
-) -> Verifier | Verified:
-    """The verifier of an answer's body, or a ``Verified`` that says why there is none.
+) -> Verifier | Unverified:
+    """The verifier of an answer's body, or an ``Unverified`` that says why there is none.
 
     Args:
         headers: the answer's.
@@ -138,8 +153,12 @@ def plan(
     """
     if headers.keys().isdisjoint(_by_header):
         return _unannounced(headers, status, asked)
-    if trouble := _not_covered(headers, status, part):
-        return _unverified(trouble)
+    kind = headers.get(_TYPE)
+    # The usual answer: the whole object, and the checksum of it.
+    if (kind != "FULL_OBJECT" or status != 200 or part) and (
+        trouble := _not_covered(kind, headers, status, part)
+    ):
+        return Unverified(trouble)
     reasons: list[str] = []
     for header, algorithm in _by_header.items():
         value = headers.get(header)
@@ -148,7 +167,7 @@ def plan(
             if isinstance(planned, Verifier):
                 return planned
             reasons.append(planned)
-    return _unverified("; ".join(reasons))
+    return Unverified("; ".join(reasons))
 
 
 def _verifier(algorithm: Algorithm, value: str) -> Verifier | str:
@@ -168,9 +187,10 @@ def _verifier(algorithm: Algorithm, value: str) -> Verifier | str:
     return f"the announced {name} {value!r:.80} has {len(digest)} bytes, not {algorithm.size}"
 
 
-def _not_covered(headers: Mapping[str, str], status: int, part: bool) -> str | None:
+def _not_covered(
+    kind: str | None, headers: Mapping[str, str], status: int, part: bool
+) -> str | None:
     """Why the announced checksum may be of other bytes than the answer's, or None."""
-    kind = headers.get(_TYPE)
     whole = status == 200 and not part
     if kind == "FULL_OBJECT":
         covered = whole or _holds_all(headers)
@@ -189,9 +209,9 @@ def _holds_all(headers: Mapping[str, str]) -> bool:
     return found is not None and found.start == 0 and found.stop == found.size
 
 
-def _unannounced(headers: Mapping[str, str], status: int, asked: bool | None) -> Verified:
+def _unannounced(headers: Mapping[str, str], status: int, asked: bool | None) -> Unverified:
     if _TYPE in headers:
-        return _unverified(_unknown(headers))
+        return Unverified(_unknown(headers))
     if not asked:
         return _UNASKED
     return _RANGE if status == 206 else _UNANNOUNCED

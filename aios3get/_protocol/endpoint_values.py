@@ -55,6 +55,12 @@ class Endpoint:
             bucket again in that region.
         url: up to the slash before the key.
         signing: ``auth``, ``signing_region`` and ``signing_name`` in one.
+        is_transformed: the owner's function writes the answers, and so decides what is in them.
+            ``Range`` and part numbers are refused with 501 unless the owner allowed them, and then
+            may be ignored; conditions too; ETag, length and checksums may be missing or the
+            original's. Only a single plain GET is safe, and it can be repeated only from the start.
+            https://docs.aws.amazon.com/AmazonS3/latest/userguide/range-get-olap.html
+            https://docs.aws.amazon.com/AmazonS3/latest/API/API_WriteGetObjectResponse.html
     """
 
     scheme: str
@@ -68,10 +74,12 @@ class Endpoint:
     corrects_region: bool = False
     url: str = field(init=False, repr=False, compare=False)
     signing: tuple[AuthScheme, str, str] = field(init=False, repr=False, compare=False)
+    is_transformed: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "url", f"{self.scheme}://{self.host}{self.path}")
         object.__setattr__(self, "signing", (self.auth, self.signing_region, self.signing_name))
+        object.__setattr__(self, "is_transformed", self.kind == "object-lambda")
 
     @property
     def is_confidential(self) -> bool:
@@ -86,18 +94,6 @@ class Endpoint:
             return ip_address(name).is_loopback
         except ValueError:
             return f".{name}".endswith(".localhost")
-
-    @property
-    def is_transformed(self) -> bool:
-        """Whether the owner's function writes the answers, and so decides what is in them.
-
-        ``Range`` and part numbers are refused with 501 unless the owner allowed them, and then may
-        be ignored; conditions too; ETag, length and checksums may be missing or the original's.
-        Only a single plain GET is safe, and it can be repeated only from the start.
-        https://docs.aws.amazon.com/AmazonS3/latest/userguide/range-get-olap.html
-        https://docs.aws.amazon.com/AmazonS3/latest/API/API_WriteGetObjectResponse.html
-        """
-        return self.kind == "object-lambda"
 
     @property
     def has_versions(self) -> bool:

@@ -91,7 +91,7 @@ def render(options: Mapping[str, Any]) -> tuple[dict[str, str], tuple[tuple[str,
         ConfigurationError: an option is unknown or its value cannot be right.
     """
     headers: dict[str, str] = {}
-    query: list[tuple[str, str]] = []
+    query: tuple[tuple[str, str], ...] = ()
     for name, value in options.items():
         if name not in MEMBERS:
             raise ConfigurationError(_unknown(name))
@@ -99,12 +99,12 @@ def render(options: Mapping[str, Any]) -> tuple[dict[str, str], tuple[tuple[str,
             place, wire_name, written = MEMBERS[name]
             text = written(name, value)
             if place == "query":
-                query.append((wire_name, text))
+                query += ((wire_name, text),)
             elif text:
                 headers[wire_name] = text
     if not _SSE_HEADERS.isdisjoint(headers):
         _complete_sse_customer_key(headers)
-    return headers, tuple(query)
+    return headers, query
 
 
 def _unknown(name: str) -> str:

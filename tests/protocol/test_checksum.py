@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from aios3get._protocol import checksum
-from aios3get._protocol.checksum import Verified, Verifier, plan
+from aios3get._protocol.checksum import Unverified, Verified, Verifier, plan
 from aios3get._protocol.hashing import ALGORITHMS, Buffer, combine, encode_digest
 from aios3get.errors import ChecksumMismatch
 
@@ -39,18 +39,22 @@ def answer(**headers: str) -> CIMultiDictProxy[str]:
     return CIMultiDictProxy(CIMultiDict(named))
 
 
-def verifier_of(planned: Verifier | Verified) -> Verifier:
+def verifier_of(planned: Verifier | Unverified) -> Verifier:
     assert isinstance(planned, Verifier), planned
     return planned
 
 
-def reason_of(planned: Verifier | Verified) -> str:
-    assert isinstance(planned, Verified)
-    assert not planned
-    assert planned.state == "unverified"
-    assert planned.algorithm is None
-    assert str(planned) == f"not verified: {planned.reason}"
-    return planned.reason
+def reason_of(planned: Verifier | Unverified) -> str:
+    assert isinstance(planned, Unverified)
+    planned.update(b"x")
+    planned.finish()
+    found = planned.verified
+    assert found is planned.unread
+    assert not found
+    assert found.state == "unverified"
+    assert found.algorithm is None
+    assert str(found) == f"not verified: {found.reason}"
+    return found.reason
 
 
 def test_the_ten_algorithms_of_the_api_and_their_headers() -> None:
@@ -360,4 +364,4 @@ def test_planning_never_raises(
     headers: dict[str, str], status: int, part: bool, asked: bool
 ) -> None:
     planned = plan(CIMultiDict(headers), status=status, part=part, asked=asked)
-    assert isinstance(planned, Verifier) or planned.reason
+    assert isinstance(planned, Verifier) or planned.verified.reason
