@@ -184,7 +184,8 @@ class S3Client:
         if deadline is not None:
             check_deadline(deadline)
         exchange = self._running() or await self._start()
-        answer = await exchange.answer(Call("HEAD", request, deadline))
+        call = Call("HEAD", request, deadline)
+        answer = await call.within_deadline(exchange.answer(call))
         answer.close()
         return ObjectInfo(answer.status, answer.headers, bucket=bucket, key=key)
 

@@ -2,11 +2,14 @@
 
 import asyncio
 from collections import deque
+from typing import Generic, TypeVar
 
 __all__ = ["Admission"]
 
+T = TypeVar("T")
 
-class Admission:
+
+class Admission(Generic[T]):
     """``limit`` slots, handed out in the order asked for, each to a holder.
 
     Waiting for a slot happens here, before aiohttp sees the request, so that it never counts as
@@ -20,22 +23,22 @@ class Admission:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self.holders: set[object] = set()
-        self._waiting: deque[tuple[asyncio.Future[None], object]] = deque()
+        self.holders: set[T] = set()
+        self._waiting: deque[tuple[asyncio.Future[None], T]] = deque()
 
     @property
     def taken(self) -> int:
         """How many slots are in use."""
         return len(self.holders)
 
-    def try_enter(self, holder: object) -> bool:
+    def try_enter(self, holder: T) -> bool:
         """Take a slot at once if one is free; nobody waits while one is."""
         if len(self.holders) < self.limit:
             self.holders.add(holder)
             return True
         return False
 
-    async def enter(self, holder: object) -> None:
+    async def enter(self, holder: T) -> None:
         """Take a slot, waiting in line for it."""
         if self.try_enter(holder):
             return
@@ -54,7 +57,7 @@ class Admission:
             if not turn.done():
                 turn.set_exception(error)
 
-    def leave(self, holder: object) -> None:
+    def leave(self, holder: T) -> None:
         """Give the holder's slot, if it has one, to the first in line."""
         if holder not in self.holders:
             return

@@ -7,7 +7,6 @@ signed anew, with the credentials, the clock and the region known by then.
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -55,18 +54,36 @@ class Exchange:
         self._sessions = Sessions(shared, transport)
         self._derived_for: Credentials | None = None
 
-    def answer(self, call: Call) -> Awaitable[Answer]:
-        """A 200 or 206 answer to the call's request, its body unread.
+    async def answer(self, call: Call) -> Answer:
+        """A 200 or 206 answer to the call's request, its body unread, whatever its deadline.
 
         Raises:
             ServiceError: S3 refuses, and no retry or correction helps.
-            TransportError: no answer came, within the retry policy and the deadline.
+            TransportError: no answer came, within the retry policy.
             CredentialsError: there are none to sign with.
             ConfigurationError: the request cannot be right.
         """
-        if call.deadline is None:
-            return self._answer(call)
-        return call.within_deadline(self._answer(call))
+        while True:
+            try:
+                request = self._prepared(call) or await self._prepare(call)
+                call.attempts += 1
+                answer = await self.transport.send(request, fresh=call.fresh)
+                call.heads += (answer.headers,)
+                if answer.status in (200, 206):
+                    if call.budget is None:
+                        self.shared.quota.give()
+                    else:
+                        call.budget.answered()
+                    if call.deadline is not None:
+                        answer.within = call.within_deadline
+                    if _log.isEnabledFor(logging.DEBUG):
+                        self._log(call, answer.status)
+                    return answer
+                error: S3Error = await self._refusal(call, answer)
+            except S3Error as failure:
+                error = failure
+            self._log(call, getattr(error, "status", type(error).__name__))
+            await self.recover(call, error)
 
     async def recover(self, call: Call, error: S3Error) -> None:
         """Wait, or correct what ``error`` shows to be wrong; raise it if neither helps."""
@@ -120,29 +137,6 @@ class Exchange:
                 return await self._signer(call)
             except S3Error as failure:
                 error = failure
-            await self.recover(call, error)
-
-    async def _answer(self, call: Call) -> Answer:
-        while True:
-            try:
-                request = self._prepared(call) or await self._prepare(call)
-                call.attempts += 1
-                answer = await self.transport.send(request, fresh=call.fresh)
-                call.heads += (answer.headers,)
-                if answer.status in (200, 206):
-                    if call.budget is None:
-                        self.shared.quota.give()
-                    else:
-                        call.budget.answered()
-                    if call.deadline is not None:
-                        answer.within = call.within_deadline
-                    if _log.isEnabledFor(logging.DEBUG):
-                        self._log(call, answer.status)
-                    return answer
-                error: S3Error = await self._refusal(call, answer)
-            except S3Error as failure:
-                error = failure
-            self._log(call, getattr(error, "status", type(error).__name__))
             await self.recover(call, error)
 
     def _prepared(self, call: Call) -> HttpRequest | None:

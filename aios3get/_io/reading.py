@@ -21,7 +21,8 @@ async def open_object(exchange: Exchange, call: Call, opened_at: Place) -> S3Obj
     Raises:
         S3Error: as ``Exchange.answer``; ``RangeMismatch`` if the answer holds other bytes.
     """
-    answer = await exchange.answer(call)
+    answering = exchange.answer(call)
+    answer = await (answering if call.deadline is None else call.within_deadline(answering))
     request, status, headers = call.request, answer.status, answer.headers
     try:
         extent = extent_of(status, headers, request.range, request.part_number)

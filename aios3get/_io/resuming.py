@@ -81,7 +81,7 @@ class Resuming:
         call = self._call
         call.request = self._rest(offset, None)
         try:
-            return await self._exchange.answer(call)
+            return await call.within_deadline(self._exchange.answer(call))
         except _CHANGED as refusal:
             if isinstance(refusal, errors.InvalidRange) and refusal.actual_object_size == offset:
                 # It has no more bytes than came; only the end of its body was not there to see.
@@ -94,7 +94,7 @@ class Resuming:
             # takes another permission (s3:GetObjectVersion), so it is not what is tried first.
             call.request = self._rest(offset, version)
             try:
-                return await self._exchange.answer(call)
+                return await call.within_deadline(self._exchange.answer(call))
             except errors.ServiceError:
                 pass
         raise changed

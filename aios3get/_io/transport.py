@@ -3,7 +3,8 @@
 import asyncio
 import inspect
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
 from http.cookies import SimpleCookie
 from typing import Any, Final
 
@@ -35,6 +36,8 @@ _HEAD_LIMITS: Final = {"max_headers": 2_500, "max_field_size": 65_536, "max_line
 # What is left of a body is read off to save the connection, if it is no more than this.
 _DRAIN_BYTES: Final = 262_144
 _DRAIN_SECONDS: Final = 1.0
+
+_NOTHING: Final[Mapping[str, str]] = {}
 
 _CLOSED: Final = "the client is closed; create a new one"
 
@@ -69,8 +72,8 @@ class Transport:
         verify: ssl.SSLContext | bool = True,
         proxies: Proxies = DIRECT,
     ) -> None:
-        self.admission = Admission(max_concurrency)
-        self.watchdog = Watchdog(timeouts.idle)
+        self.admission: Admission[Answer] = Admission(max_concurrency)
+        self.watchdog = Watchdog(timeouts.idle, self.admission.holders)
         self.loop = asyncio.get_running_loop()
         self._timeouts = timeouts
         self._verify = verify
@@ -107,31 +110,31 @@ class Transport:
         admission = self.admission
         if not admission.try_enter(answer):
             await admission.enter(answer)
-        wait = self.watchdog.begin(self._grace)
+        self.watchdog.begin(answer, self._grace)
         try:
             session = (self._fresh if fresh else self._pooled) or self._open(fresh=fresh)
             method, url, headers = request
             options: dict[str, Any] = self._options
             if self._proxies is not None:
                 options = {**options, "proxy": self._proxies.proxy_for(*_origin(url))}
-            if self._given is not None:
-                headers = {**headers, **_UNSIGNED_HEADERS}
-            response = await session.request(
-                method, URL(url, encoded=True), headers=headers, **options
-            )
+            if self._given is None:
+                _outgoing.set(headers)
+            else:
+                options = {**options, "headers": {**headers, **_UNSIGNED_HEADERS}}
+            response = await session.request(method, URL(url, encoded=True), **options)
             answer.response = response
             answer.status = response.status
             answer.headers = response.headers
             return answer
         except BaseException as error:
             admission.leave(answer)
-            failure = self.failure(error, wait)
+            failure = self.failure(error, answer)
             if failure is None:
                 raise
             if isinstance(failure, errors.ConnectionLost):
-                failure.reused = self._given is None and not wait.connected
+                failure.reused = self._given is None and not answer.connected
         finally:
-            self.watchdog.end(wait)
+            self.watchdog.end(answer)
         raise failure
 
     def _open(self, *, fresh: bool) -> aiohttp.ClientSession:
@@ -162,9 +165,8 @@ class Transport:
         self._closed = True
         self.admission.close(errors.ConfigurationError(_CLOSED))
         self.watchdog.stop()
-        for holder in [*self.admission.holders]:
-            if isinstance(holder, Answer):
-                holder.close()
+        for answer in [*self.admission.holders]:
+            answer.close()
         if self._given is None:
             sessions, self._pooled, self._fresh = (self._pooled, self._fresh), None, None
             for session in filter(None, sessions):
@@ -195,12 +197,19 @@ class Transport:
         return failure
 
 
+# The signed headers on their way from ``Transport.send`` to the request that aiohttp's session
+# makes; the session itself would merge them one by one.
+_outgoing: Final[ContextVar[Mapping[str, str]]] = ContextVar("outgoing headers")
+
+
 class _Request(aiohttp.ClientRequest):
     """A request that is finished when it comes: aiohttp adds no header of its own."""
 
     def update_headers(self, headers: Any) -> None:
-        """Take them all, ``Host`` included, as they were signed."""
-        self.headers = CIMultiDict(headers)
+        """Take the signed ones as they are, ``Host`` included, and the session's."""
+        self.headers = CIMultiDict(_outgoing.get())
+        _outgoing.set(_NOTHING)
+        self.headers.extend(headers)
         if "Host" not in self.headers:  # as with somebody's link
             self.headers["Host"] = self.url.host_port_subcomponent or ""
 
@@ -242,7 +251,7 @@ class _NoCookies(aiohttp.DummyCookieJar):
         return self._none
 
 
-class Answer:
+class Answer(Wait):
     """The slot of one request, and then its answer, whose body is to be read.
 
     Attributes:
@@ -301,15 +310,15 @@ class Answer:
 
     async def _read(self) -> bytes:
         watchdog = self._transport.watchdog
-        wait = watchdog.begin()
+        watchdog.begin(self)
         try:
             return await self.response.content.readany()
         except BaseException as error:
-            failure = self._transport.failure(error, wait)
+            failure = self._transport.failure(error, self)
             if failure is None:
                 raise
         finally:
-            watchdog.end(wait)
+            watchdog.end(self)
         self.close()
         raise failure
 

@@ -6,6 +6,7 @@ that timer, so a process that blocks its event loop does not blame the network f
 
 import asyncio
 from collections import deque
+from collections.abc import Collection
 from typing import Final
 
 __all__ = ["Wait", "Watchdog"]
@@ -16,70 +17,74 @@ _LATE: Final = 0.05
 
 
 class Wait:
-    """One task that waits for the network."""
+    """Somebody who waits for the network now and then, in one task at a time."""
 
-    # Defaults stand on the class: hardly any wait changes these.
+    # Defaults stand on the class: most who wait never change these.
+    task: "asyncio.Task[object] | None" = None
+    began: int | None = None
     connected = False
     expired = False
-
-    def __init__(self, task: "asyncio.Task[object]", began: int) -> None:
-        self.task = task
-        self.began: int | None = began
-        self._cancelling = task.cancelling()
+    cancelling = 0
 
     def expire(self) -> None:
         """Have the wait end with a ``CancelledError`` that ``is_timeout`` tells apart."""
-        self.expired = True
-        self.task.cancel()
+        if self.task is not None and not self.expired:
+            self.expired = True
+            self.task.cancel()
 
     def is_timeout(self) -> bool:
         """Whether the ``CancelledError`` that ended the wait was the watchdog's alone."""
-        return self.expired and self.task.uncancel() <= self._cancelling
+        task = self.task
+        return task is not None and self.expired and task.uncancel() <= self.cancelling
 
 
 class Watchdog:
-    """Watches waits on the running event loop; each may take ``idle`` seconds.
+    """Watches who waits on the running event loop; each wait may take ``idle`` seconds.
 
     Args:
         idle: seconds.
+        watched: all who may wait, by and by.
     """
 
-    def __init__(self, idle: float) -> None:
+    def __init__(self, idle: float, watched: Collection[Wait]) -> None:
         self._interval = min(_LONGEST_BEAT, idle / _BEATS)
         self._limit = round(idle / self._interval)
+        self._watched = watched
         self._loop = asyncio.get_running_loop()
         self._beats = 0
-        self._waits: dict[asyncio.Task[object], Wait] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
         self._late: deque[tuple[int, float]] = deque(maxlen=64)
 
-    def begin(self, grace: float = 0.0) -> Wait:
-        """The running task begins to wait; ``grace`` seconds more are its own."""
-        task = asyncio.current_task(self._loop)
+    def begin(self, wait: Wait, grace: float = 0.0) -> None:
+        """The wait begins, in the running task; ``grace`` seconds more are its own."""
+        wait.task = task = asyncio.current_task(self._loop)
         assert task is not None
-        began = self._beats + round(grace / self._interval) if grace else self._beats
-        wait = self._waits[task] = Wait(task, began)
+        wait.cancelling = task.cancelling()
+        wait.began = self._beats + round(grace / self._interval) if grace else self._beats
         if self._timer is None:
             self._schedule()
-        return wait
-
-    def end(self, wait: Wait) -> None:
-        """The wait is over."""
-        self._waits.pop(wait.task, None)
 
     def connecting(self) -> Wait | None:
         """The running task's wait, not counted until ``connected``."""
-        wait = self._waits.get(asyncio.current_task(self._loop))  # type: ignore[arg-type]  # None is no key
-        if wait is not None:
-            wait.began = None
-        return wait
+        task = asyncio.current_task(self._loop)
+        for wait in self._watched:
+            if wait.task is task and task is not None:
+                wait.began = None
+                return wait
+        return None
 
     def connected(self, wait: Wait | None) -> None:
         """Count the wait from now."""
         if wait is not None:
             wait.began = self._beats
             wait.connected = True
+
+    @staticmethod
+    def end(wait: Wait) -> None:
+        """The wait is over."""
+        # A task that is kept would keep all that it holds.
+        wait.task = wait.began = None
 
     def longest_pause(self, seconds: float) -> float:
         """The longest that the loop stood still within the last ``seconds``, in seconds."""
@@ -92,9 +97,8 @@ class Watchdog:
 
     def stop(self) -> None:
         """End all waits, and watch no more."""
-        for wait in self._waits.values():
-            if not wait.expired:
-                wait.expire()
+        for wait in self._watched:
+            wait.expire()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -108,11 +112,15 @@ class Watchdog:
         if late > _LATE:
             self._late.append((self._beats, late))
         self._beats += 1
-        for wait in self._waits.values():
+        waiting = False
+        for wait in self._watched:
+            if wait.task is None:
+                continue
+            waiting = True
             if wait.began is not None and self._beats - wait.began > self._limit:
                 wait.began = None
                 wait.expire()
-        if self._waits:
+        if waiting:
             self._schedule()
         else:
             self._timer = None

@@ -151,9 +151,9 @@ def plan(
         asked: the request had ``x-amz-checksum-mode``; it words the reason, and no more, for some
             servers announce checksums unasked.
     """
-    if headers.keys().isdisjoint(_by_header):
-        return _unannounced(headers, status, asked)
     kind = headers.get(_TYPE)
+    if kind is None and headers.keys().isdisjoint(_by_header):
+        return _unannounced(status, asked)
     # The usual answer: the whole object, and the checksum of it.
     if (kind != "FULL_OBJECT" or status != 200 or part) and (
         trouble := _not_covered(kind, headers, status, part)
@@ -167,7 +167,7 @@ def plan(
             if isinstance(planned, Verifier):
                 return planned
             reasons.append(planned)
-    return Unverified("; ".join(reasons))
+    return Unverified("; ".join(reasons) or _unknown(headers))
 
 
 def _verifier(algorithm: Algorithm, value: str) -> Verifier | str:
@@ -209,9 +209,7 @@ def _holds_all(headers: Mapping[str, str]) -> bool:
     return found is not None and found.start == 0 and found.stop == found.size
 
 
-def _unannounced(headers: Mapping[str, str], status: int, asked: bool | None) -> Unverified:
-    if _TYPE in headers:
-        return Unverified(_unknown(headers))
+def _unannounced(status: int, asked: bool | None) -> Unverified:
     if not asked:
         return _UNASKED
     return _RANGE if status == 206 else _UNANNOUNCED

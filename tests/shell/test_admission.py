@@ -6,7 +6,7 @@ from aios3get._io.admission import Admission
 
 
 async def test_slots_are_counted() -> None:
-    admission = Admission(2)
+    admission = Admission[str](2)
     await admission.enter("a")
     assert admission.try_enter("b")
     assert not admission.try_enter("c")
@@ -17,7 +17,7 @@ async def test_slots_are_counted() -> None:
 
 
 async def test_a_slot_is_given_back_once() -> None:
-    admission = Admission(2)
+    admission = Admission[str](2)
     await admission.enter("a")
     await admission.enter("b")
     for _ in range(2):
@@ -26,7 +26,7 @@ async def test_a_slot_is_given_back_once() -> None:
 
 
 async def test_those_who_wait_come_in_their_order() -> None:
-    admission, order = Admission(1), list[int]()
+    admission, order = Admission[object](1), list[int]()
     await admission.enter("first")
 
     async def visit(number: int) -> None:
@@ -46,7 +46,7 @@ async def test_those_who_wait_come_in_their_order() -> None:
 
 
 async def test_who_gives_up_is_passed_over() -> None:
-    admission = Admission(1)
+    admission = Admission[object](1)
     await admission.enter("first")
     gone, next_in_line = (asyncio.create_task(admission.enter(who)) for who in ("gone", "next"))
     await asyncio.sleep(0)
@@ -58,7 +58,7 @@ async def test_who_gives_up_is_passed_over() -> None:
 
 
 async def test_a_slot_that_comes_with_the_cancellation_is_passed_on() -> None:
-    admission = Admission(1)
+    admission = Admission[object](1)
     await admission.enter("first")
     gone, next_in_line = (asyncio.create_task(admission.enter(who)) for who in ("gone", "next"))
     await asyncio.sleep(0)
@@ -73,7 +73,7 @@ async def test_a_slot_that_comes_with_the_cancellation_is_passed_on() -> None:
 
 
 async def test_closing_sends_all_away() -> None:
-    admission = Admission(1)
+    admission = Admission[object](1)
     await admission.enter("first")
     waiting = [asyncio.create_task(admission.enter(number)) for number in range(3)]
     await asyncio.sleep(0)
