@@ -37,8 +37,6 @@ _HEAD_LIMITS: Final = {"max_headers": 2_500, "max_field_size": 65_536, "max_line
 _DRAIN_BYTES: Final = 262_144
 _DRAIN_SECONDS: Final = 1.0
 
-_NOTHING: Final[Mapping[str, str]] = {}
-
 _CLOSED: Final = "the client is closed; create a new one"
 
 
@@ -208,7 +206,6 @@ class _Request(aiohttp.ClientRequest):
     def update_headers(self, headers: Any) -> None:
         """Take the signed ones as they are, ``Host`` included, and the session's."""
         self.headers = CIMultiDict(_outgoing.get())
-        _outgoing.set(_NOTHING)
         self.headers.extend(headers)
         if "Host" not in self.headers:  # as with somebody's link
             self.headers["Host"] = self.url.host_port_subcomponent or ""

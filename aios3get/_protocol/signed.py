@@ -7,10 +7,12 @@ from aios3get._protocol import sigv4, sigv4a
 from aios3get._protocol.endpoint_values import AuthScheme, Endpoint
 from aios3get._protocol.http import HttpRequest, request_of
 from aios3get._protocol.identity import Anonymous, BearerToken, Credentials, Identity
-from aios3get._protocol.sigv4 import Signer, signed_headers
+from aios3get._protocol.sigv4 import HeaderSigning, Signer
 from aios3get._protocol.uri import encode_query
 
 __all__ = ["signed_request", "signer_of"]
+
+_SignerArguments = tuple[tuple[AuthScheme, str, str], str, str, str | None, int]
 
 _TOKEN_NAMES = {"sigv4": "X-Amz-Security-Token", "sigv4-s3express": "X-Amz-S3session-Token"}
 
@@ -43,16 +45,24 @@ def signed_request(
         url = f"{url}?{query}"
     if not isinstance(identity, Credentials):
         return HttpRequest(method, url, _unsigned_headers(endpoint.host, headers, identity))
-    signer = signer_of(
+    signing = _header_signing(
+        endpoint.host,
+        tuple(headers.items()),
         endpoint.signing,
         identity.access_key_id,
         identity.secret_access_key,
         identity.session_token,
         int(now),
     )
-    return request_of(
-        (method, url, signed_headers(signer, method, endpoint.host, path, query, headers))
-    )
+    return request_of((method, url, signing.headers(method, path, query)))
+
+
+@lru_cache(maxsize=256)
+def _header_signing(
+    host: str, headers: tuple[tuple[str, str], ...], *signer: *_SignerArguments
+) -> HeaderSigning:
+    # Within one second most requests differ in their path alone.
+    return HeaderSigning(signer_of(*signer), host, dict(headers))
 
 
 def _unsigned_headers(

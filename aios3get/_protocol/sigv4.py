@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from hashlib import _Hash as Hash
 
 __all__ = [
+    "HeaderSigning",
     "Signer",
     "SigningKey",
     "amz_date",
@@ -31,7 +32,6 @@ __all__ = [
     "canonical_headers",
     "canonical_request",
     "signature",
-    "signed_headers",
     "signed_url",
     "signer_for",
     "signing_key",
@@ -121,38 +121,39 @@ def signer_for(
     )
 
 
-def signed_headers(
-    signer: Signer, method: str, host: str, path: str, query: str, headers: Mapping[str, str]
-) -> dict[str, str]:
-    """All headers of a signed request without a body: ``Host``, the given ones, the signer's own.
+class HeaderSigning:
+    """Signs requests without a body in their headers; all that they share is worked out once.
 
     Every given header is signed; what a proxy may change (``User-Agent``, ``Accept-Encoding``)
-    is added to the result by the caller.
+    is added by the caller.
 
     Args:
         signer: of ``sigv4`` or ``sigv4a``.
-        method: ``GET`` or ``HEAD``.
         host: as it goes on the wire, with a port that is not the scheme's own.
-        path: encoded by ``encode_path``, with its leading slash.
-        query: from ``encode_query``, without ``?``.
         headers: each name once, none of those that signing sets; values in ASCII without outer
             spaces, as other text is trimmed differently from one implementation to the next.
     """
-    ready, ending, authorization = _in_common(signer, host, tuple(headers.items()))
-    text = string_to_sign(signer, canonical_request(method, path, query, ending))
-    return ready | {"Authorization": authorization + signer.signature(text)}
 
+    __slots__ = ("_authorization", "_ending", "_shared", "_signer")
 
-@lru_cache(maxsize=256)
-def _in_common(
-    signer: Signer, host: str, headers: tuple[tuple[str, str], ...]
-) -> tuple[dict[str, str], str, str]:
-    # Within one second most requests differ in their path alone.
-    given = dict(headers)
-    names, lines = canonical_headers(given, {"host": host, **signer.headers})
-    ready = {"Host": host, **given, **signer.headers}
-    ending = canonical_ending(lines, names, EMPTY_SHA256)
-    return ready, ending, f"{signer.authorization}{names}, Signature="
+    def __init__(self, signer: Signer, host: str, headers: Mapping[str, str]) -> None:
+        names, lines = canonical_headers(headers, {"host": host, **signer.headers})
+        self._signer = signer
+        self._shared = {"Host": host, **headers, **signer.headers}
+        self._ending = canonical_ending(lines, names, EMPTY_SHA256)
+        self._authorization = f"{signer.authorization}{names}, Signature="
+
+    def headers(self, method: str, path: str, query: str) -> dict[str, str]:
+        """All headers of one request: ``Host``, the given ones, the signer's own.
+
+        Args:
+            method: ``GET`` or ``HEAD``.
+            path: encoded by ``encode_path``, with its leading slash.
+            query: from ``encode_query``, without ``?``.
+        """
+        signer = self._signer
+        text = string_to_sign(signer, canonical_request(method, path, query, self._ending))
+        return self._shared | {"Authorization": self._authorization + signer.signature(text)}
 
 
 def signed_url(
@@ -169,11 +170,11 @@ def signed_url(
     """A URL with its canonical query and the signature as the last parameter.
 
     Args:
-        signer: as for ``signed_headers``.
+        signer: as for ``HeaderSigning``.
         method: the only method that the URL will work with.
         scheme: ``https`` or ``http``.
-        host: as for ``signed_headers``.
-        path: as for ``signed_headers``.
+        host: as for ``HeaderSigning``.
+        path: as for ``HeaderSigning``.
         query_pairs: the request's own parameters, not encoded yet.
         headers: signed together with ``Host``; the URL's holder must send them along.
         expires_in: whole seconds from the signer's second on.

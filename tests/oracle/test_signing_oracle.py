@@ -126,7 +126,9 @@ def clock(module: ModuleType, now: float) -> Iterator[None]:
 
 def headers_by(signer: sigv4.Signer, case: Case) -> dict[str, str]:
     query = encode_query(case.pairs.items())
-    return sigv4.signed_headers(signer, case.method, case.host, case.path, query, case.headers)
+    return sigv4.HeaderSigning(signer, case.host, case.headers).headers(
+        case.method, case.path, query
+    )
 
 
 def url_by(signer: sigv4.Signer, case: Case) -> str:

@@ -137,9 +137,8 @@ def test_stage_5_signature(case: Published) -> None:
 
 @by_header
 def test_the_published_requests_whole(case: Published) -> None:
-    headers = sigv4.signed_headers(
-        example_signer(), "GET", HOST, case.path, case.query, case.headers
-    )
+    signing = sigv4.HeaderSigning(example_signer(), HOST, case.headers)
+    headers = signing.headers("GET", case.path, case.query)
     assert headers == {
         "Host": HOST,
         **case.headers,
@@ -186,7 +185,7 @@ def test_header_names_are_lowered_and_sorted_and_values_trimmed(
 )
 def test_a_session_token_is_sent_and_signed(token_name: str, token_header: str) -> None:
     signer = sigv4.signer_for(SESSION, "us-east-1", "s3", NOW, token_name)
-    headers = sigv4.signed_headers(signer, "GET", HOST, "/k", "", {})
+    headers = sigv4.HeaderSigning(signer, HOST, {}).headers("GET", "/k", "")
     assert headers[token_header] == SESSION.session_token
     assert f";{token_header}" in f";{headers['Authorization'].split('SignedHeaders=')[1]}"
 
@@ -236,7 +235,7 @@ def test_every_part_of_the_request_changes_the_signature() -> None:
     ) -> str:
         credentials = Credentials("AKIAIOSFODNN7EXAMPLE", secret)
         signer = sigv4.signer_for(credentials, region, service, now)
-        headers = sigv4.signed_headers(signer, method, host, path, query, {"x": value})
+        headers = sigv4.HeaderSigning(signer, host, {"x": value}).headers(method, path, query)
         return headers["Authorization"].rpartition("=")[2]
 
     signatures = {

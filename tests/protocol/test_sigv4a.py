@@ -33,7 +33,9 @@ def test_the_string_to_sign_names_no_region() -> None:
 
 def test_signed_headers_verify_with_the_public_key() -> None:
     signer = sigv4a.signer_for(SESSION, "*", "s3", NOW)
-    headers = sigv4.signed_headers(signer, "GET", HOST, "/k", "versionId=3", {"Range": "bytes=0-9"})
+    headers = sigv4.HeaderSigning(signer, HOST, {"Range": "bytes=0-9"}).headers(
+        "GET", "/k", "versionId=3"
+    )
     names = "host;range;x-amz-content-sha256;x-amz-date;x-amz-region-set;x-amz-security-token"
     start, _, signature = headers.pop("Authorization").rpartition("=")
     assert start == (
