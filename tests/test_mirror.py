@@ -18,6 +18,7 @@ SHOWN_BY: dict[str, str] = {
     "aios3get/_protocol/hashing.py": "tests/protocol/test_checksum.py",
     "aios3get/_protocol/correction.py": "tests/protocol/test_retry.py",
     "aios3get/_io/reading.py": "tests/shell/test_exchange.py",
+    "aios3get/_io/resuming.py": "tests/shell/test_lies.py",
     "aios3get/_io/shared.py": "tests/shell/test_client.py",
     "aios3get/credentials/cached.py": "tests/shell/test_credentials.py",
     "aios3get/credentials/chain.py": "tests/shell/test_credentials.py",

@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Awaitable, Callable
 from functools import partial
 from io import BytesIO
+from operator import index
 from types import CodeType, TracebackType
 from typing import Self
 
@@ -56,12 +57,15 @@ class S3Object:
     _first = 0
     _offset = 0
     _skip = 0
+    # Handed out next, from ``_at`` on; and what came after it but must wait for the body's end.
     _chunk = b""
     _at = 0
+    _ahead = b""
     _broken: errors.S3Error | None = None
     _ended = False
     _closed = False
     _reading = False
+    _restartable = False
 
     def __init__(
         self,
@@ -114,21 +118,24 @@ class S3Object:
 
     async def read(self, size: int | None = -1, /) -> bytes:
         """The next ``size`` bytes, fewer only at the end; all that is left without a size."""
-        if size == 0:
-            return b""
-        if size is not None and size < 0:
-            size = None
-        if size is None and not self._chunk:
-            rest = self._rest()
-            if rest is not None:
-                if self._ended:
-                    return rest
-                self._chunk = rest
-        return await self._gather(size)
+        if size is None or size == -1:
+            rest = None if self._chunk else self._rest()
+            return await self._gather(None) if rest is None else rest
+        size = index(size)
+        return await self._gather(None if size < 0 else size) if size else b""
 
     async def readinto(self, buffer: bytearray | memoryview, /) -> int:
-        """Fill ``buffer`` with the next bytes; the count falls short of it only at the end."""
-        return await self._fill(memoryview(buffer).cast("B"))
+        """Fill ``buffer`` with the next bytes; the count falls short of it only at the end.
+
+        Raises:
+            ConfigurationError: ``buffer`` is read-only.
+        """
+        target = memoryview(buffer).cast("B")
+        if target.readonly:
+            raise errors.ConfigurationError(
+                f"readinto fills a writable buffer, such as a bytearray, not {buffer!r:.40}"
+            )
+        return await self._fill(target)
 
     def iter_chunks(self, size: int) -> "Steps":
         """Iterate over chunks of exactly ``size`` bytes, the last one shorter.
@@ -151,7 +158,8 @@ class S3Object:
     async def aclose(self) -> None:
         """Give the connection back; what was not read yet is not available any more."""
         answer, self._answer = self._answer, None
-        self._chunk, self._at = b"", 0
+        if self._chunk or self._ahead:
+            self._chunk, self._at, self._ahead, self._ended = b"", 0, b"", False
         self._closed = True
         if answer is not None and self._reading:
             answer.close()  # another task waits for its bytes
@@ -173,10 +181,12 @@ class S3Object:
 
     def __repr__(self) -> str:
         stop = "?" if self._extent.stop is None else self._extent.stop
-        state = "read" if self._ended else "open" if self._answer else "closed"
+        unread = len(self._chunk) - self._at + len(self._ahead)
+        ended = self._ended and not unread
+        state = "read" if ended else "closed" if self._closed else "open"
         return (
             f"<S3Object {self.info.bucket}/{self.info.key}"
-            f" at {self._offset} of {self._first}..{stop}, {state}>"
+            f" at {self._offset - unread} of {self._first}..{stop}, {state}>"
         )
 
     async def _more(self) -> bool:
@@ -207,9 +217,9 @@ class S3Object:
         self._drop()
 
     def _rest(self) -> bytes | None:
-        """All that is left of the answer where it has arrived; None where it is waited for."""
+        """All that is left of the body where it has arrived; None where it is waited for."""
         answer = self._answer
-        if answer is None or self._reading:
+        if answer is None or self._reading or self._ahead:
             return None
         rest = answer.read_nowait()
         if rest is None:
@@ -222,12 +232,12 @@ class S3Object:
                 self._verifier.finish(rest)
                 self._ended = True
                 return rest
-            rest = self._accept(rest)
+            self._ahead = self._accept(rest)
             self._end()
         except errors.S3Error as error:
             self._failed(error)
             raise
-        return rest if rest or self._ended else None
+        return self._let_go() if self._ended else None
 
     async def _pull(self) -> bytes:
         """The next wanted bytes from the network; none at the end."""
@@ -242,20 +252,40 @@ class S3Object:
                 except errors.TransportError as error:
                     self._break(error)
                     continue
-                if not chunk:
+                held = len(self._ahead)
+                # Counted already, so it must not be lost to a cancellation.
+                self._ahead += self._accept(chunk)
+                if not chunk or (self._offset == self._extent.stop and self._complete(answer)):
                     self._end()
-                elif chunk := self._accept(chunk):
-                    if self._offset == self._extent.stop:
-                        if not (self._extent.sliced or answer.at_end()):
-                            await self._confirm_end(answer)
-                        self._end()
-                    return chunk
-            return b""
+                elif ready := self._let_go(held):
+                    return ready
+            return self._let_go()
         except errors.S3Error as error:
             self._failed(error)
             raise
         finally:
             self._reading = False
+
+    def _complete(self, answer: Answer) -> bool:
+        """Whether nothing can come after the last byte that is wanted.
+
+        With chunked framing more than was announced may come, or the end that is still missing.
+        """
+        return self._extent.sliced or answer.at_end()
+
+    def _let_go(self, held: int = 0) -> bytes:
+        """What may be handed out of the bytes that came, the first ``held`` of them before.
+
+        The last ones wait until nothing can go wrong any more; where no length tells which those
+        are, what came last waits for what comes next.
+        """
+        ahead, stop = self._ahead, self._extent.stop
+        if self._ended or stop is not None or not self._verifier.compares:
+            held = len(ahead)
+        if self._offset == stop and not self._ended:
+            held = 0
+        self._ahead = ahead[held:]
+        return ahead[:held]
 
     def _failed(self, error: errors.S3Error) -> None:
         """The reading ends with ``error``, which is told what was spent on it."""
@@ -287,17 +317,6 @@ class S3Object:
         stop = self._extent.stop
         return chunk if stop is None else chunk[: stop - self._offset]
 
-    async def _confirm_end(self, answer: Answer) -> None:
-        """See the body end where it should, before anybody has its last bytes.
-
-        With chunked framing its terminator may still be on its way, or more bytes than wanted.
-        """
-        try:
-            if await answer.read():
-                raise errors.TruncatedBody("the body goes on after its announced length")
-        except errors.TransportError:
-            pass  # every byte announced is here
-
     def _end(self) -> None:
         """The answer has no more bytes, or no more that are wanted."""
         stop = self._extent.stop
@@ -318,8 +337,11 @@ class S3Object:
         self._drop()
 
     def _break(self, error: errors.S3Error) -> None:
-        self._broken = error
         self._drop()
+        if self._offset == self._extent.stop:
+            self._end()  # every byte announced is here
+        else:
+            self._broken = error
 
     def _drop(self) -> None:
         answer, self._answer = self._answer, None
@@ -327,20 +349,42 @@ class S3Object:
             answer.close()
 
     async def _reopen(self) -> Answer:
-        if self._broken is not None and not self._closed:
-            if self._resuming is None:
-                self._resuming = Resuming(
-                    self._exchange, self._call, self._began.headers, self._extent
-                )
-            answer, self._extent = await self._resuming.resume(self._broken, self._offset)
-            self._skip = self._extent.skip
-            self._answer, self._broken = answer, None
-            if not self._closed:  # by another task
-                return answer
-        raise errors.ConfigurationError("the body is closed; call get_object again to read it")
+        if self._broken is None or self._closed:
+            raise _closed()
+        resuming = self._resuming
+        if resuming is None:
+            headers = self._began.headers
+            resuming = Resuming(self._exchange, self._call, headers, self._extent)
+            self._resuming = resuming
+        again = self._restartable and not resuming.pinned
+        offset = self._first if again else self._offset
+        answer, self._extent = await resuming.resume(self._broken, offset)
+        self._answer, self._broken, self._skip = answer, None, self._extent.skip
+        if self._closed:  # by another task
+            raise _closed()
+        if offset != self._offset:
+            self._offset, self._ahead = offset, b""
+            self._verifier.restart()
+            raise _BegunAgainError
+        return answer
 
     async def _gather(self, size: int | None) -> bytes:
         """The next ``size`` bytes, or all, in one piece."""
+        nothing_handed_out = self._offset == self._first
+        while True:
+            self._restartable = nothing_handed_out
+            try:
+                return await self._collect(size)
+            except _BegunAgainError:
+                continue
+            except asyncio.CancelledError:
+                if size is None:
+                    self._give_up()
+                raise
+            finally:
+                self._restartable = False
+
+    async def _collect(self, size: int | None) -> bytes:
         if not await self._more():
             return b""
         first = self._take(size)
@@ -361,9 +405,7 @@ class S3Object:
                 if wanted is not None:
                     wanted -= written
         except asyncio.CancelledError:
-            if size is None:
-                self._give_up()
-            else:
+            if size is not None:
                 self._untake(whole.getvalue()[: whole.tell()])
             raise
         whole.truncate()
@@ -418,6 +460,14 @@ class S3Object:
                 stacklevel=3,
                 source=self,
             )
+
+
+class _BegunAgainError(Exception):
+    """The body was begun anew: what came of it before counts no more."""
+
+
+def _closed() -> errors.ConfigurationError:
+    return errors.ConfigurationError("the body is closed; call get_object again to read it")
 
 
 def _room(size: int) -> BytesIO:

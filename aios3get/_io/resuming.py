@@ -70,9 +70,10 @@ class Resuming:
         request = self._request
         if isinstance(request, UrlRequest) and not request.resumable:
             return False
-        return self._pinned() or offset == self._extent.start
+        return self.pinned or offset == self._extent.start
 
-    def _pinned(self) -> bool:
+    @property
+    def pinned(self) -> bool:
         """Whether another request is sure to find the same bytes, or to say that it does not."""
         endpoint = self._call.endpoint
         return self._etag is not None and not (endpoint and endpoint.is_transformed)
@@ -89,7 +90,8 @@ class Resuming:
             changed = self._changed(None)
             changed.__cause__ = refusal
         version = self._headers.get("x-amz-version-id")
-        if version not in (None, "null", self._request.version_id):
+        unlike = version not in ("null", self._request.version_id)
+        if version is not None and unlike and version.isascii():
             # The bytes begun are still there as a version, if the caller may read versions: that
             # takes another permission (s3:GetObjectVersion), so it is not what is tried first.
             call.request = self._rest(offset, version)
@@ -101,16 +103,17 @@ class Resuming:
 
     def _rest(self, offset: int, version: str | None) -> GetObject | UrlRequest:
         etag = self._etag
-        if etag is None or not self._pinned():
+        if etag is None or not self.pinned:
             return self._request
         # RFC 9110 section 13.1.1: If-Match compares strongly, so a weak ETag never matches.
-        if_match = None if etag.startswith("W/") else etag
+        # One that is not ASCII can be compared, but not sent.
+        if_match = None if etag.startswith("W/") or not etag.isascii() else etag
         rest = ByteRange(offset, self._extent.stop)
         return self._request.with_range(rest, if_match=if_match, version_id=version)
 
     def _checked(self, answer: Answer, offset: int) -> Extent:
         etag = answer.headers.get("ETag")
-        if not self._pinned():
+        if not self.pinned:
             return self._restarted(answer, etag)
         if etag != self._etag:
             raise self._changed(etag)

@@ -52,11 +52,16 @@ class Verified:
 class Unverified:
     """Stands in for a ``Verifier`` where there is nothing to compare with."""
 
+    compares: Final = False
+
     def __init__(self, reason: str) -> None:
         self.verified = self.unread = Verified("unverified", None, reason)
 
     def update(self, data: Buffer) -> None:
         """Hash nothing."""
+
+    def restart(self) -> None:
+        """Forget nothing."""
 
     def finish(self, rest: bytes = b"") -> None:
         """Compare nothing."""
@@ -88,6 +93,7 @@ _mismatch: Final = {
 class Verifier:
     """Hashes a body as it arrives; resumed bytes simply go on."""
 
+    compares: Final = True
     _hasher: Hasher | None = None
 
     def __init__(self, algorithm: Algorithm, expected: bytes) -> None:
@@ -107,6 +113,10 @@ class Verifier:
         if hasher is None:
             hasher = self._hasher = self._algorithm.new()
         hasher.update(data)
+
+    def restart(self) -> None:
+        """Forget what was hashed: the body begins again."""
+        self._hasher = None
 
     def finish(self, rest: bytes = b"") -> None:
         """Take what is left of the body, and compare.

@@ -45,7 +45,7 @@ class _Crc:
     def update(self, data: Buffer, /) -> None:
         # anycrc reads a strided view as if it were contiguous, and refuses other item types; the
         # cast refuses the first and admits the second.
-        if data.__class__ is memoryview:
+        if isinstance(data, memoryview):
             data = data.cast("B")
         self._value = self._calc(data, self._value)
 

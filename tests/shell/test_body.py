@@ -162,6 +162,53 @@ async def test_closing_a_body_while_it_resumes_ends_that(
         await reading
 
 
+async def test_a_read_only_buffer_costs_no_bytes(client: S3Client) -> None:
+    async with client.get_object(BUCKET, KEY) as obj:
+        with pytest.raises(errors.ConfigurationError, match="writable buffer"):
+            await obj.readinto(bytes(10))  # type: ignore[arg-type]  # the point of the test
+        assert await obj.read() == CONTENT
+
+
+@pytest.mark.parametrize("size", ["1", 1.5])
+async def test_a_size_that_is_no_number_costs_no_bytes(client: S3Client, size: Any) -> None:
+    async with client.get_object(BUCKET, KEY) as obj:
+        with pytest.raises(TypeError):
+            await obj.read(size)
+        assert await obj.read(-2) == CONTENT
+
+
+async def test_closing_loses_what_was_not_read_and_says_so(client: S3Client) -> None:
+    async with client.get_object(BUCKET, KEY, checksum_mode=True) as obj:
+        assert await obj.read(3) == CONTENT[:3]
+        assert repr(obj) == f"<S3Object {BUCKET}/{KEY} at 3 of 0..{len(CONTENT)}, open>"
+        assert obj.verified.state == "pending"
+    assert repr(obj) == f"<S3Object {BUCKET}/{KEY} at {len(CONTENT)} of 0..{len(CONTENT)}, closed>"
+    for read in (obj.read, obj.__anext__, obj.iter_lines().__anext__):
+        with pytest.raises(errors.ConfigurationError, match="closed"):
+            await read()
+    assert obj.verified.state == "pending"
+
+
+async def test_lines_end_loudly_where_another_task_closes(client: S3Client) -> None:
+    async with client.get_object(BUCKET, KEY) as obj:
+        lines = obj.iter_lines()
+        assert await anext(lines) == b"one"
+        await obj.aclose()
+        with pytest.raises(errors.ConfigurationError, match="closed"):
+            await anext(lines)
+
+
+async def test_a_cancelled_read_of_everything_closes(client: S3Client, server: S3Server) -> None:
+    server.faults.add(faults.stall_after(0))
+    async with client.get_object(BUCKET, KEY) as obj:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await obj.read()
+        assert transport_of(client).admission.taken == 0
+        with pytest.raises(errors.ConfigurationError, match="closed"):
+            await obj.read()
+
+
 async def test_the_repr_tells_where_the_reading_is(client: S3Client) -> None:
     async with client.get_object(BUCKET, "big", range="bytes=100-") as obj:
         assert repr(obj) == f"<S3Object {BUCKET}/big at 100 of 100..{len(BIG)}, open>"

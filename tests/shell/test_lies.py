@@ -1,10 +1,14 @@
 import asyncio
 import gc
 import tracemalloc
+import zlib
+from base64 import b64encode
+from collections.abc import Awaitable, Callable
 
 import pytest
 
 from aios3get import errors
+from aios3get._io.body import S3Object
 from aios3get._protocol.identity import Credentials
 from aios3get._protocol.retry import RetryPolicy
 from aios3get._protocol.timeouts import Timeouts
@@ -200,16 +204,120 @@ async def test_a_weak_etag_is_not_sent_but_compared() -> None:
         assert b"if-match" not in server.requests[1].lower()
 
 
-async def test_a_body_without_an_etag_is_begun_again_only_before_its_first_byte() -> None:
+async def test_a_body_without_an_etag_is_begun_again_as_long_as_nobody_has_its_bytes() -> None:
     nothing = [read_request(), send(answer(b"", length=len(CONTENT))), close()]
     something = [read_request(), send(answer(CONTENT[:9], length=len(CONTENT))), close()]
     whole = [read_request(), send(answer(CONTENT)), close()]
-    with LyingServer(nothing, whole, something, whole) as server:
+    with LyingServer(nothing, whole, something, whole, something) as server:
+        async with client_of(server) as client:
+            assert await heard(client, "async for") == CONTENT
+            assert await heard(client) == CONTENT
+            found = await heard(client, "async for")
+            lost = await heard(client, "readinto")
+    for error in (found, lost):
+        assert isinstance(error, errors.ConnectionLost)
+        assert error.bytes_received == 9
+
+
+async def test_a_checksum_is_of_the_body_as_it_was_begun_again() -> None:
+    checksum = f"x-amz-checksum-crc32: {crc32(CONTENT)}"
+    cut = [read_request(), send(answer(CONTENT[:9], checksum, length=len(CONTENT))), close()]
+    other = [read_request(), send(answer(CONTENT[::-1], checksum)), close()]
+    whole = [read_request(), send(answer(CONTENT, checksum)), close()]
+    with LyingServer(cut, whole, cut, other) as server:
+        async with client_of(server) as client:
+            obj = await client.get_object(BUCKET, KEY)
+            assert await obj.read() == CONTENT
+            assert obj.verified
+            assert isinstance(await heard(client), errors.ChecksumMismatch)
+
+
+def crc32(body: bytes) -> str:
+    return b64encode(zlib.crc32(body).to_bytes(4, "big")).decode()
+
+
+def chunked(*chunks: bytes) -> bytes:
+    return b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks)
+
+
+async def _next(obj: S3Object) -> bytes:
+    return await anext(obj, b"")
+
+
+async def _filled(obj: S3Object) -> bytes:
+    buffer = bytearray(10)
+    return bytes(buffer[: await obj.readinto(buffer)])
+
+
+TEN: dict[str, Callable[[S3Object], Awaitable[bytes]]] = {
+    "anext": _next,
+    "read(10)": lambda obj: obj.read(10),
+    "readinto": _filled,
+    "iter_chunks": lambda obj: anext(obj.iter_chunks(10), b""),
+    "iter_lines": lambda obj: anext(obj.iter_lines(), b""),
+}
+
+
+@pytest.mark.parametrize("ten", TEN.values(), ids=TEN)
+async def test_what_waits_for_the_end_of_its_chunks_is_not_lost(
+    ten: Callable[[S3Object], Awaitable[bytes]],
+) -> None:
+    head = answer(b"", f"ETag: {ETAG}", "Transfer-Encoding: chunked", length="").replace(
+        b"200 OK", b"206 Partial Content\r\nContent-Range: bytes 0-9/100"
+    )
+    first, last = chunked(b"01234"), chunked(b"56789")
+    late = [
+        read_request(),
+        send(head + first),
+        wait(0.05),
+        send(last),
+        wait(0.2),
+        send(b"0\r\n\r\n"),
+    ]
+    with LyingServer([*late, hang()]) as server:
+        async with client_of(server) as client:
+            obj = await client.get_object(BUCKET, KEY, range="bytes=0-9")
+            got = b""
+            while len(got) < 10:
+                try:
+                    async with asyncio.timeout(0.02):
+                        got += await ten(obj)
+                except TimeoutError:
+                    assert "read>" not in repr(obj)
+            assert got == b"0123456789"
+            assert await ten(obj) == b""
+
+
+@pytest.mark.parametrize("ten", TEN.values(), ids=TEN)
+async def test_nobody_gets_the_last_bytes_of_an_unknown_length_before_they_are_verified(
+    ten: Callable[[S3Object], Awaitable[bytes]],
+) -> None:
+    headers = (f"x-amz-checksum-crc32: {crc32(b'0123456789')}", "Transfer-Encoding: chunked")
+    wrong = [
+        read_request(),
+        send(answer(b"", *headers, length="") + chunked(b"01234", b"5678X")),
+        wait(0.05),
+        send(b"0\r\n\r\n"),
+        hang(),
+    ]
+    with LyingServer(wrong) as server:
+        async with client_of(server) as client:
+            obj = await client.get_object(BUCKET, KEY)
+            got = b""
+            with pytest.raises(errors.ChecksumMismatch):  # noqa: PT012 - what came before counts
+                while True:
+                    got += await ten(obj)
+                    assert len(got) < 10
+
+
+@pytest.mark.parametrize("etag", ['"\xff\xfe"', '"é"'])
+async def test_an_etag_that_cannot_be_sent_is_compared(etag: str) -> None:
+    header = f"ETag: {etag}"
+    first = [read_request(), send(answer(CONTENT[:9], header, length=len(CONTENT))), close()]
+    with LyingServer(first, [read_request(), send(_rest(9, header)), close()]) as server:
         async with client_of(server) as client:
             assert await heard(client) == CONTENT
-            found = await heard(client)
-    assert isinstance(found, errors.ConnectionLost)
-    assert found.bytes_received == 9
+        assert b"if-match" not in server.requests[1].lower()
 
 
 async def test_a_body_begun_again_must_be_as_long() -> None:
