@@ -1,5 +1,6 @@
 """The four conditional headers, in the order of precedence of RFC 9110 section 13.2.2."""
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -18,21 +19,27 @@ def check_conditions(headers: Mapping[str, str], version: StoredObject) -> None:
     """
     if_match = headers.get("If-Match")
     if if_match is not None:
-        if not _names(if_match, version.etag):
+        if not _names(if_match, version.etag, weak=False):
             raise _failed("If-Match")
     elif _is_newer(version, headers.get("If-Unmodified-Since")):
         raise _failed("If-Unmodified-Since")
     if_none_match = headers.get("If-None-Match")
     if if_none_match is not None:
-        if _names(if_none_match, version.etag):
+        if _names(if_none_match, version.etag, weak=True):
             raise _not_modified(version)
     elif _is_newer(version, headers.get("If-Modified-Since")) is False:
         raise _not_modified(version)
 
 
-def _names(condition: str, etag: str) -> bool:
-    # S3 takes an ETag with or without its quotes.
-    named = (each.strip().removeprefix("W/").strip('"') for each in condition.split(","))
+# S3 takes an ETag with or without its quotes.
+_tags = re.compile(r'(W/)?(?:"([^"]*)"|([^",\s]+))').findall
+
+
+def _names(condition: str, etag: str, *, weak: bool) -> bool:
+    # RFC 9110 sections 13.1.1 and 13.1.2: If-Match compares strongly, so that a weak ETag names
+    # nothing, and If-None-Match weakly.
+    tags: list[tuple[str, str, str]] = _tags(condition)
+    named = {quoted or bare for mark, quoted, bare in tags if weak or not mark}
     return condition.strip() == "*" or etag.strip('"') in named
 
 

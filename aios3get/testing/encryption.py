@@ -4,7 +4,6 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/ServerSideEncryptionCustom
 S3 takes such requests over TLS only; this server takes them over plain loopback too.
 """
 
-import binascii
 import hashlib
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
@@ -52,7 +51,7 @@ def _argument(message: str, name: str) -> Refusal:
 def _base64(text: str) -> bytes | None:
     try:
         return b64decode(text, validate=True)
-    except binascii.Error:
+    except ValueError:
         return None
 
 

@@ -11,6 +11,10 @@ from aios3get.testing.store import StoredObject
 __all__ = ["Selection", "checksum_headers", "select"]
 
 
+# int() refuses thousands of digits.
+_is_range = re.compile(r"bytes=([0-9]{0,99})-([0-9]{0,99})").fullmatch
+
+
 @dataclass(frozen=True, slots=True)
 class Selection:
     """The bytes from ``start`` up to ``stop``; ``part`` is the number of the part asked for."""
@@ -37,7 +41,7 @@ def select(version: StoredObject, header: str | None, part: str | None) -> Selec
         return _select_part(version, part)
     # RFC 9110 section 14.2: a Range that cannot be read is ignored. S3 sends one range only
     # (API_GetObject: "Amazon S3 doesn't support retrieving multiple ranges").
-    found = re.fullmatch(r"bytes=(\d*)-(\d*)", header or "")
+    found = _is_range(header or "")
     if not found or not (found[1] or found[2]):
         return Selection(0, len(version.body))
     return _select_range(len(version.body), found[1], found[2], header or "")
@@ -62,7 +66,7 @@ def _select_range(size: int, first: str, last: str, header: str) -> Selection:
 
 
 def _select_part(version: StoredObject, text: str) -> Selection:
-    if not re.fullmatch(r"\d{1,5}", text) or not 1 <= int(text) <= 10000:
+    if not re.fullmatch(r"[0-9]{1,5}", text) or not 1 <= int(text) <= 10000:
         raise Refusal(
             400,
             "InvalidArgument",

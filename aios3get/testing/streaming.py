@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming-trailers.html
 
 import hashlib
 import hmac
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from aios3get.testing.verify import Signature
 
 __all__ = ["decode_chunks"]
 
+_is_size = re.compile(rb"[0-9a-fA-F]{1,16}").fullmatch
 _empty = hashlib.sha256(b"").hexdigest()
 
 
@@ -25,19 +27,19 @@ class _Chain:
     key: bytes
     previous: str
 
-    def check(self, data: bytes, told: str) -> None:
+    def check(self, data: bytes, told: bytes) -> None:
         self._check("AWS4-HMAC-SHA256-PAYLOAD", (_empty, _sha256(data)), told)
 
-    def check_trailer(self, trailer: bytes, told: str) -> None:
+    def check_trailer(self, trailer: bytes, told: bytes) -> None:
         self._check("AWS4-HMAC-SHA256-TRAILER", (_sha256(trailer),), told)
 
-    def _check(self, kind: str, hashes: tuple[str, ...], told: str) -> None:
+    def _check(self, kind: str, hashes: tuple[str, ...], told: bytes) -> None:
         lines = (kind, self.signature.stamp, self.signature.scope, self.previous, *hashes)
         computed = hmac.digest(self.key, "\n".join(lines).encode(), "sha256").hex()
-        if not hmac.compare_digest(computed, told):
+        if not hmac.compare_digest(computed.encode(), told):
             message = "The chunk signature we calculated does not match the one you provided."
             raise Refusal(403, "SignatureDoesNotMatch", message)
-        self.previous = told
+        self.previous = computed
 
 
 def _sha256(data: bytes) -> str:
@@ -64,15 +66,12 @@ def decode_chunks(
     while True:
         line, mark, body = body.partition(b"\r\n")
         size_text, _, extension = line.partition(b";")
-        try:
-            size = int(size_text, 16)
-        except ValueError:
-            raise _incomplete() from None
-        if not mark or len(body) < size:
+        size = int(size_text, 16) if _is_size(size_text) else -1
+        if not mark or not 0 <= size <= len(body):
             raise _incomplete()
         piece, body = body[:size], body[size:]
         if chain is not None:
-            chain.check(piece, extension.removeprefix(b"chunk-signature=").decode())
+            chain.check(piece, extension.removeprefix(b"chunk-signature="))
         if size == 0:
             return b"".join(pieces), _trailers(body, chain)
         pieces.append(piece)
@@ -90,5 +89,5 @@ def _trailers(rest: bytes, chain: _Chain | None) -> Mapping[str, str]:
     told = trailers.pop("x-amz-trailer-signature", None)
     if chain is not None and trailers:
         covered = "".join(f"{name}:{value}\n" for name, value in sorted(trailers.items()))
-        chain.check_trailer(covered.encode("latin-1"), told or "")
+        chain.check_trailer(covered.encode("latin-1"), (told or "").encode("latin-1"))
     return trailers

@@ -146,10 +146,10 @@ def _header_time(request: ReceivedRequest) -> tuple[str, datetime]:
         if stamp is not None:
             return stamp, _moment(stamp)
         date = parsedate_to_datetime(request.headers.get("Date", ""))
-    except ValueError:
+        # "-0000" gives a naive one.
+        date = date.replace(tzinfo=UTC) if date.tzinfo is None else date.astimezone(UTC)
+    except (ValueError, OverflowError):
         raise _denied("AWS authentication requires a valid Date or x-amz-date header") from None
-    # "-0000" gives a naive one.
-    date = date.replace(tzinfo=UTC) if date.tzinfo is None else date.astimezone(UTC)
     return date.strftime(_stamp), date
 
 
@@ -191,9 +191,10 @@ def _bad_query(message: str) -> Refusal:
 
 
 def _expires(text: str) -> int:
-    if not re.fullmatch(r"-?\d+", text):
+    if not re.fullmatch(r"-?[0-9]+", text):
         raise _bad_query("X-Amz-Expires should be a number")
-    seconds = int(text)
+    # int() refuses thousands of digits.
+    seconds = int(text[:100])
     if seconds < 0:
         raise _bad_query("X-Amz-Expires must be non-negative")
     if seconds > _week:
@@ -262,8 +263,8 @@ def _check_token(
     token = read(name)
     if credentials.session_token and token is None:
         raise _unknown_key(signature)
-    expected = (credentials.session_token or "").encode()
-    if read(other) is not None or not hmac.compare_digest(expected, (token or "").encode()):
+    known = credentials.session_token or ""
+    if read(other) is not None or not _equal(known, token or ""):
         raise Refusal(400, "InvalidToken", "The provided token is malformed or otherwise invalid.")
     if credentials.expires_at is not None and now >= credentials.expires_at:
         raise Refusal(400, "ExpiredToken", "The provided token has expired.")
@@ -414,7 +415,12 @@ def _matches(signature: Signature, credentials: ServerCredentials, to_sign: byte
 
         return is_signed_by(credentials, to_sign, signature.value)
     key = signing_key(credentials.secret_access_key, *signature.credential[1:])
-    return hmac.compare_digest(hmac.digest(key, to_sign, "sha256").hex(), signature.value)
+    return _equal(hmac.digest(key, to_sign, "sha256").hex(), signature.value)
+
+
+def _equal(expected: str, told: str) -> bool:
+    # hmac.compare_digest takes text of ASCII only; a request's may hold any bytes.
+    return hmac.compare_digest(expected.encode(), told.encode("utf-8", "surrogateescape"))
 
 
 def _check_payload(request: ReceivedRequest, payload: str) -> None:

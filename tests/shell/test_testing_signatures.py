@@ -107,6 +107,11 @@ def test_a_path_that_is_no_utf_8_is_refused(server: S3Server) -> None:
         (lambda h: h.update({"X-Amz-Request-Payer": "requester"}), 403, "AccessDenied"),
         (lambda h: h.pop("X-Amz-Date"), 403, "AccessDenied"),
         (lambda h: h.update({"X-Amz-Date": "yesterday"}), 403, "AccessDenied"),
+        (
+            lambda h: h.update(Date="Fri, 31 Dec 9999 23:59:59 -0100") or h.pop("X-Amz-Date"),
+            403,
+            "AccessDenied",
+        ),
         (lambda h: h.update(Authorization="Basic abc"), 400, "InvalidArgument"),
         (lambda h: h.update(Authorization="AWS abc:def"), 400, "InvalidRequest"),
         (
@@ -128,6 +133,7 @@ def test_a_path_that_is_no_utf_8_is_refused(server: S3Server) -> None:
         ),
         (lambda h: h.pop("Authorization"), 403, "AccessDenied"),
         (lambda h: h.update({"X-Amz-Security-Token": TOKEN}), 400, "InvalidToken"),
+        (lambda h: h.update({"X-Amz-Security-Token": "\xff"}), 400, "InvalidToken"),
     ],
 )
 def test_a_changed_header_is_refused(
@@ -198,7 +204,11 @@ def test_a_presigned_url_has_its_time(server: S3Server, skew: float, message: st
     assert (reply.status == 200) if message is None else (reply.error["Message"] == message)
 
 
-@pytest.mark.parametrize("expires", ["604801", "-1", "soon"])
+@pytest.mark.parametrize(
+    "expires",
+    ["604801", "-1", "soon", "\u0666\u0660", "9" * 5000],
+    ids=lambda text: ascii(text)[:9],
+)
 def test_an_impossible_expiry_is_refused(server: S3Server, expires: str) -> None:
     reply = send(server, presign(server, expires=expires))
     assert (reply.status, reply.code) == (400, "AuthorizationQueryParametersError")
@@ -223,6 +233,9 @@ def test_an_incomplete_query_is_refused(server: S3Server, old: str, new: str) ->
 def test_a_tampered_url_is_refused(server: S3Server) -> None:
     path = presign(server, PATH + "?versionId=null")
     assert send(server, path.replace("=null", "=other")).code == "SignatureDoesNotMatch"
+    cut, _, _ = path.partition("Signature=")
+    for other in ("", "%C3%BC", "%FF"):
+        assert send(server, f"{cut}Signature={other}").code == "SignatureDoesNotMatch"
 
 
 def test_version_2_signatures_are_refused(server: S3Server) -> None:
