@@ -44,8 +44,10 @@ def read_object(request: ReceivedRequest, bucket: Bucket, key: str, now: datetim
         raise _archived(version)
     check_conditions(request.headers, version)
     selection = select(version, request.headers.get("Range"), request.parameter("partNumber"))
-    headers = dict(_object_headers(version, bucket))
-    headers |= overrides
+    headers = CIMultiDict[str]()
+    for name, text in _object_headers(version, bucket):
+        headers[name] = text
+    headers.update(overrides)
     if request.method == "HEAD" and version.access_tier in _archive_tiers:
         headers["x-amz-archive-status"] = version.access_tier
     if selection.partial:
@@ -54,7 +56,7 @@ def read_object(request: ReceivedRequest, bucket: Bucket, key: str, now: datetim
     if selection.part is not None and version.parts:
         headers["x-amz-mp-parts-count"] = str(len(version.parts))
     if (request.option("x-amz-checksum-mode") or "").upper() == "ENABLED":
-        headers |= checksum_headers(version, selection)
+        headers.update(checksum_headers(version, selection))
     body = memoryview(version.body)[selection.start : selection.stop]
     return Answer(206 if selection.partial else 200, tuple(headers.items()), body)
 
@@ -113,13 +115,6 @@ def _read_overrides(request: ReceivedRequest) -> dict[str, str]:
 
 
 def _find(request: ReceivedRequest, bucket: Bucket, key: str) -> StoredObject:
-    if len(key.encode()) > 1024:
-        raise Refusal(
-            400,
-            "KeyTooLongError",
-            "Your key is too long",
-            {"Size": str(len(key.encode())), "MaxSizeAllowed": "1024"},
-        )
     version_id = request.parameter("versionId")
     if version_id is not None:
         return _find_version(request, bucket, key, version_id)
@@ -223,4 +218,4 @@ def _metadata(text: str) -> str:
     # userguide/UsingMetadata.html: S3 returns non-ASCII values as RFC 2047 words.
     if text.isascii():
         return text
-    return f"=?UTF-8?B?{b64encode(text.encode()).decode()}?="
+    return f"=?UTF-8?B?{b64encode(text.encode('utf-8', 'surrogateescape')).decode()}?="

@@ -12,6 +12,7 @@ from aios3get.testing.answers import Refusal
 from aios3get.testing.credentials import EXAMPLE_CREDENTIALS, ServerCredentials
 from aios3get.testing.fault_plan import FaultPlan
 from aios3get.testing.faults import Fault
+from aios3get.testing.given import check_object, utc
 from aios3get.testing.listener import Listener, loop_thread
 from aios3get.testing.received import ReceivedRequest
 from aios3get.testing.service import ElsewhereAnswer, Service
@@ -55,10 +56,14 @@ class S3Server:
         credentials: the credentials accepted, one or several; AWS's documented example by default.
         region: the region of the endpoint, and of buckets made without another.
         tls: a server-side context; the endpoint is ``https`` then.
-        clock: what time it is for signatures and expiries, an aware datetime.
+        clock: what time it is for signatures and expiries, an aware datetime; asked
+            when the server is made, and for every request.
         account: the owner of the buckets, twelve digits.
         elsewhere: how a request for a bucket of another region is answered.
         port: 0 takes a free one.
+
+    Raises:
+        ValueError: there are no credentials, or the clock's time has no time zone.
 
     Attributes:
         credentials: the first of the credentials accepted.
@@ -90,6 +95,7 @@ class S3Server:
         self._tls = tls
         self._clock = clock
         self._port = port
+        self.now()
         self._service = Service(region, self.now)
         self._service.elsewhere = elsewhere
         self._listener: Listener | None = None
@@ -101,8 +107,8 @@ class S3Server:
             self.add_credentials(each)
 
     def now(self) -> datetime:
-        """The server's time."""
-        return self._clock() + timedelta(seconds=self.clock_skew)
+        """The server's time, in UTC."""
+        return utc("clock gave", self._clock()) + timedelta(seconds=self.clock_skew)
 
     def add_credentials(self, credentials: Credentials) -> None:
         """Accept these too, in place of any of the same access key."""
@@ -226,7 +232,7 @@ class S3Server:
 
         Args:
             bucket: the bucket's name.
-            key: the key, any text.
+            key: the key, any text of 1 to 1,024 bytes in UTF-8.
             body: its bytes; text is encoded as UTF-8.
             content_type: ``binary/octet-stream`` by default, as with S3.
             metadata: the user's metadata; non-ASCII text is sent as S3 sends it.
@@ -235,13 +241,13 @@ class S3Server:
             tags: only their number is sent.
             storage_class: ``GLACIER`` and ``DEEP_ARCHIVE`` cannot be read unless restored.
             access_tier: ``ARCHIVE_ACCESS`` or ``DEEP_ARCHIVE_ACCESS`` of Intelligent-Tiering.
-            restore: until when a restored copy is there, or ``"ongoing"``.
+            restore: until when a restored copy is there, an aware datetime, or ``"ongoing"``.
             parts: the sizes of its parts in bytes, as if uploaded in parts.
             checksum_algorithm: one or several of S3's names, such as ``CRC64NVME``.
             checksum_type: ``FULL_OBJECT`` or, with parts, ``COMPOSITE``.
             sse_customer_key: the 32 bytes without which it cannot be read.
             etag: with quotes; computed as S3 does by default.
-            last_modified: the server's time by default; whole seconds count.
+            last_modified: an aware datetime, the server's time by default; whole seconds count.
             version_id: a chosen one, in place of a random one.
             missing_meta: the number in ``x-amz-missing-meta``.
 
@@ -251,18 +257,32 @@ class S3Server:
         Raises:
             ValueError: no such object could exist.
         """
-        home = self.bucket(bucket)
         typed = {"Content-Type": content_type} if content_type is not None else {}
+        headers = {**typed, **(headers or {})}
+        check_object(
+            key,
+            headers=headers,
+            metadata=metadata or {},
+            restore=restore,
+            sse_customer_key=sse_customer_key,
+            storage_class=storage_class,
+            access_tier=access_tier,
+            etag=etag,
+            version_id=version_id,
+        )
+        modified = utc("last_modified", last_modified) if last_modified else self.now()
+        restore = utc("restore", restore) if isinstance(restore, datetime) else restore
+        home = self.bucket(bucket)
         version = make_object(
             key,
             body.encode() if isinstance(body, str) else bytes(body),
             version_id=version_id or home.next_version_id(),
-            last_modified=last_modified or self.now(),
+            last_modified=modified,
             parts=parts,
             etag=etag,
             checksum_algorithm=checksum_algorithm,
             checksum_type=checksum_type,
-            headers={**typed, **(headers or {})},
+            headers=headers,
             metadata=metadata,
             missing_meta=missing_meta,
             storage_class=storage_class,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
-from urllib.parse import parse_qs
+from urllib.parse import parse_qsl
 
 from multidict import CIMultiDict, CIMultiDictProxy
 
@@ -86,7 +86,7 @@ class Service:
             "Date": http_date(now),
             "Server": "AmazonS3",
         }
-        answer = replace(answer, headers=(*usual.items(), *answer.headers))
+        answer = replace(answer, headers=tuple(usual.items())).having(dict(answer.headers))
         answer = fault.alter(answer) if fault and fault.alter else answer
         request.status = answer.status
         return answer
@@ -102,6 +102,7 @@ class Service:
         if bucket is None:
             raise self._no_bucket(target)
         charged = self._admit(request, bucket, caller)
+        _check_key(target.key)
         if fault and fault.ask:
             headers = CIMultiDict(request.headers)
             fault.ask(headers)
@@ -281,7 +282,7 @@ class Service:
 
     def _bearer_token(self, request: ReceivedRequest, now: datetime) -> Answer:
         """IBM's IAM: https://cloud.ibm.com/apidocs/iam-identity-token-api."""
-        form = {name: values[0] for name, values in parse_qs(request.body.decode()).items()}
+        form = dict(parse_qsl(request.body.decode("utf-8", "replace")))
         grant = "urn:ibm:params:oauth:grant-type:apikey"
         if form.get("grant_type") != grant or form.get("apikey") not in self.api_keys:
             told = {
@@ -317,6 +318,16 @@ def _check_region_set(signature: Signature, region: str) -> None:
             "AuthorizationHeaderMalformed",
             "The authorization header is malformed; "
             f"the region set '{signature.region_set}' does not include '{region}'",
+        )
+
+
+def _check_key(key: str) -> None:
+    if len(key.encode()) > 1024:
+        raise Refusal(
+            400,
+            "KeyTooLongError",
+            "Your key is too long",
+            {"Size": str(len(key.encode())), "MaxSizeAllowed": "1024"},
         )
 
 

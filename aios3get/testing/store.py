@@ -110,10 +110,10 @@ def make_object(
     Raises:
         ValueError: what is asked for cannot exist in S3.
     """
+    if any(size < 0 for size in parts) or len(parts) > 10_000:
+        raise ValueError(f"parts {parts!r:.80} must be 1 to 10,000 sizes in bytes, none negative")
     if parts and sum(parts) != len(body):
         raise ValueError(f"parts sum up to {sum(parts)} bytes, but the body has {len(body)}")
-    if sse_customer_key is not None and len(sse_customer_key) != 32:
-        raise ValueError("sse_customer_key must be 32 bytes")
     names = [checksum_algorithm] if isinstance(checksum_algorithm, str) else checksum_algorithm
     names = list(names or ())
     unknown = [name for name in names if name not in ALGORITHMS]

@@ -270,6 +270,11 @@ def test_other_api_keys_get_no_token(server: S3Server, form: dict[str, str]) -> 
     assert (reply.status, b"BXNIM0415E" in reply.body) == (400, True)
 
 
+def test_a_form_that_is_no_text_gets_no_token(server: S3Server) -> None:
+    reply = send(server, IAM, method="POST", body=b"apikey=\xff&\xff\xff")
+    assert (reply.status, b"BXNIM0415E" in reply.body) == (400, True)
+
+
 def test_the_absolute_form_of_proxies_is_understood(server: S3Server) -> None:
     path = "/examplebucket/a/key"
     headers = sign(server, path)

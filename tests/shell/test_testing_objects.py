@@ -1,6 +1,7 @@
 import hashlib
+import json
 from base64 import b64decode, b64encode
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -105,12 +106,23 @@ def test_ranges(server: S3Server, asked: str, first: int, last: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "asked", ["bytes=1-0", "bytes=-", "bytes=a-b", "lines=1-2", "bytes=0-1,4-5"]
+    "asked",
+    [
+        *("bytes=1-0", "bytes=-", "bytes=a-b", "lines=1-2", "bytes=0-1,4-5"),
+        *("bytes=\u0663-\u0664", "bytes=0-\u0664", f"bytes=1-{'9' * 5000}"),
+    ],
+    ids=ascii,
 )
 def test_a_range_that_is_none_gets_everything(server: S3Server, asked: str) -> None:
-    server.put_object(BUCKET, KEY, BODY)
-    reply = get(server, Range=asked)
+    server.create_bucket("public", public=True)
+    server.put_object("public", "k", BODY)
+    reply = send(server, "/public/k", {"Range": asked.encode().decode("latin-1")})
     assert (reply.status, reply.body) == (200, BODY)
+
+
+def test_a_part_number_has_ascii_digits(server: S3Server) -> None:
+    server.put_object(BUCKET, KEY, BODY)
+    assert get(server, "?partNumber=%D9%A1").code == "InvalidArgument"
 
 
 @pytest.mark.parametrize(
@@ -137,6 +149,12 @@ BEFORE, SAME, AFTER = (f"Fri, 24 May 2013 00:00:{second} GMT" for second in ("00
         (200, {"If-Match": f'"x", {ETAG}'}),
         (200, {"If-Match": "*"}),
         (412, {"If-Match": '"x"'}),
+        (412, {"If-Match": f"W/{ETAG}"}),
+        (412, {"If-Match": f'W/{ETAG}, "x"'}),
+        (200, {"If-Match": f'W/"x", {ETAG}'}),
+        (412, {"If-Match": ""}),
+        (412, {"If-Match": f'"x,{ETAG[1:-1]},y"'}),
+        (200, {"If-None-Match": f'"x,{ETAG[1:-1]},y"'}),
         (304, {"If-None-Match": ETAG}),
         (304, {"If-None-Match": f"W/{ETAG}"}),
         (304, {"If-None-Match": "*"}),
@@ -172,6 +190,14 @@ def test_conditions(server: S3Server, status: int, headers: dict[str, str]) -> N
         assert reply.headers["x-amz-version-id"] == stored.version_id
     if status == 412:
         assert reply.error["Condition"] in headers
+
+
+def test_an_etag_may_hold_a_comma(server: S3Server) -> None:
+    server.put_object(BUCKET, KEY, BODY, etag='"a, b"')
+    for names in ('"a, b"', 'W/"x", "a, b"', '"x","a, b"'):
+        assert get(server, If_Match=names).status == 200
+        assert get(server, If_None_Match=names).status == 304
+    assert get(server, If_Match='"a"').status == 412
 
 
 def test_a_304_without_versions_names_none(server: S3Server) -> None:
@@ -334,6 +360,16 @@ def test_wrong_customer_keys(
     assert (reply.status, reply.code) == (status, code)
 
 
+@pytest.mark.parametrize("name", ["key", "key-MD5"])
+def test_a_customer_key_of_any_bytes_is_refused_in_s3s_words(server: S3Server, name: str) -> None:
+    server.create_bucket("public", public=True)
+    server.put_object("public", "k", sse_customer_key=CUSTOMER_KEY)
+    changed = customer() | {f"x-amz-server-side-encryption-customer-{name}": "\xff"}
+    reply = send(server, "/public/k", changed)
+    assert (reply.status, reply.code) == (400, "InvalidArgument")
+    assert reply.error["ArgumentName"].endswith(name)
+
+
 def test_a_customer_key_for_a_plain_object(server: S3Server) -> None:
     server.put_object(BUCKET, KEY, BODY)
     assert call(server, headers=customer()).code == "InvalidRequest"
@@ -411,7 +447,27 @@ def test_full_object_checksums_of_parts(server: S3Server) -> None:
     ("options", "message"),
     [
         ({"parts": (1, 2)}, "parts sum up to 3 bytes, but the body has 10240"),
-        ({"sse_customer_key": b"short"}, "32 bytes"),
+        ({"parts": (10241, -1)}, r"parts \(10241, -1\) must be .* none negative"),
+        ({"parts": (10240, *[0] * 10_000)}, "1 to 10,000 sizes"),
+        ({"sse_customer_key": b"short"}, "is bytes of length 5; it must be 32 bytes"),
+        ({"sse_customer_key": "k" * 32}, "is str of length 32; it must be 32 bytes: decode"),
+        ({"sse_customer_key": 32}, "is int; it must be 32 bytes"),
+        ({"last_modified": datetime(2013, 5, 24)}, "last_modified .* has no time zone; say"),
+        ({"restore": datetime(2013, 5, 24)}, "restore .* has no time zone; say"),
+        ({"restore": "tomorrow"}, "restore 'tomorrow' must be an aware datetime, 'ongoing' or"),
+        ({"metadata": {"a": "x\r\nEvil: 1"}}, r"metadata\['a'\] is .* percent-encode it"),
+        ({"metadata": {"a": "\udcff"}}, r"metadata\['a'\] is '\\udcff', which is no Unicode"),
+        ({"metadata": {"a b": "x"}}, "metadata has 'a b', which is no header's name; use"),
+        ({"metadata": {"": "x"}}, "metadata has '', which is no header's name"),
+        ({"headers": {"Evil:": "x"}}, "headers has 'Evil:', which is no header's name"),
+        ({"headers": {"Expires": "a\nb"}}, r"headers\['Expires'\] is 'a\\nb', and no header"),
+        ({"headers": {"content-LENGTH": "99"}}, "headers has 'content-LENGTH', which every ans"),
+        ({"headers": {"Transfer-Encoding": "chunked"}}, "headers has 'Transfer-Encoding'"),
+        ({"content_type": "text/\x00"}, r"headers\['Content-Type'\] is"),
+        ({"etag": '"a"\r\n'}, "etag is .* no header can hold"),
+        ({"version_id": "a\nb"}, "version_id is"),
+        ({"storage_class": "\x7f"}, "storage_class is"),
+        ({"access_tier": "\x01"}, "access_tier is"),
         ({"checksum_algorithm": "CRC16"}, "'CRC16' is none of CRC32, "),
         ({"checksum_algorithm": "SHA1", "checksum_type": "COMPOSITE"}, "only an object with parts"),
     ],
@@ -419,6 +475,55 @@ def test_full_object_checksums_of_parts(server: S3Server) -> None:
 def test_objects_that_cannot_be(server: S3Server, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         server.put_object(BUCKET, KEY, BODY, **options)
+    assert not server.bucket(BUCKET).versions
+
+
+@pytest.mark.parametrize("key", ["", "k" * 1025, "é" * 513, "\udcff"])
+def test_keys_that_cannot_be(server: S3Server, key: str) -> None:
+    with pytest.raises(ValueError, match=r"^key "):
+        server.put_object(BUCKET, key)
+
+
+def test_a_wrong_customer_key_is_not_shown(server: S3Server) -> None:
+    with pytest.raises(ValueError, match="sse_customer_key") as caught:
+        server.put_object(BUCKET, KEY, sse_customer_key="secret")  # type: ignore[arg-type]
+    assert "secret" not in str(caught.value)
+
+
+def test_moments_of_other_zones_are_the_same_moments(server: S3Server) -> None:
+    zone = timezone(timedelta(hours=5, minutes=30))
+    stored = server.put_object(
+        BUCKET,
+        KEY,
+        storage_class="GLACIER",
+        last_modified=datetime(2013, 5, 24, 3, 0, tzinfo=zone),
+        restore=datetime(2213, 5, 24, 5, 30, tzinfo=zone),
+    )
+    reply = get(server)
+    assert reply.headers["Last-Modified"] == "Thu, 23 May 2013 21:30:00 GMT"
+    assert 'expiry-date="Mon, 24 May 2213 00:00:00 GMT"' in reply.headers["x-amz-restore"]
+    assert stored.last_modified == datetime(2013, 5, 23, 21, 30, tzinfo=UTC)
+
+
+def test_a_header_of_an_object_stands_once_however_it_is_written(server: S3Server) -> None:
+    names = {"content-type": "text/plain", "etag": '"x"', "x-amz-request-id": "AN-ID"}
+    server.put_object(BUCKET, KEY, BODY, headers=names)
+    reply = get(server)
+    assert {name: reply.headers.getall(name) for name in names} == {
+        name: [text] for name, text in names.items()
+    }
+    over = get(server, "?response-content-type=text%2Fcsv")
+    assert over.headers.getall("Content-Type") == ["text/csv"]
+
+
+def test_bytes_of_metadata_that_are_no_text_are_kept(server: S3Server) -> None:
+    server.bucket(BUCKET)
+    server.add_api_key("key")
+    form = b"grant_type=urn:ibm:params:oauth:grant-type:apikey&apikey=key"
+    token = json.loads(send(server, "/identity/token", method="POST", body=form).body)
+    headers = {"Authorization": f"Bearer {token['access_token']}", "x-amz-meta-a": "\xff"}
+    assert send(server, PATH, headers, method="PUT").status == 200
+    assert get(server).headers["x-amz-meta-a"] == "=?UTF-8?B?/w==?="
 
 
 NOW = datetime(2013, 5, 24, tzinfo=UTC)
@@ -542,6 +647,12 @@ def test_puts_that_contradict_themselves(
     reply = call(server, method="PUT", body=b"abc", headers=headers)
     assert (reply.status, reply.code) == (status, code)
     assert get(server).code == "NoSuchKey"
+
+
+def test_a_key_that_is_too_long_is_not_put(server: S3Server) -> None:
+    server.bucket(BUCKET)
+    reply = call(server, f"/{BUCKET}/{'k' * 1025}", method="PUT", body=b"abc")
+    assert (reply.status, reply.code) == (400, "KeyTooLongError")
 
 
 def test_a_put_without_checksum_gets_crc64nvme(server: S3Server) -> None:

@@ -7,7 +7,7 @@ import sys
 import zlib
 from base64 import b64encode
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -100,6 +100,23 @@ def test_the_first_of_several_credentials_is_the_servers() -> None:
 def test_secrets_stay_out_of_reprs() -> None:
     keys = ServerCredentials("AKIAEXAMPLE", "the-secret", "the-token")
     assert "the-" not in repr(keys)
+
+
+def test_a_clock_of_another_zone_tells_the_same_time() -> None:
+    zone = timezone(timedelta(hours=5))
+    with S3Server.in_thread(clock=lambda: datetime.now(zone)) as server:
+        server.put_object(BUCKET, KEY, b"hello")
+        server.enable_versioning(BUCKET)
+        server.delete_object(BUCKET, "other")
+        reply = call(server)
+        assert (reply.status, reply.headers["Date"][-4:]) == (200, " GMT")
+        assert call(server, f"/{BUCKET}/other").code == "NoSuchKey"
+        assert server.now().tzinfo is UTC
+
+
+def test_a_clock_without_a_zone_is_refused_at_once() -> None:
+    with pytest.raises(ValueError, match=r"clock gave datetime.* has no time zone; say which"):
+        S3Server(clock=lambda: datetime(2013, 5, 24))
 
 
 @pytest.fixture
@@ -230,7 +247,23 @@ def test_signed_trailers(s3_server: S3Server, tampered: bool) -> None:
     assert reply.status == (403 if tampered else 200), reply.body
 
 
-@pytest.mark.parametrize("body", [b"", b"zz\r\n", b"5\r\nab", b"2\r\nabXX0\r\n\r\n", b"0\r\n\r\n"])
+def test_a_chunk_signature_of_any_bytes_is_refused_in_s3s_words(s3_server: S3Server) -> None:
+    s3_server.bucket(BUCKET)
+    headers = sign(
+        s3_server, method="PUT", headers={"x-amz-decoded-content-length": "0"}, auth=SignedTrailer
+    )
+    body = b"0;chunk-signature=\xff\r\n\r\n"
+    reply = send(s3_server, PATH, headers, method="PUT", body=body)
+    assert (reply.status, reply.code) == (403, "SignatureDoesNotMatch")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"", b"zz\r\n", b"5\r\nab", b"2\r\nabXX0\r\n\r\n", b"0\r\n\r\n"),
+        *(b"-1\r\nab\r\n0\r\n\r\n", b"0_2\r\nab\r\n0\r\n\r\n"),
+    ],
+)
 def test_broken_chunks(s3_server: S3Server, body: bytes) -> None:
     s3_server.bucket(BUCKET)
     headers = {"x-amz-decoded-content-length": "2"}
