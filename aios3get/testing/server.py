@@ -48,9 +48,10 @@ class S3Server:
             client = S3Client(endpoint_url=server.endpoint_url, ...)
 
     It serves GET and HEAD of objects as S3 does, PUT and DELETE in their simple forms,
-    ``CreateSession`` and IBM's ``/identity/token``; everything else is answered 405. Buckets
-    come into being with their first object. All methods but ``start`` and ``stop`` may be called
-    from any thread, before and while it serves.
+    ``CreateBucket``, ``HeadBucket``, ``CreateSession`` and IBM's ``/identity/token``; whatever
+    else is asked of a bucket that exists is answered 405 or 501. ``put_object`` makes the bucket
+    if there is none; a PUT over HTTP needs one, as with S3. All methods but ``start`` and ``stop``
+    may be called from any thread, before and while it serves.
 
     Args:
         credentials: the credentials accepted, one or several; AWS's documented example by default.
@@ -96,7 +97,7 @@ class S3Server:
         self._clock = clock
         self._port = port
         self.now()
-        self._service = Service(region, self.now)
+        self._service = Service(region, account, self.now)
         self._service.elsewhere = elsewhere
         self._listener: Listener | None = None
         given = [credentials] if isinstance(credentials, Credentials) else [*credentials]

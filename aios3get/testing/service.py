@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from aios3get.testing.answers import Answer, Refusal, http_date, iso_time
+from aios3get.testing.creating import bucket_created, is_creation, new_bucket, refuse_again
 from aios3get.testing.credentials import ServerCredentials
 from aios3get.testing.faults import Fault
 from aios3get.testing.hosts import Target, find_target
@@ -49,8 +50,9 @@ class Service:
         session_lifetime: of what ``CreateSession`` gives out; S3's own is five minutes.
     """
 
-    def __init__(self, region: str, clock: Callable[[], datetime]) -> None:
+    def __init__(self, region: str, account: str, clock: Callable[[], datetime]) -> None:
         self.region = region
+        self.account = account
         self.clock = clock
         self.store = Store()
         self.credentials: dict[str, ServerCredentials] = {}
@@ -86,6 +88,12 @@ class Service:
             "Date": http_date(now),
             "Server": "AmazonS3",
         }
+        bucket = self.store.buckets.get(request.bucket or "")
+        if bucket is not None and request.key is None and request.method == "HEAD":
+            # API_HeadBucket: "regardless of the permissions on the bucket, you will receive a
+            # response header with the correct bucket location". HeadObject, refused for its
+            # region, has none: boto/botocore#1413.
+            usual["x-amz-bucket-region"] = bucket.region
         answer = replace(answer, headers=tuple(usual.items())).having(dict(answer.headers))
         answer = fault.alter(answer) if fault and fault.alter else answer
         request.status = answer.status
@@ -100,7 +108,7 @@ class Service:
         if not target.name:
             raise _not_allowed(request)
         if bucket is None:
-            raise self._no_bucket(target)
+            return self._create_bucket(request, target, caller)
         charged = self._admit(request, bucket, caller)
         _check_key(target.key)
         if fault and fault.ask:
@@ -118,21 +126,38 @@ class Service:
         caller: _Caller,
         now: datetime,
     ) -> Answer:
+        if not target.key:
+            return self._perform_on_bucket(request, target, bucket, caller, now)
         match request.method:
-            case "GET" | "HEAD" if target.key:
+            case "GET" | "HEAD":
                 point = self.store.access_points.get(target.name)
                 if point is not None and point.transform is not None:
                     return read_transformed(request, bucket, target.key, now, point.transform)
                 return read_object(request, bucket, target.key, now)
-            case "PUT" if target.key:
+            case "PUT":
                 key = self._chunk_key(caller)
                 return write_object(request, bucket, target.key, now, caller.signature, key)
-            case "DELETE" if target.key:
+            case "DELETE":
                 return self._delete(request, bucket, target.key, now)
+            case _:
+                raise _not_allowed(request)
+
+    def _perform_on_bucket(
+        self,
+        request: ReceivedRequest,
+        target: Target,
+        bucket: Bucket,
+        caller: _Caller,
+        now: datetime,
+    ) -> Answer:
+        match request.method:
             case "HEAD":
-                return Answer(200, (("x-amz-bucket-region", bucket.region),), framing="chunked")
+                return Answer(200, framing="chunked")
             case "GET" if request.parameter("session") is not None and bucket.is_directory:
                 return self._create_session(bucket, caller, now)
+            case "PUT" if target.name == bucket.name and is_creation(request):
+                refuse_again(bucket, self.account)
+                return bucket_created(bucket)
             case _:
                 raise _not_allowed(request)
 
@@ -211,6 +236,16 @@ class Service:
         return Refusal(
             status, code, message, {"Endpoint": endpoint, "Bucket": target.name}, headers
         )
+
+    def _create_bucket(self, request: ReceivedRequest, target: Target, caller: _Caller) -> Answer:
+        if target.key or target.kind != "bucket" or not is_creation(request):
+            raise self._no_bucket(target)
+        if caller.credentials is None or caller.credentials.session_of is not None:
+            raise Refusal(403, "AccessDenied", "Access Denied")
+        here = target.region or self.region
+        bucket = new_bucket(request, target.name, here, self.account)
+        self.store.buckets[bucket.name] = bucket
+        return bucket_created(bucket)
 
     def _no_bucket(self, target: Target) -> Refusal:
         if target.kind == "mrap":

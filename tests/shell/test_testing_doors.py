@@ -8,7 +8,7 @@ import pytest
 from botocore.auth import AUTH_TYPE_MAPS
 
 from aios3get.testing import S3Server, ServerCredentials
-from tests.shell.testing_client import Reply, call, presign, send, sign
+from tests.shell.testing_client import Reply, boto, call, presign, send, sign
 
 DIRECTORY = "examplebucket--use1-az4--x-s3"
 SESSION_TOKEN = "x-amz-s3session-token"
@@ -166,8 +166,25 @@ def test_a_bucket_of_another_region_can_be_answered_in_other_ways() -> None:
                 location = "https://examplebucket2.s3.eu-west-1.amazonaws.com/"
                 assert reply.headers["Location"] == location
             assert send(server, "/examplebucket2/k").status == 200
+            head = call(server, "/examplebucket2/k", method="HEAD")
+            assert (head.status, "x-amz-bucket-region" in head.headers) == (status, status == 307)
+            bucket = call(server, "/examplebucket2", method="HEAD")
+            assert (bucket.status, bucket.headers["x-amz-bucket-region"]) == (status, THERE)
             host = {"Host": "examplebucket2.s3.us-east-1.amazonaws.com"}
             assert send(server, "/k", host).status == (307 if status == 307 else 301)
+
+
+def test_botocore_finds_the_region_of_a_head_that_tells_none() -> None:
+    with S3Server.in_thread(elsewhere="400") as server:
+        server.create_bucket("examplebucket2", region=THERE)
+        server.put_object("examplebucket2", "k", b"x")
+        client = boto(server)
+        assert client.head_object(Bucket="examplebucket2", Key="k")["ContentLength"] == 1
+        client.close()
+    told = [(r.method, r.key, r.status, r.signing_region) for r in server.requests]
+    assert told[0] == ("HEAD", "k", 400, HERE)
+    assert ("HEAD", None, 400, HERE) in told
+    assert told[-1] == ("HEAD", "k", 200, THERE)
 
 
 def create_session(server: S3Server, host: str, **options: Any) -> Reply:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from aios3get.testing import S3Server
+from aios3get.testing import S3Server, ServerCredentials
 from tests.shell.testing_client import BUCKET, KEY, PATH, boto, call, send
 
 BODY = bytes(range(256)) * 40
@@ -682,3 +682,112 @@ def test_head_of_a_bucket_tells_its_region(server: S3Server) -> None:
     server.bucket(BUCKET)
     reply = call(server, f"/{BUCKET}", method="HEAD")
     assert (reply.status, reply.headers["x-amz-bucket-region"]) == (200, "us-east-1")
+
+
+@pytest.mark.parametrize("status", [200, 400, 403])
+def test_head_of_a_bucket_tells_its_region_whatever_its_status(
+    server: S3Server, status: int
+) -> None:
+    server.create_bucket(BUCKET, owner="111122223333")
+    region = "us-west-2" if status == 400 else "us-east-1"
+    headers = {"x-amz-expected-bucket-owner": "123456789012"} if status == 403 else {}
+    reply = call(server, f"/{BUCKET}", method="HEAD", region=region, headers=headers)
+    assert (reply.status, reply.headers["x-amz-bucket-region"]) == (status, "us-east-1")
+    missing = call(server, "/nowhere", method="HEAD")
+    assert (missing.status, "x-amz-bucket-region" in missing.headers) == (404, False)
+
+
+def test_an_object_is_put_into_a_bucket_that_is_there(server: S3Server) -> None:
+    client = boto(server)
+    with pytest.raises(client.exceptions.NoSuchBucket):
+        client.put_object(Bucket=BUCKET, Key=KEY, Body=BODY)
+    assert client.create_bucket(Bucket=BUCKET)["Location"] == f"/{BUCKET}"
+    client.put_object(Bucket=BUCKET, Key=KEY, Body=BODY)
+    assert client.get_object(Bucket=BUCKET, Key=KEY)["Body"].read() == BODY
+    # us-east-1 alone lets an owner create a bucket again; what is in it stays.
+    client.create_bucket(Bucket=BUCKET)
+    assert client.head_object(Bucket=BUCKET, Key=KEY)["ETag"] == ETAG
+    client.close()
+
+
+def constraint(region: str) -> bytes:
+    namespace = "http://s3.amazonaws.com/doc/2006-03-01/"
+    return (
+        f'<CreateBucketConfiguration xmlns="{namespace}"><LocationConstraint>{region}'
+        "</LocationConstraint></CreateBucketConfiguration>"
+    ).encode()
+
+
+@pytest.mark.parametrize(
+    ("here", "body", "expected"),
+    [
+        ("us-east-1", b"", "us-east-1"),
+        ("us-east-1", constraint("eu-west-1"), "eu-west-1"),
+        ("us-east-1", constraint("EU"), "eu-west-1"),
+        ("eu-west-1", constraint("eu-west-1"), "eu-west-1"),
+        ("eu-west-1", constraint("us-west-2"), "IllegalLocationConstraintException"),
+        ("eu-west-1", b"", "IllegalLocationConstraintException"),
+        ("us-east-1", b"<Create", "MalformedXML"),
+        ("us-east-1", b'<?xml version="1.0" encoding="x"?><a/>', "MalformedXML"),
+    ],
+)
+def test_a_bucket_is_created_where_it_is_asked_for(here: str, body: bytes, expected: str) -> None:
+    with S3Server.in_thread(region=here) as server:
+        reply = call(server, f"/{BUCKET}", method="PUT", body=body, region=here)
+        if reply.status == 200:
+            assert server.bucket(BUCKET).region == expected
+            assert server.bucket(BUCKET).owner == server.account
+        else:
+            assert (reply.status, reply.code) == (400, expected)
+
+
+def test_a_directory_bucket_is_created_where_its_endpoint_is(server: S3Server) -> None:
+    name = "examplebucket--use1-az4--x-s3"
+    assert call(server, f"/{name}", method="PUT", service="s3express").status == 200
+    assert server.bucket(name).is_directory
+
+
+def test_object_lock_brings_versions(server: S3Server) -> None:
+    headers = {"x-amz-bucket-object-lock-enabled": "true"}
+    assert call(server, f"/{BUCKET}", method="PUT", headers=headers).status == 200
+    assert server.bucket(BUCKET).versioning
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status", "code"),
+    [
+        ("/ab", {}, 400, "InvalidBucketName"),
+        ("/ABC", {}, 400, "InvalidBucketName"),
+        ("/a..b", {}, 400, "InvalidBucketName"),
+        ("/192.0.2.1", {}, 400, "InvalidBucketName"),
+        ("/new", {"x-amz-acl": "public-read"}, 400, "InvalidBucketAclWithObjectOwnership"),
+        ("/new?versioning", {}, 404, "NoSuchBucket"),
+        ("/here?versioning", {}, 405, "MethodNotAllowed"),
+        ("/there", {}, 409, "BucketAlreadyOwnedByYou"),
+        ("/theirs", {}, 409, "BucketAlreadyExists"),
+        ("/point", {}, 405, "MethodNotAllowed"),
+    ],
+)
+def test_buckets_that_are_not_created(
+    server: S3Server, path: str, headers: dict[str, str], status: int, code: str
+) -> None:
+    server.create_bucket("here")
+    server.create_bucket("there", region="eu-west-1")
+    server.create_bucket("theirs", owner="111122223333")
+    server.add_access_point("point", "here")
+    region = "eu-west-1" if path == "/there" else "us-east-1"
+    reply = call(server, path, method="PUT", headers=headers, region=region)
+    assert (reply.status, reply.code) == (status, code)
+    assert call(server, "/new", method="HEAD").status == 404
+
+
+def test_nobody_creates_no_bucket(server: S3Server) -> None:
+    reply = send(server, f"/{BUCKET}", method="PUT")
+    assert (reply.status, reply.code) == (403, "AccessDenied")
+    session = ServerCredentials.temporary(session_of="examplebucket--use1-az4--x-s3")
+    server.add_credentials(session)
+    headers = {"x-amz-s3session-token": session.session_token or ""}
+    own = ServerCredentials(session.access_key_id, session.secret_access_key)
+    reply = call(server, f"/{BUCKET}", method="PUT", credentials=own, headers=headers)
+    assert (reply.status, reply.code) == (403, "AccessDenied")
+    assert call(server, f"/{BUCKET}", method="HEAD").status == 404
