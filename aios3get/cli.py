@@ -141,15 +141,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
         asyncio.run(_demo(_Screen(sys.stdout), given.port, given.serve))
     except KeyboardInterrupt:
         print()
-    except BrokenPipeError:
-        # Whoever read has gone, as "head" does; the interpreter would complain once more at exit:
+    except _PortError as error:
+        return _failed(f"port {given.port} cannot be used: {error}")
+    except _ScreenError as error:
+        # The interpreter would complain once more at exit:
         # https://docs.python.org/3/library/signal.html#note-on-sigpipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except OSError as error:
-        print(f"aios3get: port {given.port} cannot be used: {error.strerror}", file=sys.stderr)
-        return 1
+        if isinstance(error.__cause__, BrokenPipeError):
+            # Whoever read has gone, as "head" does.
+            return 1
+        return _failed(f"standard output takes no more: {error}")
     return 0
+
+
+class _PortError(Exception):
+    """The server cannot listen."""
+
+
+class _ScreenError(Exception):
+    """Standard output takes no more."""
+
+
+def _failed(why: str) -> int:
+    print(f"aios3get: {why}", file=sys.stderr)
+    return 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -191,7 +206,10 @@ class _Screen:
         )
 
     def line(self, text: str = "") -> None:
-        print(text, file=self._out, flush=True)
+        try:
+            print(text, file=self._out, flush=True)
+        except OSError as error:
+            raise _ScreenError(error.strerror) from error
 
     def bold(self, text: str) -> str:
         return self._painted("1", text)
@@ -219,12 +237,19 @@ def _prompts() -> Iterator[str]:
 
 
 async def _demo(screen: _Screen, port: int, serve: bool) -> None:
+    server = S3Server(port=port)
     with _no_aws_settings():
-        async with S3Server(port=port) as server:
+        try:
+            await server.start()
+        except OSError as error:
+            raise _PortError(error.strerror) from error
+        try:
             await _tour(screen, server)
             if serve:
                 _tell_environment(screen, server)
                 await asyncio.Event().wait()
+        finally:
+            await server.stop()
 
 
 async def _tour(screen: _Screen, server: S3Server) -> None:

@@ -1,4 +1,5 @@
 import asyncio
+import errno
 import io
 import os
 import re
@@ -147,7 +148,31 @@ def test_a_port_in_use_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert cli.main(["demo", "--port", str(port)]) == 1
-    assert f"port {port} cannot be used" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert re.fullmatch(f"aios3get: port {port} cannot be used: .*in use.*\n", told)
+
+
+def test_other_errors_of_the_system_are_not_laid_to_the_port(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cli, "_TOUR", (cli._Step("A failure", "raise OSError(5, 'any')"),))
+    with pytest.raises(OSError, match="any"):
+        cli.main(["demo"])
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_an_output_that_is_full_is_told() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-m", "aios3get", "demo"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    assert done.stderr == f"aios3get: standard output takes no more: {os.strerror(errno.ENOSPC)}\n"
+    assert done.returncode == 1
 
 
 def test_ctrl_c_ends_the_tour_in_good_order(
