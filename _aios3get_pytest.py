@@ -1,6 +1,7 @@
 """The pytest fixture ``s3_server``; pytest finds it by the package's entry point.
 
-Nothing but pytest is imported until a test asks for the fixture.
+A module of its own beside the package: pytest loads it in every run of every project that has
+aios3get installed, and the package with its aiohttp is imported when a test asks.
 """
 
 from collections.abc import Iterator
