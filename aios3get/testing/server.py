@@ -60,7 +60,8 @@ class S3Server:
         clock: what time it is for signatures and expiries, an aware datetime; asked
             when the server is made, and for every request.
         account: the owner of the buckets, twelve digits.
-        elsewhere: how a request for a bucket of another region is answered.
+        elsewhere: how a request for a bucket of another region is answered: ``301``, ``307`` or
+            ``400``, the last one where it is signed for another region.
         port: 0 takes a free one.
 
     Raises:
