@@ -63,27 +63,19 @@ class GetObject(NamedTuple):
         if not options:
             return cls(bucket, key, path, {})
         headers, query = render(options)
+        mode = options.get("checksum_mode")
+        if _CHOOSING.isdisjoint(options):
+            return cls(bucket, key, path, headers, query, None, None, None, mode)
+        part_number, version_id = options.get("part_number"), options.get("version_id")
         byte_range = options.get("range")
-        part_number = options.get("part_number")
-        if byte_range is not None:
-            if isinstance(byte_range, str):
-                byte_range = ByteRange.parse(byte_range)
-            if part_number is not None:
-                raise ConfigurationError(
-                    f"range {str(byte_range)!r} and part_number {part_number} "
-                    "both choose bytes; pass one of them"
-                )
-        return cls(
-            bucket,
-            key,
-            path,
-            headers,
-            query,
-            byte_range,
-            part_number,
-            options.get("version_id"),
-            options.get("checksum_mode"),
-        )
+        if isinstance(byte_range, str):
+            byte_range = ByteRange.parse(byte_range)
+        if byte_range is not None and part_number is not None:
+            raise ConfigurationError(
+                f"range {str(byte_range)!r} and part_number {part_number} "
+                "both choose bytes; pass one of them"
+            )
+        return cls(bucket, key, path, headers, query, byte_range, part_number, version_id, mode)
 
     @property
     def has_sse_customer_key(self) -> bool:
@@ -130,6 +122,7 @@ class GetObject(NamedTuple):
         return f"GetObject({', '.join(told)})"
 
 
+_CHOOSING = frozenset({"part_number", "range", "version_id"})
 _answered_conditions = {"If-None-Match", "If-Modified-Since"}
 _secrets = {SSE_CUSTOMER_KEY, SSE_CUSTOMER_KEY_MD5}
 
