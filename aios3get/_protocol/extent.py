@@ -1,10 +1,12 @@
 """Which bytes of the object an answer's body holds, and which of them are wanted."""
 
+import re
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from multidict import istr
 
+from aios3get._protocol.header_values import integer
 from aios3get._protocol.ranges import ByteRange, ContentRange
 from aios3get.errors import RangeMismatch
 
@@ -12,6 +14,9 @@ __all__ = ["Extent", "extent_of"]
 
 _CONTENT_LENGTH: Final = istr("Content-Length")
 _CONTENT_RANGE: Final = istr("Content-Range")
+# The ETag of an object made of parts ends in their number.
+# https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html
+_etag_of_parts = re.compile(r'.*-(\d{1,5})"?', re.ASCII).fullmatch
 
 
 class Extent(NamedTuple):
@@ -69,25 +74,53 @@ def extent_of(
             )
         if wanted is None and part is None and told.stop - told.start != told.size:
             raise RangeMismatch(f"asked for the whole object, got {told_range!r:.80}")
+        if part is not None and not _may_be_part(part, told.start, told.stop == told.size, headers):
+            raise RangeMismatch(f"asked for part {part}, got {told_range!r:.80}")
         return _ranged(told.start, told.stop, told.size, wanted)
     if status == 206:
         raise RangeMismatch("a 206 answer came without a Content-Range that tells its bytes")
-    if part is not None and part > 1:
+    if part is not None and not _may_be_part(part, 0, True, headers):
         raise RangeMismatch(f"asked for part {part}, got an answer that tells of no part")
-    delimited = length is not None or "chunked" in headers.get("Transfer-Encoding", "").lower()
+    delimited = length is not None or _is_chunked(headers)
     if wanted is None:
         return Extent(0, length, length, delimited=delimited)
     return _sliced(length, wanted, delimited)
 
 
+def _may_be_part(part: int, start: int, at_end: bool, headers: Mapping[str, str]) -> bool:
+    """Whether bytes that begin at ``start`` can be that part; ``at_end``: they are the last."""
+    if part > 1:
+        return start > 0
+    # A server that does not know parts answers with everything, which is the one part there is.
+    return start == 0 and not (at_end and _parts(headers) > 1)
+
+
+def _parts(headers: Mapping[str, str]) -> int:
+    found = _etag_of_parts(headers.get("ETag", ""))
+    count = integer(headers.get("x-amz-mp-parts-count", ""))
+    return max(int(found[1]) if found else 1, count or 1)
+
+
+def _is_chunked(headers: Mapping[str, str]) -> bool:
+    """Whether chunks are what frames the body, and all that was done to it.
+
+    aiohttp reads a body whose last coding is any other one until the connection closes, and takes
+    no other coding off. Of several fields its two parsers heed the first and the last.
+    """
+    codings = [text for name, text in headers.items() if name.lower() == "transfer-encoding"]
+    return bool(codings) and all(text.isascii() and text.lower() == "chunked" for text in codings)
+
+
 def _ranged(start: int, stop: int, size: int | None, wanted: ByteRange | None) -> Extent:
     if wanted is not None:
+        # RFC 9110 section 15.3.7: a server may send less than was asked for, so without the size
+        # nothing says that the object ends where the answer does.
         if size is not None:
             fits = wanted.within(size) == (start, stop)
         elif wanted.start < 0:
-            fits = stop - start <= -wanted.start
+            fits = stop - start == -wanted.start
         else:
-            fits = start == wanted.start and (wanted.stop is None or stop <= wanted.stop)
+            fits = (start, stop) == (wanted.start, wanted.stop)
         if not fits:
             raise RangeMismatch(
                 f"asked for {wanted}, got bytes {start}-{stop - 1} of {size or 'an unknown size'}"

@@ -1,4 +1,9 @@
+import asyncio
+from typing import Any
+from unittest import mock
+
 import pytest
+from aiohttp.http_parser import HttpResponseParser, HttpResponseParserPy
 from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
@@ -24,6 +29,23 @@ def partial(told: str, length: int | None = None) -> HttpHead:
     return head(206, Content_Range=told, Content_Length=str(length))
 
 
+def of_parts(status: int, etag: str, told: str = "", **headers: str) -> HttpHead:
+    if told:
+        headers["Content_Range"] = told
+    else:
+        headers["Content_Length"] = "10"
+    return head(status, ETag=etag, **headers)
+
+
+def framed_by_chunks(parser: Any, fields: list[str]) -> bool:
+    loop = asyncio.new_event_loop()
+    lines = "".join(f"Transfer-Encoding: {text}\r\n" for text in fields)
+    reading = parser(mock.Mock(), loop, 2**16, read_until_eof=True)
+    messages, _, _ = reading.feed_data(f"HTTP/1.1 200 OK\r\n{lines}\r\n".encode())
+    loop.close()
+    return bool(messages[0][0].chunked)
+
+
 CHUNKED = head(200, Transfer_Encoding="Chunked")
 NOTHING = head(200)
 
@@ -44,9 +66,8 @@ NOTHING = head(200)
         (partial("bytes 90-99/100", 10), ByteRange(90, 200), Extent(90, 100, 100)),
         (partial("bytes 90-99/100", 10), ByteRange.last(10), Extent(90, 100, 100)),
         (partial("bytes 0-4/5", 5), ByteRange.last(10), Extent(0, 5, 5)),
-        (partial("bytes 90-99/*", 10), ByteRange(90), Extent(90, 100, None)),
+        (partial("bytes 90-99/*", 10), ByteRange(90, 100), Extent(90, 100, None)),
         (partial("bytes 90-99/*", 10), ByteRange.last(10), Extent(90, 100, None)),
-        (partial("bytes 90-94/*", 5), ByteRange(90, 100), Extent(90, 95, None)),
         # RFC 9110 section 14.2: everything instead of the range
         (whole(100), ByteRange(0), Extent(0, 100, 100)),
         (whole(100), ByteRange(0, 10), Extent(0, 10, 100, sliced=True)),
@@ -77,6 +98,11 @@ def test_the_bytes_of_an_answer(answer: HttpHead, wanted: ByteRange | None, exte
         (partial("bytes 0-9/*", 10), ByteRange(1)),
         (partial("bytes 0-10/*", 11), ByteRange(0, 10)),
         (partial("bytes 80-99/*", 20), ByteRange.last(10)),
+        # RFC 9110 section 15.3.7: less than was asked for, and perhaps not all there is
+        (partial("bytes 90-94/*", 5), ByteRange(90, 100)),
+        (partial("bytes 90-99/*", 10), ByteRange(90)),
+        (partial("bytes 95-99/*", 5), ByteRange.last(10)),
+        (partial("bytes 0-4/*", 5), ByteRange.last(10)),
         (head(206, Content_Length="10"), ByteRange(0, 10)),
         (partial("bytes */100", 10), ByteRange(0, 10)),
         (partial("pages 0-9/100", 10), ByteRange(0, 10)),
@@ -103,17 +129,66 @@ def test_other_bytes_than_asked_for_are_refused(answer: HttpHead, wanted: ByteRa
     ("answer", "part", "extent"),
     [
         (partial("bytes 400-799/1000", 400), 2, Extent(400, 800, 1000)),
+        (partial("bytes 0-399/1000", 400), 1, Extent(0, 400, 1000)),
+        (of_parts(206, '"x-3"', "bytes 0-399/1000"), 1, Extent(0, 400, 1000)),
+        (partial("bytes 0-9/10", 10), 1, Extent(0, 10, 10)),
         (whole(10), 1, Extent(0, 10, 10)),
-        (whole(10), 2, None),
-        (CHUNKED, 2, None),
+        (of_parts(200, '"x-1"'), 1, Extent(0, 10, 10)),
+        (of_parts(200, '"5-x"'), 1, Extent(0, 10, 10)),
+        (of_parts(200, '"x"', x_amz_mp_parts_count="1"), 1, Extent(0, 10, 10)),
     ],
 )
-def test_a_part_says_where_it_lies(answer: HttpHead, part: int, extent: Extent | None) -> None:
-    if extent is not None:
-        assert extent_of(*answer, None, part=part) == extent
-        return
-    with pytest.raises(RangeMismatch, match="part 2"):
+def test_a_part_says_where_it_lies(answer: HttpHead, part: int, extent: Extent) -> None:
+    assert extent_of(*answer, None, part=part) == extent
+
+
+@pytest.mark.parametrize(
+    ("answer", "part"),
+    [
+        (whole(10), 2),
+        (CHUNKED, 2),
+        (partial("bytes 0-399/1000", 400), 2),
+        (partial("bytes 20-29/30", 10), 1),
+        # all of an object that has more parts
+        (of_parts(200, '"x-3"'), 1),
+        (of_parts(200, 'W/"x-10000"'), 1),
+        (of_parts(200, "x-2"), 1),
+        (of_parts(200, '"x"', x_amz_mp_parts_count="3"), 1),
+        (of_parts(206, '"x-3"', "bytes 0-9/10"), 1),
+    ],
+)
+def test_what_cannot_be_the_part_is_refused(answer: HttpHead, part: int) -> None:
+    with pytest.raises(RangeMismatch, match=f"part {part}"):
         extent_of(*answer, None, part=part)
+
+
+TRANSFER_ENCODINGS = [
+    ["chunked"],
+    ["Chunked"],
+    ["gzip, chunked"],
+    ["chunked, gzip"],
+    ["chunked, identity"],
+    ["xchunked"],
+    ["chunkedx"],
+    ["chunked;foo=1"],
+    ["identity, chunked;q=1"],
+    ['"chunked"'],
+    ["chunked,"],
+    ["chun\u212aed"],
+    ["chunked", "gzip"],
+    ["gzip", "chunked"],
+    [""],
+]
+
+
+@pytest.mark.parametrize("fields", TRANSFER_ENCODINGS)
+def test_what_aiohttp_reads_until_the_connection_closes_is_not_delimited(fields: list[str]) -> None:
+    headers = CIMultiDict([("Transfer-Encoding", text) for text in fields])
+    delimited = extent_of(200, CIMultiDictProxy(headers), None).delimited
+    assert delimited is (fields in (["chunked"], ["Chunked"]))
+    if delimited:
+        for parser in {HttpResponseParser, HttpResponseParserPy}:
+            assert framed_by_chunks(parser, fields)
 
 
 @given(size=st.integers(1, 1000), data=st.data())
