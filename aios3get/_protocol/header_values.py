@@ -15,6 +15,7 @@ __all__ = [
     "decode_words",
     "format_http_date",
     "integer",
+    "is_sendable",
     "parameters",
     "printable",
     "readable",
@@ -38,6 +39,7 @@ _iso_date = re.compile(
     r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:?\d\d)?",
     re.ASCII | re.IGNORECASE,
 ).fullmatch
+_field_value = re.compile(r"[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?|").fullmatch
 _digits = re.compile(r"\d{1,19}", re.ASCII).fullmatch
 _parameter = re.compile(r'([a-z-]+)\s*=\s*"([^"]*)"', re.ASCII | re.IGNORECASE)
 
@@ -49,6 +51,15 @@ _word = rf"=\?{_charset}\?([bq])\?([!->@-~]*)\?="
 _encoded_words = re.compile(_word, re.ASCII | re.IGNORECASE)
 # RFC 2047 section 6.2: white space between two encoded words is not part of the text.
 _run_of_words = re.compile(rf"{_word}(?:[ \t]+{_word})*", re.ASCII | re.IGNORECASE)
+
+
+def is_sendable(value: str) -> bool:
+    """Whether the value arrives as it is sent: visible ASCII, with white space only inside.
+
+    Of white space at its ends and of other characters each implementation makes something else
+    (RFC 9110 section 5.5).
+    """
+    return _field_value(value) is not None
 
 
 def readable(text: str) -> str:

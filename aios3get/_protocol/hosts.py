@@ -7,15 +7,24 @@ from ipaddress import IPv6Address
 from aios3get._protocol.partitions import PARTITIONS
 from aios3get.errors import ConfigurationError
 
-__all__ = ["CustomEndpoint", "is_host_label", "is_host_name", "is_hostable", "parse_endpoint_url"]
+__all__ = [
+    "CustomEndpoint",
+    "is_authority",
+    "is_host_label",
+    "is_host_name",
+    "is_hostable",
+    "parse_endpoint_url",
+]
 
 # RFC 1123 section 2.1: letters, digits and inner hyphens, at most 63 of them.
 _label = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)").fullmatch
 _ipv4 = re.compile(r"([0-9]{1,3}\.){3}[0-9]{1,3}").fullmatch
 _url = re.compile(r"(https?)://([^/?#]*)([^?#]*)(.*)", re.IGNORECASE | re.DOTALL).fullmatch
-# Container networks name hosts with underscores; RFC 1123 does not, resolvers do not mind.
+# Container networks name hosts with underscores; RFC 1123 does not, resolvers do not mind. What
+# they do mind is lengths: RFC 1035 section 2.3.4.
 _authority = re.compile(
-    r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]{1,255})(:(?P<port>[0-9]{1,5}))?"
+    r"(?P<host>\[[0-9A-Fa-f:.]+\]|(?![^:]{255})[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?)"
+    r"(:(?P<port>[0-9]{1,5}))?"
 ).fullmatch
 # What is signed is what is sent: only characters that have one spelling in a canonical URI.
 _path = re.compile(r"([A-Za-z0-9\-._~/]|%[0-9A-F]{2})*").fullmatch
@@ -45,6 +54,15 @@ def is_hostable(bucket: str, *, dots: bool = False) -> bool:
     if len(bucket) < 3 or bucket != bucket.lower() or _ipv4(bucket):
         return False
     return is_host_name(bucket) if dots else is_host_label(bucket)
+
+
+def is_authority(text: str) -> bool:
+    """Whether the text is a host that can be asked for, with a port from 1 to 65535 or none."""
+    parts = _authority(text)
+    if parts is None or not _port_is_possible(parts["port"]):
+        return False
+    host = parts["host"]
+    return not host.startswith("[") or _is_ipv6(host[1:-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +141,8 @@ def parse_endpoint_url(text: str) -> CustomEndpoint:
     parts = _authority(authority)
     if parts is None or not _port_is_possible(parts["port"]):
         raise ConfigurationError(
-            f"{shown} needs a host and at most a port 1-65535, as in 'https://s3.example.com:9000'"
+            f"{shown} needs a host (its labels 1-63 characters long) and at most a port 1-65535,"
+            " as in 'https://s3.example.com:9000'"
         )
     host = parts["host"]
     if host.startswith("[") and not _is_ipv6(host[1:-1]):

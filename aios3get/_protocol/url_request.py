@@ -2,37 +2,52 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 from urllib.parse import unquote
 
+from aios3get._protocol.header_values import is_sendable
+from aios3get._protocol.hosts import is_authority
 from aios3get._protocol.ranges import ByteRange
 from aios3get.errors import ConfigurationError
 
 __all__ = ["UrlRequest"]
 
-_url_parts = re.compile(r"https?://([^/?#@\s]+)(/[^?#\s]*)?(?:\?([^#\s]*))?", re.ASCII).fullmatch
+# All visible ASCII but the "?" and "#" that end a path, and the "#" that ends a query.
+_url_parts = re.compile(
+    r"(https?)://([^/?#]+)(/[!\x22$->@-~]*)?(?:\?([!\x22$-~]*))?", re.ASCII | re.IGNORECASE
+).fullmatch
 _signed_headers = re.compile(r"(?:^|&)X-Amz-SignedHeaders=([^&]*)", re.ASCII | re.IGNORECASE).search
+_part_number = re.compile(r"(?:^|&)partNumber=([0-9]{1,5})(?:&|$)").search
 _field_name = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
-_field_value = re.compile(r"[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?|").fullmatch
+# About the bytes or about whether to answer at all: nothing that the rest of a body is asked for.
+_answered = frozenset({"range", "if-none-match", "if-modified-since", "if-unmodified-since"})
 
 
 @dataclass(frozen=True, slots=True)
 class UrlRequest:
-    """The URL, the headers its holder must send, and the range asked for.
+    """The URL, the headers its holder must send, and the bytes asked for.
 
     ``bucket`` stays empty and ``key`` is the URL's path: a link does not say where one ends and
     the other begins.
+
+    Attributes:
+        url: as it goes out.
+        headers: lower-case name → value.
+        range: the range asked for.
+        part_number: the part that the link is for.
+        key: the path, decoded.
+        signed: the lower-case names of the headers that the link is signed with.
     """
 
     url: str = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
     range: ByteRange | None
+    part_number: int | None
     key: str
-    resumable: bool
-    bucket: str = ""
-    version_id: str | None = None
-    part_number: ClassVar[None] = None
+    signed: frozenset[str]
+    bucket: ClassVar[str] = ""
+    version_id: ClassVar[None] = None
     checksum_mode: ClassVar[None] = None
 
     @classmethod
@@ -42,40 +57,67 @@ class UrlRequest:
         """Check what the caller gave.
 
         Raises:
-            ConfigurationError: not an http or https URL, a header that cannot be sent, or a range
-                beside a ``Range`` that the link is signed for.
+            ConfigurationError: not an http or https URL, one or a header that cannot be sent as it
+                is, or a range beside a ``Range`` or part that the link is for.
         """
-        parts = _url_parts(url) if url.isascii() else None
-        if parts is None:
+        parts = _url_parts(url)
+        if parts is None or not is_authority(parts[2]):
             raise ConfigurationError(
-                "the URL must be a whole http or https URL in ASCII, without a fragment or user"
-                " information; pass it exactly as it was signed"
+                "the URL must be a whole http or https URL in ASCII, with a host and at most a port"
+                " 1-65535, without a fragment or user information; pass it exactly as it was signed"
+            )
+        scheme, _, path, query = parts.groups()
+        if query == "":
+            raise ConfigurationError(
+                "the URL ends in a '?' without a query, which cannot be sent as it is;"
+                " leave the '?' out"
             )
         for name, value in headers.items():
-            if not (_field_name(name) and _field_value(value)):
+            if not (_field_name(name) and is_sendable(value)):
                 raise ConfigurationError(f"header {name!r} cannot stand in a request as it is")
-        signed = _signed_headers(parts[3] or "")
-        names = unquote(signed[1]).lower().split(";") if signed else []
+        listed = _signed_headers(query or "")
+        part = _part_number(query or "")
         own = {name.lower(): value for name, value in headers.items()}
         if isinstance(byte_range, str):
             byte_range = ByteRange.parse(byte_range)
+        if part is not None and (byte_range is not None or "range" in own):
+            raise ConfigurationError(
+                f"the link is for part {part[1]} and takes no range; leave the range out"
+            )
         if "range" in own:
             if byte_range is not None:
                 raise ConfigurationError("range is given twice: as range= and in headers")
             byte_range = ByteRange.parse(own["range"])
         elif byte_range is not None:
             own["range"] = str(byte_range)
-        # A signed Range or If-Match can be sent as it was signed only, so no other range follows.
-        resumable = "range" not in names and "if-match" not in names
-        return cls(url, own, byte_range, unquote((parts[2] or "/")[1:]), resumable)
+        return cls(
+            # The scheme is not sent, and only its lower-case name is looked up.
+            scheme.lower() + url[len(scheme) :],
+            own,
+            byte_range,
+            int(part[1]) if part else None,
+            unquote((path or "/")[1:]),
+            frozenset(unquote(listed[1]).lower().split(";") if listed else ()),
+        )
+
+    @property
+    def resumable(self) -> bool:
+        """Whether the link may be asked for other bytes: a signed range or part is the only one."""
+        return self.part_number is None and "range" not in self.signed
 
     def with_range(
         self, byte_range: ByteRange, *, if_match: str | None = None, version_id: str | None = None
     ) -> "UrlRequest":
-        """The same link for another range of the same object; its version is in the link."""
-        dropped = ("range", "if-none-match", "if-modified-since", "if-unmodified-since")
-        kept = {name: value for name, value in self.headers.items() if name not in dropped}
+        """The same link for another range of the same object; its version is in the link.
+
+        Headers that it is signed with stay as they are: of the same object, they hold as before.
+        """
+        kept = {
+            name: value
+            for name, value in self.headers.items()
+            if name in self.signed or name not in _answered
+        }
         kept["range"] = str(byte_range)
-        if if_match is not None:
+        if if_match is not None and "if-match" not in self.signed:
             kept["if-match"] = if_match
-        return UrlRequest(self.url, kept, byte_range, self.key, self.resumable)
+        return replace(self, headers=kept, range=byte_range)

@@ -11,6 +11,7 @@ from aios3get._protocol.header_values import (
     decode_words,
     format_http_date,
     integer,
+    is_sendable,
     parameters,
     printable,
     readable,
@@ -199,3 +200,23 @@ def test_words_of_another_writer_are_read(text: str, charset: str) -> None:
 @given(st.text(st.sampled_from("=?utf-8QqBb _AZ\u00e4\udc80*")))
 def test_no_text_upsets_the_reader_of_words(text: str) -> None:
     assert isinstance(decode_words(text), str)
+
+
+@pytest.mark.parametrize(
+    ("value", "sendable"),
+    [
+        ("", True),
+        ('"a  b"', True),
+        ("a\tb", True),
+        ('"x" ', False),
+        (' "x"', False),
+        ("\ta", False),
+        ('"é"', False),
+        ("\xa0a", False),
+        ("a\nb", False),
+        ("a\x7f", False),
+        ("\udcff", False),
+    ],
+)
+def test_a_value_that_arrives_as_it_is_sent(value: str, sendable: bool) -> None:
+    assert is_sendable(value) is sendable

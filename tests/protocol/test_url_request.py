@@ -1,4 +1,10 @@
+from typing import Any
+from urllib.parse import urlsplit
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from yarl import URL
 
 from aios3get._protocol.ranges import ByteRange
 from aios3get._protocol.url_request import UrlRequest
@@ -36,7 +42,8 @@ def test_a_range_among_the_headers_is_one() -> None:
         ("host", True),
         ("host%3Brange", False),
         ("Host%3BRange", False),
-        ("host;if-match", False),
+        ("host;if-match", True),
+        ("host;if-none-match", True),
         ("host%3Bx-amz-range-like", True),
     ],
 )
@@ -45,9 +52,48 @@ def test_what_is_signed_decides_whether_it_resumes(signed: str, resumable: bool)
     assert UrlRequest.create(link, None, {}).resumable is resumable
 
 
-@pytest.mark.parametrize("url", ["https://h", "http://h:80/", "https://h?a=b", "https://[::1]/k"])
+@pytest.mark.parametrize(
+    ("query", "part"),
+    [
+        ("partNumber=2", 2),
+        ("versionId=x&partNumber=10000&X-Amz-Signature=a", 10_000),
+        ("partNumber=", None),
+        ("partNumber=x", None),
+        ("apartNumber=2", None),
+        ("partnumber=2", None),
+        ("a=partNumber=2", None),
+    ],
+)
+def test_a_link_may_be_for_a_part(query: str, part: int | None) -> None:
+    request = UrlRequest.create(f"https://h/k?{query}", None, {})
+    assert request.part_number == part
+    assert request.resumable is (part is None)
+
+
+@pytest.mark.parametrize(("wanted", "headers"), [("bytes=0-9", {}), (None, {"Range": "bytes=0-9"})])
+def test_a_part_has_no_range(wanted: str | None, headers: dict[str, str]) -> None:
+    with pytest.raises(ConfigurationError, match="for part 2 and takes no range"):
+        UrlRequest.create("https://h/k?partNumber=2&X-Amz-Signature=a", wanted, headers)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://h",
+        "http://h:80/",
+        "https://h?a=b",
+        "https://[::1]:9000/k",
+        "http://my_minio.:9000/k",
+        "https://EXAMPLEBUCKET.s3.amazonaws.com/k",
+        'https://h/a/../b/./%7e\\^[]{}|"<>`?a=/?&b=%zz+[]\\',
+    ],
+)
 def test_whole_urls_are_taken(url: str) -> None:
     assert UrlRequest.create(url, None, {}).url == url
+
+
+def test_a_scheme_is_not_sent_and_may_have_any_case() -> None:
+    assert UrlRequest.create("HTTPS://h/K?A=b", None, {}).url == "https://h/K?A=b"
 
 
 @pytest.mark.parametrize(
@@ -65,12 +111,51 @@ def test_whole_urls_are_taken(url: str) -> None:
         "https://h/ü",
         " https://h/k",
         "https://h/k\n",
+        "http://h:99999/?password",
+        "http://h:0/?password",
+        "http://h:abc/?password",
+        "http://[::1/?password",
+        "http://[v1.x]/?password",
+        "http://[fe80::1%25eth0]/?password",
+        "http://:80/?password",
+        "http://a..b/?password",
+        "http://..../?password",
+        f"http://{'a' * 64}.example/?password",
+        f"http://{'a.' * 128}/?password",
+        "http://password\\h/k",
+        "http://%zz/",
+        "http://h/\x01?password",
+        "http://h/\x7f?password",
+        "http://h/k?password\x00",
+        "http\u017f://h/k",
+        "https://h?",
+        "https://h/k?",
     ],
 )
 def test_what_is_no_url_is_refused_unshown(url: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         UrlRequest.create(url, None, {})
     assert "password" not in str(caught.value)
+
+
+@given(
+    st.sampled_from(["http://", "HTTPS://", ""]),
+    st.text(st.characters(max_codepoint=300), max_size=70) | st.text("aA.-_:[]09%\\@", max_size=70),
+    st.sampled_from(["", "/k", "?a=b", "/k?"]),
+    st.text(st.characters(max_codepoint=300), max_size=20),
+)
+def test_any_text_is_refused_or_goes_out_as_it_is(
+    scheme: str, authority: str, path: str, rest: str
+) -> None:
+    try:
+        url = UrlRequest.create(f"{scheme}{authority}{path}{rest}", None, {}).url
+    except ConfigurationError:
+        return
+    sent, parts = URL(url, encoded=True), urlsplit(url)
+    assert sent.host
+    assert sent.host.encode("idna")
+    query = f"?{parts.query}" if parts.query else ""
+    assert sent.raw_path_qs == f"{parts.path or '/'}{query}"
 
 
 @pytest.mark.parametrize("value", ["one\r\ntwo", "one\ntwo", " one", "one ", "ünder", "nul\x00"])
@@ -100,6 +185,16 @@ def test_the_rest_is_the_same_link() -> None:
     assert rest.range == ByteRange(5, 10)
     assert (rest.key, rest.resumable, rest.version_id) == (request.key, True, None)
     assert "if-match" not in request.with_range(ByteRange(5)).headers
+
+
+@pytest.mark.parametrize(
+    "name", ["If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since"]
+)
+def test_what_is_signed_is_sent_unchanged_with_the_rest(name: str) -> None:
+    link = f"https://h/k?X-Amz-SignedHeaders=host%3B{name.lower()}&X-Amz-Signature=a"
+    rest = UrlRequest.create(link, None, {name: '"a"'}).with_range(ByteRange(5), if_match='"e"')
+    kept: dict[str, Any] = {"if-match": '"e"', name.lower(): '"a"'}
+    assert rest.headers == {"range": "bytes=5-", **kept}
 
 
 def test_the_repr_shows_no_signature() -> None:

@@ -534,6 +534,37 @@ class TestLinks:
             with nothing_leaks(client), pytest.raises(errors.ConnectionLost):
                 await (await client.get_url(link)).read()
 
+    async def test_a_link_that_signs_a_condition_resumes(self, server: S3Server) -> None:
+        async with quick_client(server) as client:
+            info = await client.head_object(BUCKET, KEY)
+            for options in ({"if_match": info.etag}, {"if_none_match": '"another"'}):
+                link = await client.presign_get_object(BUCKET, KEY, **options)
+                server.faults.add(faults.drop_after(1000))
+                server.requests.clear()
+                with nothing_leaks(client):
+                    assert await (await client.get_url(link)).read() == CONTENT
+                assert [request.status for request in server.requests] == [200, 206]
+
+    async def test_a_link_to_a_part_is_read_and_verified(self, server: S3Server) -> None:
+        server.put_object(
+            BUCKET,
+            KEY,
+            CONTENT,
+            parts=[4000, 4000, 2240],
+            checksum_algorithm="CRC32C",
+            checksum_type="COMPOSITE",
+        )
+        async with quick_client(server) as client:
+            link = await client.presign_get_object(BUCKET, KEY, part_number=2, checksum_mode=True)
+            async with client.get_url(link) as obj:
+                assert await obj.read() == CONTENT[4000:8000]
+                assert obj.verified
+            server.faults.add(faults.drop_after(10))
+            with nothing_leaks(client), pytest.raises(errors.ConnectionLost):
+                await (await client.get_url(link)).read()
+            with pytest.raises(errors.ConfigurationError, match="part 2"):
+                client.get_url(link, range="bytes=0-9")
+
     async def test_expired_is_not_forbidden(self, server: S3Server) -> None:
         async with quick_client(server) as client:
             link = await client.presign_get_object(BUCKET, KEY, expires_in=60)
