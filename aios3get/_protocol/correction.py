@@ -1,7 +1,7 @@
 """What an error answer asks to be corrected: the region, the credentials, the clock, a header."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from aios3get.errors import ExpiredToken, S3Error, ServiceError, WrongRegion
@@ -19,6 +19,10 @@ __all__ = [
 # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 _SKEWED: Final = frozenset({"RequestTimeTooSkewed", "RequestExpired"})
 _ALLOWED_SKEW: Final = timedelta(minutes=15)
+# A clock that was never set stands at 1970, less than a century away. A server's time further off
+# is wrong itself, and signing by it could leave the years that datetime and time_t can hold.
+_MOST_SKEW: Final = timedelta(days=36_525)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,10 +111,15 @@ def _expired(error: ServiceError) -> bool:
 
 
 def _skew(error: ServiceError, sent: Sent) -> timedelta | None:
-    """The clock offset that the server's time calls for, if the clock is what it refuses."""
+    """The clock offset that the server's time calls for, if the clock is what it refuses.
+
+    None too if the server's time cannot be right.
+    """
     if sent.now is None or error.server_time is None:
         return None
     offset = error.server_time - sent.now
+    if abs(offset) > _MOST_SKEW or error.server_time < _EPOCH:
+        return None
     if error.code in _SKEWED:
         return offset
     beyond = abs(offset - sent.clock_offset) > _ALLOWED_SKEW

@@ -224,6 +224,11 @@ REFUSED_ARGUMENT = service(
     BadRequest, 400, code="InvalidArgument", fields={"ArgumentName": "X-Amz-Checksum-Mode"}
 )
 
+UNSET_CLOCK = datetime(1970, 1, 1, tzinfo=UTC)
+BEFORE_1970 = UNSET_CLOCK - timedelta(seconds=1)
+END_OF_TIME = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+YEAR = timedelta(days=365)
+
 CORRECTIONS: list[tuple[S3Error, Sent, Correction | None]] = [
     (service(WrongRegion, 301, region="eu-west-1"), SENT, SwitchRegion("eu-west-1")),
     (service(WrongRegion, 400, region="eu-west-1"), SENT, SwitchRegion("eu-west-1")),
@@ -243,6 +248,13 @@ CORRECTIONS: list[tuple[S3Error, Sent, Correction | None]] = [
     (skewed(HOUR), Sent(now=NOW, clock_offset=HOUR), CorrectClock(HOUR)),
     (skewed(HOUR), Sent(), None),
     (service(RequestTimeTooSkewed, 403, code="RequestTimeTooSkewed"), SENT, None),
+    (skewed(timedelta(days=36_525)), SENT, CorrectClock(timedelta(days=36_525))),
+    (skewed(timedelta(days=36_526)), SENT, None),
+    (skewed(END_OF_TIME - NOW), SENT, None),
+    (skewed(BEFORE_1970 - NOW), SENT, None),
+    (skewed(timedelta()), Sent(now=UNSET_CLOCK), CorrectClock(NOW - UNSET_CLOCK)),
+    (skewed(timedelta()), Sent(now=NOW + 60 * YEAR), CorrectClock(-60 * YEAR)),
+    (head(AccessDenied, 403, server_time=END_OF_TIME), SENT, None),
     (EXPIRED, SENT, CorrectClock(HOUR)),
     (head(AccessDenied, 403, server_time=NOW + HOUR), SENT, CorrectClock(HOUR)),
     (head(AccessDenied, 403, server_time=NOW - HOUR), SENT, CorrectClock(-HOUR)),
