@@ -195,6 +195,9 @@ def _error_class(
 
 
 def _speaks_of_region(details: ServiceErrorDetails) -> bool:
+    if details.code == "AuthorizationQueryParametersError":
+        # A link's expiry may be what is wrong; only for its region does the body name another.
+        return "Region" in details.fields
     if details.code:
         return details.code in _REGION_CODES
     # HEAD answers say it by their status only.

@@ -184,6 +184,7 @@ ILLEGAL_LOCATION = (
         (307, xml("TemporaryRedirect", Endpoint="b.s3-eu-west-1.amazonaws.com"), "", "GET",
          "eu-west-1"),
         (400, xml("AuthorizationHeaderMalformed", Region="eu-west-1"), "", "GET", "eu-west-1"),
+        (400, xml("AuthorizationQueryParametersError", Region="eu-west-1"), "", "GET", "eu-west-1"),
         (400, xml("IllegalLocationConstraintException", ILLEGAL_LOCATION.format("af-south-1")),
          "", "GET", "af-south-1"),
         (400, xml("IllegalLocationConstraintException", ILLEGAL_LOCATION.format("unspecified")),
@@ -224,7 +225,11 @@ def test_no_region_is_believed_that_could_not_be_one(status: int, body: bytes, h
 
 
 def test_a_region_beside_another_error_is_told_but_not_the_error() -> None:
-    for body, cls in ((xml("AccessDenied"), errors.AccessDenied), (b"", errors.AccessDenied)):
+    for body, cls in (
+        (xml("AccessDenied"), errors.AccessDenied),
+        (b"", errors.AccessDenied),
+        (xml("AuthorizationQueryParametersError"), errors.AuthorizationQueryParametersError),
+    ):
         error = parse(403, body, ("x-amz-bucket-region", "eu-west-1"))
         assert type(error) is cls
         assert error.region == "eu-west-1"
