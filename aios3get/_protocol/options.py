@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Literal, NamedTuple, TypedDict
 
-from aios3get._protocol.header_values import format_http_date
+from aios3get._protocol.header_values import format_http_date, is_sendable
 from aios3get._protocol.ranges import ByteRange
 from aios3get.errors import ConfigurationError
 
@@ -137,6 +137,16 @@ def _text(name: str, value: object) -> str:
     return value
 
 
+def _header_text(name: str, value: object) -> str:
+    text = _text(name, value)
+    if not is_sendable(text):
+        raise ConfigurationError(
+            f"{name} {text!r} cannot stand in an HTTP header: it takes ASCII without white space"
+            " at its ends"
+        )
+    return text
+
+
 def _date(name: str, value: object) -> str:
     if not isinstance(value, datetime):
         raise ConfigurationError(f"{name} is an aware datetime, not {value!r}")
@@ -237,8 +247,8 @@ class Member(NamedTuple):
 
 
 MEMBERS: dict[str, Member] = {
-    "if_match": Member("header", "If-Match", _text),
-    "if_none_match": Member("header", "If-None-Match", _text),
+    "if_match": Member("header", "If-Match", _header_text),
+    "if_none_match": Member("header", "If-None-Match", _header_text),
     "if_modified_since": Member("header", "If-Modified-Since", _date),
     "if_unmodified_since": Member("header", "If-Unmodified-Since", _date),
     "range": Member("header", "Range", _byte_range),
@@ -252,9 +262,9 @@ MEMBERS: dict[str, Member] = {
     "response_expires": Member("query", "response-expires", _date),
     "sse_customer_algorithm": Member("header", _SSE_ALGORITHM, _sse_algorithm),
     "sse_customer_key": Member("header", SSE_CUSTOMER_KEY, _sse_key),
-    "sse_customer_key_md5": Member("header", SSE_CUSTOMER_KEY_MD5, _text),
+    "sse_customer_key_md5": Member("header", SSE_CUSTOMER_KEY_MD5, _header_text),
     "request_payer": Member("header", REQUEST_PAYER, _requester),
     "expected_bucket_owner": Member("header", "x-amz-expected-bucket-owner", _account),
     "checksum_mode": Member("header", CHECKSUM_MODE, _checksum_mode),
-    "mirror_destination": Member("header", "mirror-destination", _text),
+    "mirror_destination": Member("header", "mirror-destination", _header_text),
 }

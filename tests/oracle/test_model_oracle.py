@@ -103,6 +103,8 @@ texts = st.text(
     st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=20
 )
 moments = st.datetimes(min_value=datetime(1900, 1, 1)).map(lambda at: at.replace(tzinfo=UTC))
+# What arrives as it is sent, which is all that we take.
+header_values = st.from_regex(r"[!-~]([\t -~]{0,20}[!-~])?", fullmatch=True)
 _special = {
     "Range": st.builds(
         lambda first, more: f"bytes={first}-{first + more}", st.integers(0, 2**50), st.integers(0)
@@ -120,7 +122,9 @@ _special = {
 def values_of(member: str, shape: Any) -> st.SearchStrategy[Any]:
     if member in _special:
         return _special[member]
-    return moments if shape.type_name == "timestamp" else texts
+    if shape.type_name == "timestamp":
+        return moments
+    return header_values if shape.serialization.get("location") == "header" else texts
 
 
 def together(params: dict[str, Any]) -> dict[str, Any]:

@@ -153,17 +153,39 @@ def test_options_that_cannot_be_right(options: dict[str, Any], told: str) -> Non
         render(options)
 
 
-@given(st.text(min_size=1))
-def test_a_text_option_is_sent_verbatim_or_refused(text: str) -> None:
+anything = st.text(st.characters(), min_size=1)
+
+
+@given(anything | st.text(' \t!~\x7f"a', min_size=1))
+def test_a_text_header_is_sent_verbatim_or_refused(text: str) -> None:
+    inside = all(char == "\t" or " " <= char <= "~" for char in text)
+    if inside and text[0] not in " \t" and text[-1] not in " \t":
+        assert render({"if_match": text}) == ({"If-Match": text}, ())
+    else:
+        with pytest.raises(ConfigurationError, match="cannot stand in an HTTP header"):
+            render({"if_match": text})
+
+
+@given(anything)
+def test_a_text_of_the_query_is_sent_verbatim_or_refused(text: str) -> None:
     sendable = not any(
         (char < " " and char != "\t") or char == "\x7f" or "\ud800" <= char <= "\udfff"
         for char in text
     )
     if sendable:
-        assert render({"if_match": text}) == ({"If-Match": text}, ())
+        assert render({"version_id": text}) == ({}, (("versionId", text),))
     else:
         with pytest.raises(ConfigurationError, match="cannot stand in an HTTP header"):
-            render({"if_match": text})
+            render({"version_id": text})
+
+
+@pytest.mark.parametrize(
+    "name", ["if_match", "if_none_match", "sse_customer_key_md5", "mirror_destination"]
+)
+@pytest.mark.parametrize("value", [' "x"', '"x" ', '"x"\t', '"é"', '"😀"', "\xa0x"])
+def test_a_header_that_others_would_change_is_refused(name: str, value: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"{name} .* ASCII without white space"):
+        render({name: value})
 
 
 @given(
