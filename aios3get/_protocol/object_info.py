@@ -5,7 +5,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html and API_HeadO
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Generic, Self, TypeVar, overload
@@ -99,7 +99,7 @@ class _Header(Generic[T]):
         return None if text is None else self.parse(text)
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, repr=False)
 class ObjectInfo:
     """What S3 said about an object: every header typed, computed when it is looked at.
 
@@ -114,10 +114,15 @@ class ObjectInfo:
         key: the key as the caller wrote it.
     """
 
+    # With slots=True the refusal to assign a member below fails itself:
+    # https://github.com/python/cpython/issues/105936
+    __slots__ = ("bucket", "headers", "key", "status")
+
     status: int
-    headers: CIMultiDictProxy[str] = field(hash=False)
-    bucket: str = field(kw_only=True)
-    key: str = field(kw_only=True)
+    headers: CIMultiDictProxy[str]
+    _: KW_ONLY
+    bucket: str
+    key: str
 
     accept_ranges = _Header("accept-ranges", readable)
     """``bytes`` where ranges can be asked for."""
@@ -266,6 +271,10 @@ class ObjectInfo:
             if value is not False and value not in (None, {})
         ]
         return f"ObjectInfo({', '.join(shown)})"
+
+    def __hash__(self) -> int:
+        # Headers do not hash.
+        return hash((self.status, self.bucket, self.key))
 
     def __reduce__(self) -> tuple[object, ...]:
         # A header proxy does not pickle.
