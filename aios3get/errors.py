@@ -34,7 +34,8 @@
         └── ChecksumMismatch, ObjectChanged, RangeMismatch, TruncatedBody
 
 A concrete service error is named by S3's own code; an unknown code takes its status's class.
-All of them pickle, copy and hash. None of them shows a secret or a URL's query.
+All of them pickle, copy and hash. None of them shows a secret or a URL's query; each text is one
+printable line.
 
 Codes: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 """
@@ -101,6 +102,18 @@ __all__ = [
 ]
 
 
+def _on_one_line(text: str) -> str:
+    """The text with what would forge a line of a log, or upset a terminal, as its escapes.
+
+    Keys and answers hold any character.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    )
+
+
 class S3Error(Exception):
     """The base of all that aios3get raises on purpose.
 
@@ -132,7 +145,7 @@ class S3Error(Exception):
         return f" ({'; '.join(told)})" if told else ""
 
     def __str__(self) -> str:
-        return super().__str__() + self._story()
+        return _on_one_line(super().__str__() + self._story())
 
 
 class ConfigurationError(S3Error, ValueError):
@@ -281,7 +294,7 @@ class ServiceError(S3Error):
         details = self.details
         said = ": ".join(filter(None, (details.code, details.message))) or _phrase(details.status)
         where = "/".join(filter(None, (details.bucket, details.key)))
-        return f"{details.method} {where}: {said} [{details.status}]{self._story()}"
+        return _on_one_line(f"{details.method} {where}: {said} [{details.status}]{self._story()}")
 
 
 def _phrase(status: int) -> str:

@@ -1,4 +1,5 @@
 import copy
+import dataclasses
 import pickle
 import re
 from collections.abc import Iterator
@@ -203,3 +204,22 @@ def test_integrity_errors_carry_what_differs() -> None:
     changed = errors.ObjectChanged("new", expected='"a"', actual='"b"')
     assert (changed.expected, changed.actual) == ('"a"', '"b"')
     assert vars(pickle.loads(pickle.dumps(changed))) == vars(changed)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("photos/2006/Février 日本 😀\\n.jpg", "photos/2006/Février 日本 😀\\n.jpg"),
+        ("evil\nINFO fake", r"evil\nINFO fake"),
+        ("a\r\t\x00\x1b[31m\x7f\x85", r"a\r\t\x00\x1b[31m\x7f\x85"),
+        ("\u2028\u202e\udcff", r"\u2028\u202e\udcff"),
+    ],
+)
+def test_a_text_is_one_printable_line(text: str, shown: str) -> None:
+    details = dataclasses.replace(DETAILS, key=text, message=text)
+    service, other = errors.NoSuchKey(details), errors.ConfigurationError(text)
+    service.request_ids = other.request_ids = (text,)
+    assert str(service).count(shown) == 3
+    assert str(other) == f"{shown} (request id {shown})"
+    assert (str(service) + str(other)).isprintable()
+    assert service.key == text
