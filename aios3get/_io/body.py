@@ -185,7 +185,7 @@ class S3Object:
         ended = self._ended and not unread
         state = "read" if ended else "closed" if self._closed else "open"
         return (
-            f"<S3Object {self.info.bucket}/{self.info.key}"
+            f"<S3Object {f'{self.info.bucket}/{self.info.key}'!r}"
             f" at {self._offset - unread} of {self._first}..{stop}, {state}>"
         )
 
@@ -329,7 +329,7 @@ class S3Object:
                 return
             if not self._extent.delimited:
                 raise errors.TruncatedBody(
-                    "the answer has neither Content-Length nor chunked framing,"
+                    "the answer has neither Content-Length nor plain chunked framing,"
                     " so its end cannot be told from a broken connection"
                 )
         self._verifier.finish()

@@ -9,6 +9,7 @@ from aios3get._io.exchange import Exchange
 from aios3get._io.transport import Answer
 from aios3get._protocol.extent import Extent, extent_of
 from aios3get._protocol.get_object import GetObject
+from aios3get._protocol.header_values import is_sendable
 from aios3get._protocol.ranges import ByteRange
 from aios3get._protocol.url_request import UrlRequest
 
@@ -106,8 +107,7 @@ class Resuming:
         if etag is None or not self.pinned:
             return self._request
         # RFC 9110 section 13.1.1: If-Match compares strongly, so a weak ETag never matches.
-        # One that is not ASCII can be compared, but not sent.
-        if_match = None if etag.startswith("W/") or not etag.isascii() else etag
+        if_match = etag if is_sendable(etag) and not etag.startswith("W/") else None
         rest = ByteRange(offset, self._extent.stop)
         return self._request.with_range(rest, if_match=if_match, version_id=version)
 

@@ -3,8 +3,7 @@
 import asyncio
 import inspect
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
-from contextvars import ContextVar
+from collections.abc import Awaitable, Callable
 from http.cookies import SimpleCookie
 from typing import Any, Final
 
@@ -115,11 +114,11 @@ class Transport:
             options: dict[str, Any] = self._options
             if self._proxies is not None:
                 options = {**options, "proxy": self._proxies.proxy_for(*_origin(url))}
-            if self._given is None:
-                _outgoing.set(headers)
-            else:
-                options = {**options, "headers": {**headers, **_UNSIGNED_HEADERS}}
-            response = await session.request(method, URL(url, encoded=True), **options)
+            if self._given is not None:
+                headers = {**headers, **_UNSIGNED_HEADERS}
+            response = await session.request(
+                method, URL(url, encoded=True), headers=headers, **options
+            )
             answer.response = response
             answer.status = response.status
             answer.headers = response.headers
@@ -195,18 +194,12 @@ class Transport:
         return failure
 
 
-# The signed headers on their way from ``Transport.send`` to the request that aiohttp's session
-# makes; the session itself would merge them one by one.
-_outgoing: Final[ContextVar[Mapping[str, str]]] = ContextVar("outgoing headers")
-
-
 class _Request(aiohttp.ClientRequest):
     """A request that is finished when it comes: aiohttp adds no header of its own."""
 
     def update_headers(self, headers: Any) -> None:
-        """Take the signed ones as they are, ``Host`` included, and the session's."""
-        self.headers = CIMultiDict(_outgoing.get())
-        self.headers.extend(headers)
+        """Take them all, ``Host`` included, as they were signed."""
+        self.headers = CIMultiDict(headers)
         if "Host" not in self.headers:  # as with somebody's link
             self.headers["Host"] = self.url.host_port_subcomponent or ""
 

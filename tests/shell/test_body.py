@@ -180,9 +180,11 @@ async def test_a_size_that_is_no_number_costs_no_bytes(client: S3Client, size: A
 async def test_closing_loses_what_was_not_read_and_says_so(client: S3Client) -> None:
     async with client.get_object(BUCKET, KEY, checksum_mode=True) as obj:
         assert await obj.read(3) == CONTENT[:3]
-        assert repr(obj) == f"<S3Object {BUCKET}/{KEY} at 3 of 0..{len(CONTENT)}, open>"
+        assert repr(obj) == f"<S3Object '{BUCKET}/{KEY}' at 3 of 0..{len(CONTENT)}, open>"
         assert obj.verified.state == "pending"
-    assert repr(obj) == f"<S3Object {BUCKET}/{KEY} at {len(CONTENT)} of 0..{len(CONTENT)}, closed>"
+    assert (
+        repr(obj) == f"<S3Object '{BUCKET}/{KEY}' at {len(CONTENT)} of 0..{len(CONTENT)}, closed>"
+    )
     for read in (obj.read, obj.__anext__, obj.iter_lines().__anext__):
         with pytest.raises(errors.ConfigurationError, match="closed"):
             await read()
@@ -211,9 +213,9 @@ async def test_a_cancelled_read_of_everything_closes(client: S3Client, server: S
 
 async def test_the_repr_tells_where_the_reading_is(client: S3Client) -> None:
     async with client.get_object(BUCKET, "big", range="bytes=100-") as obj:
-        assert repr(obj) == f"<S3Object {BUCKET}/big at 100 of 100..{len(BIG)}, open>"
+        assert repr(obj) == f"<S3Object '{BUCKET}/big' at 100 of 100..{len(BIG)}, open>"
         await obj.read()
-        assert repr(obj) == f"<S3Object {BUCKET}/big at {len(BIG)} of 100..{len(BIG)}, read>"
+        assert repr(obj) == f"<S3Object '{BUCKET}/big' at {len(BIG)} of 100..{len(BIG)}, read>"
     obj = await client.get_object(BUCKET, "big")
     await obj.aclose()
     assert repr(obj).endswith("closed>")

@@ -399,6 +399,7 @@ async def test_the_key_of_a_multi_region_door_is_derived_off_the_loop_and_once(
 
     derive.cache_clear()
     signed.signer_of.cache_clear()
+    signed._header_signing.cache_clear()
     monkeypatch.setattr(sigv4a, "signing_key", watched)
     async with connect() as client:
         for _ in range(3):
