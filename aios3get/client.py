@@ -5,20 +5,21 @@ import logging
 import os
 import ssl
 import sys
-from collections.abc import AsyncGenerator, Generator, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Generator, Mapping
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, Literal, Self, Unpack
+from typing import Any, Literal, Self, Unpack, cast
 from weakref import WeakSet
 
 import aiohttp
 
 from aios3get._io.body import Place, S3Object
 from aios3get._io.call import Call, check_deadline
+from aios3get._io.credentials_source import check_source
 from aios3get._io.exchange import Exchange
-from aios3get._io.proxies import Proxies
+from aios3get._io.proxies import Proxies, split_login
 from aios3get._io.reading import open_object
-from aios3get._io.settings import ExplicitSettings, load_settings
+from aios3get._io.settings import ExplicitSettings, check_explicit, load_settings
 from aios3get._io.shared import Shared
 from aios3get._io.transport import Transport
 from aios3get._protocol.endpoint import AddressingStyle, EndpointResolver
@@ -83,10 +84,12 @@ class S3Client:
             TLS apply instead of ``verify``; it stays yours to close, and binds the client to its
             loop.
         allow_insecure_sse_customer_key: send SSE-C keys over plain http too.
-        pickle_credentials: let explicit ``Credentials`` travel inside a pickle of the client.
+        pickle_credentials: let explicit ``Credentials``, and a proxy's password, travel inside a
+            pickle of the client.
 
     Raises:
-        ConfigurationError: an argument cannot be right.
+        ConfigurationError: an argument cannot be right by itself. What takes a look at the
+            environment, at files or at other arguments is raised by the first call.
     """
 
     def __init__(
@@ -119,10 +122,7 @@ class S3Client:
         arguments = dict(locals())
         del arguments["self"]
         self._arguments: dict[str, Any] = arguments
-        if type(max_concurrency) is not int or max_concurrency < 1:
-            raise ConfigurationError(
-                f"max_concurrency is a whole number above 0, got {max_concurrency!r}"
-            )
+        _check(arguments)
         self._options: GetObjectOptions = {}
         if request_payer is not None:
             self._options["request_payer"] = request_payer
@@ -257,12 +257,12 @@ class S3Client:
         """Close the client's connections; bodies that are still open break."""
         self._closed = True
         running, self._loops = self._loops, {}
-        here = asyncio.get_running_loop()
+        here = running.pop(asyncio.get_running_loop(), None)
         for loop, of_loop in list(running.items()):
-            if loop is here:
-                await of_loop.aclose()
-            elif not loop.is_closed():
+            if not loop.is_closed():
                 loop.call_soon_threadsafe(of_loop.close_soon)
+        if here is not None:
+            await here.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -292,6 +292,12 @@ class S3Client:
             raise TypeError(
                 "the client holds explicit credentials, which would stand readable in the"
                 " pickle; pass a provider or a profile, or pickle_credentials=True"
+            )
+        proxy = arguments["proxy"]
+        if proxy and split_login(proxy)[1] is not None and not arguments["pickle_credentials"]:
+            raise TypeError(
+                "proxy= holds a password, which would stand readable in the pickle; name the proxy"
+                " in the environment instead, or pass pickle_credentials=True"
             )
         given = {name: value for name, value in arguments.items() if value is not None}
         return _unpickled, (given,)
@@ -333,10 +339,14 @@ class S3Client:
         return self._loops[loop].exchange
 
 
-class Opening:
-    """A call about to be made: ``await`` it for the object, or enter it to have that closed."""
+class Opening(Coroutine[Any, Any, S3Object]):
+    """A call about to be made: ``await`` it for the object, or enter it to have that closed.
 
-    __slots__ = ("_client", "_deadline", "_object", "_opened_at", "_request")
+    A coroutine to whoever asks for one, such as ``asyncio.create_task``.
+    """
+
+    # ``_steps`` is there once somebody drives it by hand.
+    __slots__ = ("_client", "_deadline", "_object", "_opened_at", "_request", "_steps")
 
     def __init__(
         self,
@@ -358,6 +368,29 @@ class Opening:
             return self._start(call).__await__()
         return open_object(running.exchange, call, self._opened_at).__await__()
 
+    def send(self, value: Any, /) -> Any:
+        """Go on to what is awaited next, as a coroutine does."""
+        steps = self._begun()
+        if steps is None:
+            steps = self._steps = self.__await__()
+        return steps.send(value)
+
+    def throw(self, *raised: Any) -> Any:
+        """Raise an exception where it waits, as in a coroutine."""
+        steps = self._begun()
+        if steps is None:
+            steps = self._steps = _never_begun()
+        return steps.throw(*raised)
+
+    def close(self) -> None:
+        """End it where it waits, as a coroutine."""
+        steps = self._begun()
+        if steps is not None:
+            steps.close()
+
+    def _begun(self) -> Generator[Any, Any, S3Object] | None:
+        return getattr(self, "_steps", None)
+
     async def _start(self, call: Call) -> S3Object:
         return await open_object(await self._client._start(), call, self._opened_at)
 
@@ -374,6 +407,10 @@ class Opening:
         opened, self._object = self._object, None
         if opened is not None:
             await opened.aclose()
+
+
+def _never_begun() -> Generator[Any, Any, S3Object]:
+    raise NotImplementedError((yield))
 
 
 class _Running:
@@ -408,6 +445,48 @@ async def _closed_with_loop(transport: Transport) -> AsyncGenerator[None, None]:
         yield
     finally:
         await transport.aclose()
+
+
+def _check(arguments: dict[str, Any]) -> None:
+    """Refuse arguments that cannot be right whatever else is the case.
+
+    Raises:
+        ConfigurationError: one is not what its parameter takes.
+    """
+    for name, (kinds, wanted) in _KINDS.items():
+        value = arguments[name]
+        if not isinstance(value, kinds):
+            # It may be a secret in the wrong place.
+            raise ConfigurationError(f"{name} is of type {type(value).__name__}; pass {wanted}")
+    concurrency = arguments["max_concurrency"]
+    if type(concurrency) is not int or concurrency < 1:
+        raise ConfigurationError(f"max_concurrency is a whole number above 0, got {concurrency!r}")
+    if arguments["request_payer"] not in (None, "requester"):
+        raise ConfigurationError(
+            f'request_payer is {arguments["request_payer"]!r}; pass "requester" or nothing'
+        )
+    if arguments["credentials"] is not None:
+        check_source(arguments["credentials"])
+    if arguments["proxy"] is not None:
+        Proxies.always(arguments["proxy"])
+    explicit = {name: arguments[name] for name in ExplicitSettings.__annotations__}
+    check_explicit(cast(ExplicitSettings, explicit))
+
+
+_NONE = type(None)
+_KINDS: dict[str, tuple[tuple[type[Any], ...], str]] = {
+    "profile": ((str, _NONE), "the name of a profile in the shared files"),
+    "retry": ((RetryPolicy, _NONE), "a RetryPolicy, such as RetryPolicy(attempts=5)"),
+    "timeouts": ((Timeouts, _NONE), "Timeouts, such as Timeouts(idle=30)"),
+    "verify": (
+        (bool, str, os.PathLike, ssl.SSLContext),
+        "True, False, the path of a CA bundle, or an ssl.SSLContext",
+    ),
+    "proxy": ((str, _NONE), "the URL of an HTTP proxy as text"),
+    "session": ((aiohttp.ClientSession, _NONE), "an aiohttp.ClientSession"),
+    "allow_insecure_sse_customer_key": ((bool,), "True or False"),
+    "pickle_credentials": ((bool,), "True or False"),
+}
 
 
 async def _load(arguments: dict[str, Any]) -> Shared:

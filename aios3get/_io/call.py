@@ -5,6 +5,7 @@ import time
 from collections.abc import Awaitable, Mapping
 from typing import TypeVar
 
+from aios3get._io.watchdog import Watchdog
 from aios3get._protocol.endpoint import Endpoint
 from aios3get._protocol.get_object import GetObject
 from aios3get._protocol.identity import Credentials, Identity
@@ -24,6 +25,8 @@ class Call:
         attempts: requests sent so far, corrections and stale sockets included.
         heads: the headers of all answers so far.
         budget: what may still be spent; None as long as nothing failed.
+        pausing: the wait for the next attempt, while there is one.
+        watchdog: who knows how long the event loop stood still, once something waited or failed.
     """
 
     # Defaults stand on the class: most calls never learn any of these.
@@ -36,6 +39,8 @@ class Call:
     identity: Identity | None = None
     session: Credentials | None = None
     offered_checksum = False
+    pausing: "asyncio.Future[S3Error | None] | None" = None
+    watchdog: Watchdog | None = None
 
     def __init__(
         self, method: str, request: GetObject | UrlRequest, deadline: float | None = None
@@ -58,6 +63,11 @@ class Call:
         error.request_ids = tuple(filter(None, ids))
         return error
 
+    def interrupt(self, error: S3Error) -> None:
+        """End the wait for the next attempt, if there is one, with ``error``."""
+        if self.pausing is not None and not self.pausing.done():
+            self.pausing.set_result(error)
+
     async def within_deadline(self, awaitable: Awaitable[T]) -> T:
         """What it gives, if it does before the call's time, where that is limited, is over.
 
@@ -66,18 +76,24 @@ class Call:
         """
         if self.deadline is None:
             return await awaitable
-        limit = asyncio.timeout(self.started + self.deadline - time.monotonic())
+        left = self.started + self.deadline - time.monotonic()
+        limit, due = asyncio.timeout(left), time.monotonic() + max(left, 0.0)
         try:
             async with limit:
                 return await awaitable
         except TimeoutError as error:
             if isinstance(error, S3Error) or not limit.expired():
                 raise
+        # A loop that stands still is late itself; the watchdog knows of earlier times.
+        late = time.monotonic() - due
+        if self.watchdog is not None:
+            late = max(late, self.watchdog.longest_pause(self.deadline))
         raise self.told(
             TransportTimeout(
                 f"the call's deadline of {self.deadline:g} s passed",
                 limit="deadline",
                 seconds=self.deadline,
+                loop_blocked=late,
             )
         )
 

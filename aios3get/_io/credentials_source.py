@@ -17,7 +17,7 @@ from aios3get._protocol.identity import (
 )
 from aios3get.errors import ConfigurationError, CredentialsError
 
-__all__ = ["CredentialsSource", "ask", "name_of", "tell"]
+__all__ = ["CredentialsSource", "ask", "check_source", "name_of", "tell"]
 
 
 class CredentialsSource(Refreshing[Identity]):
@@ -40,17 +40,18 @@ class CredentialsSource(Refreshing[Identity]):
         clock: Callable[[], float] = time.time,
         jitter: Callable[[], float] = lambda: random.uniform(0.9, 1.0),
     ) -> None:
+        check_source(source)
         if isinstance(source, Credentials | BearerToken | Anonymous):
             source = _Fixed(source)
-        elif inspect.isclass(source) or not callable(source):
-            raise ConfigurationError(
-                f"credentials must be Credentials, ANONYMOUS or a callable that gives Credentials,"
-                f" not {getattr(source, '__name__', None) or type(source).__name__}"
-            )
         super().__init__(self._ask, clock=clock, jitter=jitter)
         self._provider = source
         if isinstance(source, _Fixed) and source.value.expires_at is None:
             self.hold(source.value)
+
+    @property
+    def refreshable(self) -> bool:
+        """Whether asking again can give others: not where they were passed in themselves."""
+        return not isinstance(self._provider, _Fixed)
 
     def __repr__(self) -> str:
         return f"<CredentialsSource {name_of(self._provider)}>"
@@ -77,6 +78,21 @@ class CredentialsSource(Refreshing[Identity]):
                 " requests unsigned"
             )
         return answer
+
+
+def check_source(source: object) -> None:
+    """Refuse what gives no credentials.
+
+    Raises:
+        ConfigurationError: neither credentials nor a provider.
+    """
+    if isinstance(source, Credentials | BearerToken | Anonymous):
+        return
+    if inspect.isclass(source) or not callable(source):
+        raise ConfigurationError(
+            "credentials must be Credentials, ANONYMOUS or a callable that gives Credentials,"
+            f" not {getattr(source, '__name__', None) or type(source).__name__}"
+        )
 
 
 class _Fixed:

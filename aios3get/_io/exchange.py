@@ -38,7 +38,14 @@ from aios3get._protocol.retry import (
 )
 from aios3get._protocol.signed import signed_request
 from aios3get._protocol.url_request import UrlRequest
-from aios3get.errors import ConfigurationError, ConnectionLost, S3Error, ServiceError
+from aios3get.errors import (
+    AuthorizationHeaderMalformed,
+    ConfigurationError,
+    ConnectionLost,
+    S3Error,
+    ServiceError,
+    WrongRegion,
+)
 
 __all__ = ["Exchange"]
 
@@ -74,19 +81,25 @@ class Exchange:
                         self.shared.quota.give()
                     else:
                         call.budget.answered()
+                        self._learn(call)
                     if call.deadline is not None:
                         answer.within = call.within_deadline
+                        call.watchdog = self.transport.watchdog
                     if _log.isEnabledFor(logging.DEBUG):
                         self._log(call, answer.status)
                     return answer
                 error: S3Error = await self._refusal(call, answer)
             except S3Error as failure:
                 error = failure
+            except asyncio.CancelledError:
+                call.watchdog = self.transport.watchdog  # the deadline may have ended it
+                raise
             self._log(call, getattr(error, "status", type(error).__name__))
             await self.recover(call, error)
 
     async def recover(self, call: Call, error: S3Error) -> None:
         """Wait, or correct what ``error`` shows to be wrong; raise it if neither helps."""
+        call.watchdog = self.transport.watchdog
         budget = call.budget
         if budget is None:
             budget = call.budget = Budget(self.shared.retry, self.shared.quota)
@@ -96,10 +109,9 @@ class Exchange:
         match decision:
             case Wait(seconds):
                 if seconds:
-                    await asyncio.sleep(seconds)
+                    await self._pause(call, seconds, error)
             case SwitchRegion(region):
                 call.region = region
-                self.shared.remember_region(call.request.bucket, region)
             case RefreshCredentials():
                 self._forget(call)
             case CorrectClock(offset):
@@ -108,6 +120,21 @@ class Exchange:
                 self.shared.without_checksum_mode.add(call.host)
             case _:
                 raise call.told(error)
+
+    async def _pause(self, call: Call, seconds: float, why: S3Error) -> None:
+        """Wait before the next attempt, unless the client or the call's body is closed."""
+        pause = call.pausing = self.transport.pause(seconds)
+        try:
+            ended = await pause
+        finally:
+            call.pausing = None
+        if ended is not None:
+            raise call.told(ended) from why
+
+    def _learn(self, call: Call) -> None:
+        """The region that an answer came from is the bucket's."""
+        if call.region is not None:
+            self.shared.remember_region(call.request.bucket, call.region)
 
     async def presign(self, request: GetObject, expires_in: int | timedelta) -> PresignedUrl:
         """A link for the request, signed now.
@@ -234,11 +261,13 @@ class Exchange:
     async def _refusal(self, call: Call, answer: Answer) -> ServiceError:
         request = call.request
         body = b""
+        if answer.status >= 500:
+            answer.blame()
         if call.method == "HEAD":
             answer.close()
         else:
             body = await answer.read_all(error_answer.MAX_ERROR_BODY, self.shared.timeouts.idle)
-        return error_answer.parse(
+        error = error_answer.parse(
             answer.head,
             body,
             method=call.method,
@@ -247,6 +276,9 @@ class Exchange:
             version_id=request.version_id,
             signed_region=call.endpoint.signing_region if call.endpoint else None,
         )
+        if not isinstance(error, WrongRegion | AuthorizationHeaderMalformed):
+            self._learn(call)
+        return error
 
     def _sent(self, call: Call, error: S3Error) -> Sent:
         endpoint = call.endpoint
@@ -255,7 +287,12 @@ class Exchange:
             now=datetime.fromtimestamp(self.shared.clock(), UTC) if endpoint else None,
             clock_offset=timedelta(seconds=self.shared.clock_offset),
             region=endpoint.signing_region if endpoint and endpoint.corrects_region else None,
-            refreshable=call.identity is not None and not isinstance(call.identity, Anonymous),
+            refreshable=call.session is not None
+            or (
+                call.identity is not None
+                and not isinstance(call.identity, Anonymous)
+                and self.shared.credentials.refreshable
+            ),
             checksum_mode=call.offered_checksum,
             stale=isinstance(error, ConnectionLost) and error.reused,
         )

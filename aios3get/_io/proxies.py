@@ -5,14 +5,15 @@ The rules are those of ``urllib.request``, ``getproxies_environment`` and
 """
 
 import re
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from aios3get.errors import ConfigurationError
 
-__all__ = ["DIRECT", "Proxies"]
+__all__ = ["DIRECT", "Proxies", "is_http_url", "split_login"]
 
 _port = re.compile(r":\d*$", re.ASCII)
 
@@ -52,12 +53,7 @@ class Proxies:
         """
         if not url:
             return DIRECT
-        try:
-            parts = urlsplit(url)
-            usable = parts.scheme in ("http", "https") and bool(parts.hostname)
-        except ValueError:  # such as an open bracket; its text quotes the URL and its password
-            usable = False
-        if not usable:
+        if not is_http_url(url):
             raise ConfigurationError(
                 "proxy must be the URL of an HTTP proxy, such as http://proxy.example:3128"
             )
@@ -69,14 +65,49 @@ class Proxies:
         Args:
             scheme: ``"http"`` or ``"https"``.
             host: the host, with its port if the URL has one.
+
+        Raises:
+            ConfigurationError: what the environment names is not the URL of an HTTP proxy.
         """
-        url = self.by_scheme.get(scheme) or self.by_scheme.get("all")
+        kind = scheme if self.by_scheme.get(scheme) else "all"
+        url = self.by_scheme.get(kind)
         if url is None or _is_named(host.lower(), self.no_proxy.lower()):
             return None
-        return url if "://" in url else f"http://{url}"
+        url = url if "://" in url else f"http://{url}"
+        if not is_http_url(url):
+            # The value may hold a password.
+            raise ConfigurationError(
+                f"{kind.upper()}_PROXY, or {kind}_proxy, in the environment is not the URL of an"
+                " HTTP proxy, such as http://proxy.example:3128; name the host in NO_PROXY, or"
+                ' pass proxy="" to use none'
+            )
+        return url
 
 
 DIRECT: Final = Proxies()
+
+
+def is_http_url(text: str) -> bool:
+    """Whether it is an http or https URL with a host, and a port if any, that can be."""
+    try:
+        parts = urlsplit(text)
+        host = parts.hostname or ""
+        # Both raise, the latter as the resolver would.
+        _, name = parts.port, host.encode("idna")
+    except ValueError:  # its text may quote the URL and its password
+        return False
+    return parts.scheme in ("http", "https") and bool(name) and not re.search(r"\s", host)
+
+
+def split_login(url: str) -> tuple[str, str | None]:
+    """The proxy's URL without its user and password, and these as ``Proxy-Authorization``."""
+    parts = urlsplit(url)
+    login, _, place = parts.netloc.rpartition("@")
+    if not login:
+        return parts._replace(netloc=place).geturl(), None
+    user, _, password = login.partition(":")
+    told = b64encode(f"{unquote(user)}:{unquote(password)}".encode()).decode()
+    return parts._replace(netloc=place).geturl(), f"Basic {told}"
 
 
 def _by_kind(environ: Mapping[str, str], *, lower: bool) -> dict[str, str]:

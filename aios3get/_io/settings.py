@@ -8,15 +8,20 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypedDict, Unpack
-from urllib.parse import urlsplit
 
-from aios3get._io.proxies import Proxies
+from aios3get._io.proxies import Proxies, is_http_url
 from aios3get._io.shared_files import profile_name, read_shared_config
 from aios3get._protocol.endpoint import AddressingStyle, EndpointSettings
 from aios3get._protocol.shared_config import Profile, SharedConfig
 from aios3get.errors import ConfigurationError
 
-__all__ = ["ExplicitSettings", "ResolvedSettings", "load_settings", "resolve_settings"]
+__all__ = [
+    "ExplicitSettings",
+    "ResolvedSettings",
+    "check_explicit",
+    "load_settings",
+    "resolve_settings",
+]
 
 ChecksumValidation = Literal["when_supported", "when_required"]
 
@@ -116,6 +121,21 @@ def resolve_settings(
     )
 
 
+def check_explicit(explicit: ExplicitSettings) -> None:
+    """Refuse what no environment and no profile could make right.
+
+    Raises:
+        ConfigurationError: a value is not one of its setting.
+    """
+    nothing = Profile("")
+    for name, value in explicit.items():
+        if name == "endpoint_url":
+            if value is not None:
+                _parsed(_endpoint_url, value, name)
+        else:
+            _SETTINGS[name].resolve(name, value, {}, nothing)
+
+
 def _boolean(text: str) -> bool:
     match text.lower():
         case "true":
@@ -150,12 +170,7 @@ def _region(text: str) -> str:
 
 
 def _endpoint_url(text: str) -> str:
-    try:
-        parts = urlsplit(text)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname)
-    except ValueError:
-        usable = False
-    if not usable:
+    if not is_http_url(text):
         raise ValueError("write a URL, such as https://s3.example.com")
     return text
 

@@ -47,6 +47,6 @@ class Shared:
 
     def remember_region(self, bucket: str, region: str) -> None:
         """Send the bucket's next requests there at once."""
-        if len(self.regions) >= _LEARNT_LIMIT:
+        if bucket not in self.regions and len(self.regions) >= _LEARNT_LIMIT:
             del self.regions[next(iter(self.regions))]
         self.regions[bucket] = region

@@ -2,18 +2,28 @@
 
 import asyncio
 import inspect
+import netrc
+import os
+import re
 import ssl
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from functools import partial
 from http.cookies import SimpleCookie
+from pathlib import Path
 from typing import Any, Final
+from weakref import WeakSet
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from aios3get import errors
+from aios3get._io.addresses import Addresses
 from aios3get._io.admission import Admission
-from aios3get._io.proxies import DIRECT, Proxies
+from aios3get._io.failures import BROKEN, HEAD_LIMITS, failure_of
+from aios3get._io.proxies import DIRECT, Proxies, split_login
 from aios3get._io.watchdog import Wait, Watchdog
 from aios3get._protocol.http import HttpHead, HttpRequest
 from aios3get._protocol.timeouts import Timeouts
@@ -28,10 +38,6 @@ _UNSIGNED_HEADERS: Final = {
     "Accept-Encoding": "identity",
 }
 
-# S3 allows 2 KB of user metadata, so more headers than the 128 that aiohttp accepts by itself;
-# https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html
-_HEAD_LIMITS: Final = {"max_headers": 2_500, "max_field_size": 65_536, "max_line_size": 65_536}
-
 # What is left of a body is read off to save the connection, if it is no more than this.
 _DRAIN_BYTES: Final = 262_144
 _DRAIN_SECONDS: Final = 1.0
@@ -45,9 +51,9 @@ def _accepted_by(function: Callable[..., Any], options: dict[str, Any]) -> dict[
 
 
 # aiohttp takes these per session or per request only since some release.
-_SESSION_OPTIONS: Final = _accepted_by(aiohttp.ClientSession.__init__, _HEAD_LIMITS)
+_SESSION_OPTIONS: Final = _accepted_by(aiohttp.ClientSession.__init__, HEAD_LIMITS)
 _REQUEST_OPTIONS: Final = _accepted_by(
-    aiohttp.ClientSession._request, {"auto_decompress": False, **_HEAD_LIMITS}
+    aiohttp.ClientSession._request, {"auto_decompress": False, **HEAD_LIMITS}
 )
 
 
@@ -79,6 +85,9 @@ class Transport:
         self._pooled = session
         self._fresh = session
         self._closed = False
+        self._abandoned = False
+        self._addresses = Addresses()
+        self._pauses = set[asyncio.Future[errors.S3Error | None]]()
         self._options: dict[str, Any] = {"allow_redirects": False}
         self._grace = 0.0
         if session is None:
@@ -89,17 +98,19 @@ class Transport:
             limit = aiohttp.ClientTimeout(sock_connect=timeouts.connect)
             self._options |= {"timeout": limit, "raise_for_status": False, **_REQUEST_OPTIONS}
             self._grace = timeouts.connect
+        _transports.add(self)
 
     async def send(self, request: HttpRequest, *, fresh: bool = False) -> "Answer":
         """Send the request and wait for the answer's head.
 
         Args:
             request: sent exactly as it is.
-            fresh: on a new connection, to an address resolved anew.
+            fresh: on a new connection, to an address resolved anew that did not fail lately.
 
         Raises:
             TransportError: no head arrived.
-            ConfigurationError: the URL is not one, or the client or its session is closed.
+            ConfigurationError: the URL or the proxy's is not one, the session would add what must
+                be signed, or the client or its session is closed.
         """
         if self._closed:
             raise errors.ConfigurationError(_CLOSED)
@@ -113,12 +124,15 @@ class Transport:
             method, url, headers = request
             options: dict[str, Any] = self._options
             if self._proxies is not None:
-                options = {**options, "proxy": self._proxies.proxy_for(*_origin(url))}
-            if self._given is not None:
+                headers, options = _by_proxy(self._proxies, request, options)
+            if self._given is None:
+                # ``request()`` wraps this in an alias of ``typing``, which costs as much as signing.
+                request_by = session._request
+            else:
+                await _check_given(self._given, url)
                 headers = {**headers, **_UNSIGNED_HEADERS}
-            response = await session.request(
-                method, URL(url, encoded=True), headers=headers, **options
-            )
+                request_by = session.request
+            response = await request_by(method, URL(url, encoded=True), headers=headers, **options)
             answer.response = response
             answer.status = response.status
             answer.headers = response.headers
@@ -130,6 +144,8 @@ class Transport:
                 raise
             if isinstance(failure, errors.ConnectionLost):
                 failure.reused = self._given is None and not answer.connected
+            if isinstance(failure, errors.TransportError):
+                answer.blame()
         finally:
             self.watchdog.end(answer)
         raise failure
@@ -141,7 +157,9 @@ class Transport:
             else {"keepalive_timeout": self._timeouts.keep_alive, "ttl_dns_cache": 30}
         )
         session = aiohttp.ClientSession(
-            connector=_Connector(self.watchdog, limit=0, ssl=self._verify, **reuse),
+            connector=_Connector(
+                self.watchdog, self._addresses, limit=0, ssl=self._verify, **reuse
+            ),
             cookie_jar=_NoCookies(),
             request_class=_Request,
             headers=_UNSIGNED_HEADERS,
@@ -157,17 +175,58 @@ class Transport:
             self._pooled = session
         return session
 
+    def pause(self, seconds: float) -> "asyncio.Future[errors.S3Error | None]":
+        """A future that is done after so many seconds, or when the transport is closed.
+
+        Its result is the error that ended it early, if one did. To cancel it is to let it go.
+        """
+        pause = self.loop.create_future()
+        timer = self.loop.call_later(seconds, end_pause, pause, None)
+        if self._closed:
+            end_pause(pause, _closed_meanwhile())
+        self._pauses.add(pause)
+        pause.add_done_callback(self._pauses.discard)
+        pause.add_done_callback(lambda _: timer.cancel())
+        return pause
+
     async def aclose(self) -> None:
         """Close the connections; a session of the user's stays open."""
+        if self._abandoned:
+            return
         self._closed = True
         self.admission.close(errors.ConfigurationError(_CLOSED))
         self.watchdog.stop()
+        for pause in [*self._pauses]:
+            end_pause(pause, _closed_meanwhile())
         for answer in [*self.admission.holders]:
             answer.close()
         if self._given is None:
             sessions, self._pooled, self._fresh = (self._pooled, self._fresh), None, None
-            for session in filter(None, sessions):
-                await session.close()
+            # Each is closed, also when this task is cancelled while it waits for one.
+            async with AsyncExitStack() as stack:
+                for session in filter(None, sessions):
+                    stack.push_async_callback(session.close)
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether this process is a child, and the connections are its parent's."""
+        return self._abandoned
+
+    def abandon(self) -> None:
+        """In a forked child: forget the connections, which are the parent's, untouched.
+
+        To close one would take its socket out of the selector that both processes share.
+        """
+        self._closed = self._abandoned = True
+        if self._given is None:
+            for session in (self._pooled, self._fresh):
+                if session is not None and session.connector is not None:
+                    # A closed connector gives nothing back and closes nothing.
+                    session.connector._closed = True
+
+    def blame(self, address: str) -> None:
+        """Have new connections try the name's other addresses first, for a while."""
+        self._addresses.failed(address)
 
     def failure(self, error: BaseException, wait: Wait) -> errors.S3Error | None:
         """The error of ours that ``error`` stands for, without a URL in it; None if it is none."""
@@ -184,14 +243,34 @@ class Transport:
                 seconds=idle,
                 loop_blocked=self.watchdog.longest_pause(idle),
             )
-        if not isinstance(error, _FAILURES):
+        if isinstance(error, errors.S3Error):
+            return error
+        if not isinstance(error, Exception) or isinstance(error, MemoryError):
             return None
-        failure = _failure(error, self._timeouts)
+        failure = failure_of(error, self._timeouts)
         if self._closed and isinstance(failure, errors.TransportError):
             failure = _closed_meanwhile()
         if isinstance(failure, errors.TransportTimeout):
             failure.loop_blocked = self.watchdog.longest_pause(failure.seconds)
         return failure
+
+
+_transports: Final = WeakSet[Transport]()
+
+
+def _abandon_all() -> None:
+    for transport in list(_transports):
+        transport.abandon()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_abandon_all)
+
+
+def end_pause(pause: "asyncio.Future[errors.S3Error | None]", error: errors.S3Error | None) -> None:
+    """End it, if it has not ended; ``error`` says why it ends early."""
+    if not pause.done():
+        pause.set_result(error)
 
 
 class _Request(aiohttp.ClientRequest):
@@ -217,18 +296,65 @@ class _Request(aiohttp.ClientRequest):
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Tells the watchdog who is connecting, which has a limit of its own."""
+    """Tells the watchdog who is connecting, which has a limit of its own.
 
-    def __init__(self, watchdog: Watchdog, **options: Any) -> None:
+    New connections take a name's addresses in turn, those that failed lately last.
+    """
+
+    def __init__(self, watchdog: Watchdog, addresses: Addresses, **options: Any) -> None:
         super().__init__(**options)  # pyright: ignore[reportUnknownMemberType]  # as aiohttp types it
         self._watchdog = watchdog
+        self._addresses = addresses
+        factory: Any = partial(_Connected, loop=self._loop)
+        self._factory = factory
 
     async def _create_connection(self, *args: Any, **options: Any) -> Any:
         wait = self._watchdog.connecting()
         try:
-            return await super()._create_connection(*args, **options)
+            protocol: Any = await super()._create_connection(*args, **options)
         finally:
             self._watchdog.connected(wait)
+        if protocol.transport is not None:
+            # A tuple for IPv4 and IPv6 alike.
+            address: str = protocol.transport.get_extra_info("peername", ("",))[0]
+            protocol.address = address
+            protocol.secure = protocol.transport.get_extra_info("sslcontext") is not None
+            if isinstance(wait, Answer):
+                wait.address = address
+        return protocol
+
+    async def _resolve_host(self, *args: Any, **options: Any) -> Any:
+        found = await super()._resolve_host(*args, **options)
+        # With a cache, aiohttp itself gives each connection another address to begin with.
+        return self._addresses.ordered(found, in_turn=not self.use_dns_cache) if found else found
+
+
+class _Connected(ResponseHandler):
+    """One connection, which is not kept open for its TLS peer's farewell.
+
+    Attributes:
+        address: the peer's.
+        secure: whether it speaks TLS.
+    """
+
+    address: str | None = None
+    secure = False
+
+    def close(self) -> None:
+        """Close it now: asyncio would wait 30 s for the peer's close_notify."""
+        transport = self.transport
+        if transport is not None and self.secure:
+            if not transport.is_closing():
+                transport.close()
+            transport.abort()
+        super().close()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Tell whoever reads a body that it has no end: after bad chunks aiohttp does not."""
+        body = self._payload
+        super().connection_lost(exc)
+        if body is not None and not body.is_eof() and body.exception() is None:
+            body.set_exception(aiohttp.ClientPayloadError("the body's framing is not HTTP"))
 
 
 class _NoCookies(aiohttp.DummyCookieJar):
@@ -249,9 +375,11 @@ class Answer(Wait):
         headers: the head's, from then on.
         response: aiohttp's, from then on.
         within: what a read is awaited through, for a call with a deadline.
+        address: where a connection was made to for it, if one was.
     """
 
     status = 0
+    address: str | None = None
     headers: CIMultiDictProxy[str]
     response: aiohttp.ClientResponse
     within: Callable[[Awaitable[bytes]], Awaitable[bytes]] | None = None
@@ -282,7 +410,8 @@ class Answer(Wait):
         """
         chunk = await (self._read() if self.within is None else self.within(self._read()))
         if not chunk:
-            self._transport.admission.leave(self)
+            # At the body's end aiohttp has given the connection back, but not after a 101.
+            self.close()
         return chunk
 
     def read_nowait(self) -> bytes | None:
@@ -292,7 +421,7 @@ class Answer(Wait):
             return None
         try:
             rest = content.read_nowait()
-        except _FAILURES:
+        except BROKEN:
             return None  # ``read`` says what it means
         # At the body's end aiohttp has given the connection back already.
         self._transport.admission.leave(self)
@@ -309,6 +438,7 @@ class Answer(Wait):
                 raise
         finally:
             watchdog.end(self)
+        self.blame()
         self.close()
         raise failure
 
@@ -353,9 +483,19 @@ class Answer(Wait):
     def close(self) -> None:
         """Close the connection, unless the body has arrived whole: then it goes back."""
         if self.status and self.held:
-            if self.response.connection is not None or not self.response.content.is_eof():
-                self.response.close()
-            self._transport.admission.leave(self)
+            response, transport = self.response, self._transport
+            broken = response.connection is not None or not response.content.is_eof()
+            if broken and not transport.abandoned:
+                response.close()
+            transport.admission.leave(self)
+
+    def blame(self) -> None:
+        """Say that the server failed: new connections try its name's other addresses first."""
+        address = self.address
+        if address is None and self.status:
+            address = getattr(getattr(self.response, "_protocol", None), "address", None)
+        if address is not None:
+            self._transport.blame(address)
 
     def close_soon(self) -> None:
         """Close the connection from any thread, as the garbage collector needs it."""
@@ -375,46 +515,64 @@ def _origin(url: str) -> tuple[str, str]:
     return scheme, rest.partition("/")[0].partition("?")[0]
 
 
-# ``RuntimeError`` is how aiohttp's stream reader says that its connection is gone.
-_FAILURES: Final = (aiohttp.ClientError, TimeoutError, OSError, RuntimeError)
+def _by_proxy(
+    proxies: Proxies, request: HttpRequest, options: dict[str, Any]
+) -> tuple[Mapping[str, str], dict[str, Any]]:
+    """The headers and options with which the request takes its proxy.
 
-# Their texts hold the whole URL, with a presigned query if there is one.
-_TELLING_URLS: Final = (
-    TimeoutError,
-    aiohttp.ClientResponseError,
-    aiohttp.InvalidURL,
-    aiohttp.NonHttpUrlClientError,
-)
+    The proxy's password goes into headers at once: aiohttp's errors show the proxy's URL.
+    """
+    _, url, headers = request
+    scheme, host = _origin(url)
+    proxy = proxies.proxy_for(scheme, host)
+    if proxy is None:
+        return headers, options
+    proxy, login = split_login(proxy)
+    options = {**options, "proxy": proxy}
+    if login is not None and scheme == "https":
+        options["proxy_headers"] = {"Proxy-Authorization": login}
+    elif login is not None:
+        headers = {**headers, "Proxy-Authorization": login}
+    return headers, options
 
 
-def _failure(error: BaseException, timeouts: Timeouts) -> errors.S3Error:
-    failure: errors.S3Error
-    match error:
-        case TimeoutError():
-            failure = errors.TransportTimeout(
-                f"no connection within {timeouts.connect:g} s",
-                limit="connect",
-                seconds=timeouts.connect,
+# What says who asks, or for what: it must be signed, and is for nobody else's link.
+_choosing = re.compile(
+    r"authorization|cookie|host|range|if-.*|x-amz-.*|content-.*|transfer-encoding", re.IGNORECASE
+).fullmatch
+
+
+async def _check_given(session: aiohttp.ClientSession, url: str) -> None:
+    """Refuse a user's session that would add to the request what must not be added.
+
+    Raises:
+        ConfigurationError: it would.
+    """
+    adds = next((name for name in session.headers if _choosing(name)), None)
+    if adds is not None:
+        raise errors.ConfigurationError(
+            f"the session given as session= adds the header {adds} to every request, unsigned and"
+            " to get_url's links too; give one without it"
+        )
+    if session.auth is not None:
+        raise errors.ConfigurationError(
+            "the session given as session= has auth=, which would replace the signature and go to"
+            " get_url's links too; give one without it"
+        )
+    if session.trust_env:
+        host = URL(url, encoded=True).host or ""
+        if await asyncio.to_thread(_in_netrc, host):
+            raise errors.ConfigurationError(
+                f"the session given as session= has trust_env=True, and the netrc file has a"
+                f" password for {host} that aiohttp would send; give one without trust_env"
             )
-        case aiohttp.ClientConnectorCertificateError() | aiohttp.ServerFingerprintMismatch():
-            failure = errors.ConnectionFailed(f"the server's certificate is not trusted: {error}")
-            failure.retryable = False
-        case aiohttp.ClientHttpProxyError():
-            failure = errors.ConnectionFailed(f"the proxy answered {error.status} {error.message}")
-        case aiohttp.ClientConnectorError():
-            failure = errors.ConnectionFailed(f"no connection: {error}")
-        case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
-            failure = errors.ConfigurationError("the URL is not an http or https URL with a host")
-        case aiohttp.ClientResponseError():
-            failure = errors.ConnectionLost(f"the answer is not HTTP: {error.message}")
-        case RuntimeError() if "ession is closed" in str(error):
-            failure = errors.ConfigurationError("the aiohttp session given as session= is closed")
-        case aiohttp.ServerDisconnectedError():
-            failure = errors.ConnectionLost("the server closed the connection before its answer")
-        case _:
-            failure = errors.ConnectionLost(
-                f"the connection broke: {error or type(error).__name__}"
-            )
-    if not isinstance(error, _TELLING_URLS):
-        failure.__cause__ = error
-    return failure
+
+
+def _in_netrc(host: str) -> bool:
+    """Whether aiohttp would find a password for the host."""
+    try:
+        named = os.environ.get("NETRC")
+        path = Path.home() / ("_netrc" if os.name == "nt" else ".netrc")
+        return netrc.netrc(named or str(path)).authenticators(host) is not None
+    except (OSError, RuntimeError, ValueError, netrc.NetrcParseError):
+        return False
