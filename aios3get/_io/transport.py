@@ -5,9 +5,10 @@ import inspect
 import netrc
 import os
 import re
+import socket
 import ssl
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from functools import partial
 from http.cookies import SimpleCookie
 from pathlib import Path
@@ -85,7 +86,6 @@ class Transport:
         self._pooled = session
         self._fresh = session
         self._closed = False
-        self._abandoned = False
         self._addresses = Addresses()
         self._pauses = set[asyncio.Future[errors.S3Error | None]]()
         self._options: dict[str, Any] = {"allow_redirects": False}
@@ -191,8 +191,6 @@ class Transport:
 
     async def aclose(self) -> None:
         """Close the connections; a session of the user's stays open."""
-        if self._abandoned:
-            return
         self._closed = True
         self.admission.close(errors.ConfigurationError(_CLOSED))
         self.watchdog.stop()
@@ -207,22 +205,24 @@ class Transport:
                 for session in filter(None, sessions):
                     stack.push_async_callback(session.close)
 
-    @property
-    def abandoned(self) -> bool:
-        """Whether this process is a child, and the connections are its parent's."""
-        return self._abandoned
-
     def abandon(self) -> None:
-        """In a forked child: forget the connections, which are the parent's, untouched.
+        """In a forked child: have its copies of the parent's connections lead nowhere.
 
-        To close one would take its socket out of the selector that both processes share.
+        Else a child that lets this event loop run on would take bytes that are the parent's, and
+        one that closes a connection would take it out of the selector that both share.
         """
-        self._closed = self._abandoned = True
-        if self._given is None:
-            for session in (self._pooled, self._fresh):
-                if session is not None and session.connector is not None:
-                    # A closed connector gives nothing back and closes nothing.
-                    session.connector._closed = True
+        connections = {
+            answer.response.connection.transport
+            for answer in self.admission.holders
+            if answer.status and answer.response.connection is not None
+        }
+        for session in (self._pooled, self._fresh) if self._given is None else ():
+            connector: Any = None if session is None else session.connector
+            if connector is not None:
+                kept = (each for pool in connector._conns.values() for each, _ in pool)
+                connections |= {each.transport for each in (*connector._acquired, *kept)}
+        for connection in connections - {None}:
+            _lead_nowhere(connection)
 
     def blame(self, address: str) -> None:
         """Have new connections try the name's other addresses first, for a while."""
@@ -256,6 +256,15 @@ class Transport:
 
 
 _transports: Final = WeakSet[Transport]()
+
+
+def _lead_nowhere(connection: Any) -> None:
+    """Have the socket's number stand for one whose other side is closed; itself it stays open."""
+    with suppress(OSError, AttributeError):
+        number = connection.get_extra_info("socket").fileno()
+        here, there = socket.socketpair()
+        with here, there:
+            os.dup2(here.fileno(), number, inheritable=False)
 
 
 def _abandon_all() -> None:
@@ -483,11 +492,9 @@ class Answer(Wait):
     def close(self) -> None:
         """Close the connection, unless the body has arrived whole: then it goes back."""
         if self.status and self.held:
-            response, transport = self.response, self._transport
-            broken = response.connection is not None or not response.content.is_eof()
-            if broken and not transport.abandoned:
-                response.close()
-            transport.admission.leave(self)
+            if self.response.connection is not None or not self.response.content.is_eof():
+                self.response.close()
+            self._transport.admission.leave(self)
 
     def blame(self) -> None:
         """Say that the server failed: new connections try its name's other addresses first."""
