@@ -1,9 +1,11 @@
 import asyncio
+import time
 from typing import Any
 
 import pytest
 
 from aios3get._io.call import Call, check_deadline
+from aios3get._io.watchdog import Watchdog
 from aios3get._protocol.get_object import GetObject
 from aios3get.errors import ConfigurationError, S3Error, TransportTimeout
 
@@ -69,3 +71,32 @@ def test_what_is_no_deadline_is_refused(deadline: Any) -> None:
 @pytest.mark.parametrize("deadline", [1, 0.5])
 def test_a_deadline_is_a_number_of_seconds(deadline: float) -> None:
     check_deadline(deadline)
+
+
+async def test_a_deadline_tells_of_a_loop_that_stood_still() -> None:
+    async def blocking() -> None:
+        time.sleep(0.3)  # noqa: ASYNC251 - blocking is what is to be told
+        await asyncio.sleep(3600)
+
+    with pytest.raises(TransportTimeout) as caught:
+        await call(0.05).within_deadline(blocking())
+    assert 0.2 < caught.value.loop_blocked < 5
+
+
+async def test_a_deadline_asks_the_watchdog_for_earlier_times() -> None:
+    late = call(0.5)
+    late.watchdog = watchdog = Watchdog(10.0, ())
+    watchdog._late.append((0, 0.25))
+    with pytest.raises(TransportTimeout) as caught:
+        await late.within_deadline(asyncio.sleep(3600))
+    assert caught.value.loop_blocked == pytest.approx(0.25, abs=0.1)
+
+
+async def test_a_wait_for_the_next_attempt_can_be_ended() -> None:
+    waiting = call()
+    waiting.interrupt(S3Error("nobody waits"))
+    waiting.pausing = pause = asyncio.get_running_loop().create_future()
+    ended = S3Error("closed")
+    waiting.interrupt(ended)
+    waiting.interrupt(S3Error("too late"))
+    assert await pause is ended

@@ -197,6 +197,86 @@ class TestFirstUse:
         with pytest.raises(errors.ConfigurationError, match="max_concurrency"):
             S3Client(max_concurrency=value)
 
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("timeouts", 5),
+            ("retry", 5),
+            ("proxy", 5),
+            ("proxy", "proxy.example:3128"),
+            ("proxy", "socks5://user:SECRET@proxy.example"),
+            ("verify", 5),
+            ("verify", None),
+            ("session", object()),
+            ("session", aiohttp.ClientSession),
+            ("profile", 5),
+            ("credentials", "SECRET"),
+            ("credentials", Credentials),
+            ("request_payer", "owner"),
+            ("allow_insecure_sse_customer_key", "x"),
+            ("pickle_credentials", 1),
+            ("region", 5),
+            ("region", "eu central"),
+            ("endpoint_url", "s3.example.com"),
+            ("endpoint_url", "http://s3.example.com:99999"),
+            ("addressing_style", "dns"),
+            ("use_fips", "yes"),
+            ("response_checksum_validation", "never"),
+        ],
+    )
+    def test_what_an_argument_does_not_take_is_refused_at_once(self, name: str, value: Any) -> None:
+        with pytest.raises(errors.ConfigurationError, match=name) as caught:
+            S3Client(**{name: value})
+        assert "SECRET" not in str(caught.value)
+
+    def test_what_takes_a_look_elsewhere_is_left_to_the_first_call(self) -> None:
+        S3Client(profile="no-such-profile")
+        S3Client(verify="/no/such/file.pem")
+        S3Client(use_accelerate=True, endpoint_url="http://s3.example.com")
+
+
+class TestOpenings:
+    async def test_a_call_is_a_coroutine_to_whoever_wants_one(self, client: S3Client) -> None:
+        opened = [await asyncio.create_task(client.get_object(BUCKET, KEY))]
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(client.get_object(BUCKET, KEY))
+        opened.append(task.result())
+        loop = asyncio.get_running_loop()
+        future = asyncio.run_coroutine_threadsafe(client.get_object(BUCKET, KEY), loop)
+        opened.append(await asyncio.wrap_future(future))
+        opened += await asyncio.gather(*(client.get_object(BUCKET, KEY) for _ in range(2)))
+        opened.append(await asyncio.wait_for(client.get_object(BUCKET, KEY), 10))
+        for each in opened:
+            assert await each.read() == CONTENT
+
+    def test_a_program_may_run_one(self, server: S3Server) -> None:
+        obj = asyncio.run(quick_client(server).get_object(BUCKET, KEY))
+        assert obj.info.content_length == len(CONTENT)
+        asyncio.run(obj.aclose())
+
+    async def test_a_task_of_one_may_be_cancelled(self, client: S3Client, server: S3Server) -> None:
+        await read(client)
+        server.faults.add(faults.stall_before_head(), times=None)
+        for pause in (None, 0.0, 0.05):
+            with nothing_leaks(client):
+                task = asyncio.create_task(client.get_object(BUCKET, KEY))
+                if pause is not None:
+                    await asyncio.sleep(pause)
+                task.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+
+    async def test_one_may_be_closed_at_any_point(self, client: S3Client, server: S3Server) -> None:
+        await read(client)
+        server.faults.add(faults.stall_before_head())
+        client.get_object(BUCKET, KEY).close()
+        with nothing_leaks(client):
+            begun = client.get_object(BUCKET, KEY)
+            begun.send(None)
+            begun.close()
+        with pytest.raises(KeyError):
+            client.get_object(BUCKET, KEY).throw(KeyError("thrown"))
+
 
 class TestLoops:
     def test_one_client_serves_loop_after_loop(self, server: S3Server) -> None:
@@ -298,6 +378,17 @@ class TestPickling:
         client = quick_client(server, pickle_credentials=True)
         copy = pickle.loads(pickle.dumps(client))
         assert asyncio.run(read(copy)) == CONTENT
+
+    def test_so_does_a_proxys_password(self) -> None:
+        proxy = "http://user:secret@proxy.example:3128"
+        with pytest.raises(TypeError, match=r"proxy=.*pickle_credentials=True"):
+            pickle.dumps(S3Client(proxy=proxy))
+        for client in (
+            S3Client(proxy=proxy, pickle_credentials=True),
+            S3Client(proxy="http://proxy.example:3128"),
+            S3Client(proxy=""),
+        ):
+            assert pickle.loads(pickle.dumps(client))._arguments == client._arguments
 
     def test_anonymous_is_no_secret(self) -> None:
         copy = pickle.loads(pickle.dumps(S3Client(credentials=ANONYMOUS)))
@@ -404,6 +495,28 @@ pid = os.fork()
 asyncio.run(read())
 if pid:
     assert os.waitpid(pid, 0)[1] == 0
+""",
+    "forked-and-run-on": """
+async def main():
+    async with client.get_object("examplebucket", "photos/2006/February/sample.jpg") as obj:
+        got = await obj.read(300_000)
+        loop = asyncio.get_running_loop()
+        pid = os.fork()
+        if not pid:
+            # The child lets its copy of the loop run on, as asyncio.run does after an exception
+            # or SystemExit, and closes all it has.
+            asyncio.events._set_running_loop(loop)
+            await asyncio.sleep(0.3)
+            await obj.aclose()
+            await client.aclose()
+            os._exit(0)
+        await asyncio.sleep(0.6)
+        rest = await obj.read()
+        assert os.waitpid(pid, 0)[1] == 0
+        assert got + rest == wanted
+        assert obj._call.attempts == 1
+        await read()
+asyncio.run(main())
 """,
     "forked-within-a-body": """
 async def main():

@@ -605,3 +605,109 @@ async def test_a_users_session_that_raises_for_status_changes_nothing(server: S3
         with pytest.raises(errors.NoSuchKey):
             await client.get_object(BUCKET, "missing")
         assert await read(client) == CONTENT
+
+
+async def test_a_region_is_remembered_only_once_it_has_answered(authority: Authority) -> None:
+    async with S3Server(tls=authority.server_context()) as server:
+        server.put_object(BUCKET, KEY, CONTENT)
+        nowhere = {"x-amz-bucket-region": "eu-nowhere-1"}
+        server.faults.add(faults.status(301, "PermanentRedirect", headers=nowhere))
+        once = RetryPolicy(attempts=1)
+        async with loopback_client(server, authority, retry=once) as client:
+            _unknown("eu-nowhere-1", client)
+            with pytest.raises(errors.ConnectionFailed):
+                await read(client)
+            assert client._shared is not None
+            assert not client._shared.regions
+            assert await read(client) == CONTENT
+
+
+def _unknown(part: str, client: S3Client) -> None:
+    """Let no host have an address whose name has that part."""
+    fresh = transport_of(client)._fresh
+    assert fresh is not None
+    assert isinstance(fresh.connector, aiohttp.TCPConnector)
+    resolver: Any = fresh.connector._resolver
+    real = resolver.resolve
+
+    async def resolve(host: str, *more: Any, **options: Any) -> Any:
+        if part in host:
+            raise OSError("unknown")
+        return await real(host, *more, **options)
+
+    resolver.resolve = resolve
+
+
+async def test_a_region_that_refuses_is_the_right_one_too(authority: Authority) -> None:
+    async with S3Server(tls=authority.server_context()) as server:
+        server.create_bucket(BUCKET, region="eu-central-1")
+        async with loopback_client(server, authority) as client:
+            with pytest.raises(errors.NoSuchKey):
+                await read(client)
+            assert client._shared is not None
+            assert client._shared.regions == {BUCKET: "eu-central-1"}
+
+
+async def test_a_head_that_is_refused_is_not_sent_again_for_nothing(server: S3Server) -> None:
+    server.faults.add(faults.status(400), times=None)
+    async with quick_client(server) as client:
+        with pytest.raises(errors.BadRequest):
+            await client.head_object(BUCKET, KEY)
+    assert len(server.requests) == 1
+    async with quick_client(
+        server, credentials=lambda: credentials_of(server.credentials)
+    ) as client:
+        with pytest.raises(errors.BadRequest):
+            await client.head_object(BUCKET, KEY)
+    assert len(server.requests) == 3
+
+
+async def _until(met: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not met():  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.01)
+
+
+async def test_a_backoff_ends_with_the_client(server: S3Server) -> None:
+    server.faults.add(faults.status(503, retry_after=60), times=None)
+    client = quick_client(server, retry=RetryPolicy(wait_max=60))
+    waiting = asyncio.create_task(read(client))
+    await _until(lambda: bool(server.requests))
+    await asyncio.sleep(0.05)
+    began = time.monotonic()
+    await client.aclose()
+    with pytest.raises(errors.ConnectionLost, match="the client was closed") as caught:
+        await waiting
+    assert time.monotonic() - began < 5
+    assert (caught.value.attempts, caught.value.retryable) == (1, False)
+    assert isinstance(caught.value.__cause__, errors.SlowDown | errors.ServiceUnavailable)
+
+
+async def test_a_backoff_can_be_ended_by_its_call(server: S3Server) -> None:
+    server.faults.add(faults.drop_after(10))
+    server.faults.add(faults.status(503, retry_after=60), times=None)
+    async with quick_client(server, retry=RetryPolicy(wait_initial=0, wait_max=60)) as client:
+        obj = await client.get_object(BUCKET, KEY)
+        reading = asyncio.create_task(obj.read())
+        await _until(lambda: obj._call.pausing is not None)
+        obj._call.interrupt(errors.ConfigurationError("the body is closed"))
+        with pytest.raises(errors.ConfigurationError, match="the body is closed"):
+            await reading
+        assert obj._call.pausing is None
+
+
+@pytest.mark.parametrize("fault", [faults.stall_before_head(), faults.stall_after(10)])
+async def test_a_deadline_tells_how_long_the_loop_stood_still(server: S3Server, fault: Any) -> None:
+    server.faults.add(fault, times=None)
+    async with quick_client(server, timeouts=Timeouts(idle=30)) as client:
+        asyncio.get_running_loop().call_later(0.1, time.sleep, 1.0)
+        with pytest.raises(errors.TransportTimeout, match="deadline") as caught:
+            await read(client, deadline=0.5)
+    assert 0.4 < caught.value.loop_blocked < 10
+
+
+async def test_a_server_that_fails_is_blamed(server: S3Server) -> None:
+    server.faults.add(faults.status(500))
+    async with quick_client(server) as client:
+        await read(client)
+        assert list(transport_of(client)._addresses._failed) == ["127.0.0.1"]

@@ -1,4 +1,5 @@
 import os
+from base64 import b64encode
 from typing import Any
 from unittest import mock
 from urllib import request
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aios3get._io.proxies import DIRECT, Proxies
+from aios3get._io.proxies import DIRECT, Proxies, is_http_url, split_login
 from aios3get.errors import ConfigurationError
 
 URL = "http://user:secret@proxy.example:3128"
@@ -82,3 +83,54 @@ def test_what_is_no_proxy(url: str) -> None:
     with pytest.raises(ConfigurationError, match="proxy must be the URL") as caught:
         Proxies.always(url)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("https_proxy", "socks5://u:secret@p:1080"),
+        ("ALL_PROXY", "socks5://u:secret@p"),
+        ("HTTPS_PROXY", "http://u:secret@p:99999"),
+        ("https_proxy", "http://u:secret@a..b:3128"),
+        ("https_proxy", "u:secret@[::1"),
+    ],
+)
+def test_what_the_environment_names_is_judged_where_it_is_used(name: str, value: str) -> None:
+    proxies = Proxies.from_environment({name: value, "NO_PROXY": "inside.example"})
+    assert proxies.proxy_for("https", "inside.example") is None
+    with pytest.raises(ConfigurationError, match=f"(?i){name}") as caught:
+        proxies.proxy_for("https", "s3.amazonaws.com")
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "place", "login"),
+    [
+        ("http://proxy.example:3128", "http://proxy.example:3128", None),
+        ("http://user:p%40ss@proxy.example:3128/", "http://proxy.example:3128/", "user:p@ss"),
+        ("https://user@proxy.example", "https://proxy.example", "user:"),
+        ("http://:pass@[::1]:3128", "http://[::1]:3128", ":pass"),
+    ],
+)
+def test_a_login_is_told_apart(url: str, place: str, login: str | None) -> None:
+    told = None if login is None else f"Basic {b64encode(login.encode()).decode()}"
+    assert split_login(url) == (place, told)
+
+
+@pytest.mark.parametrize(
+    ("url", "usable"),
+    [
+        ("http://127.0.0.1:9000", True),
+        ("https://bücher.example", True),
+        ("http://[::1]:9000/", True),
+        ("http://h:99999", False),
+        ("http://h:abc", False),
+        ("http://a..b", False),
+        (f"http://{'a' * 64}.example", False),
+        ("http://a b", False),
+        ("http://", False),
+        ("ftp://h", False),
+    ],
+)
+def test_which_urls_have_a_host(url: str, usable: bool) -> None:
+    assert is_http_url(url) is usable

@@ -1,8 +1,14 @@
 import asyncio
+import os
 import socket
+import threading
+import traceback
+import warnings
+from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final
 
 import aiohttp
 import pytest
@@ -12,7 +18,16 @@ from aios3get._io.proxies import Proxies
 from aios3get._io.transport import Answer, Transport
 from aios3get._protocol.http import HttpRequest
 from aios3get._protocol.timeouts import Timeouts
-from tests.servers.lying import LyingServer, answer, close, flood, read_request, send
+from tests.servers.lying import (
+    LyingServer,
+    answer,
+    close,
+    flood,
+    hang,
+    read_request,
+    send,
+    wait,
+)
 from tests.servers.tls import Authority
 from tests.shell.reading_client import acquired
 
@@ -211,3 +226,345 @@ class TestGivingBack:
         script: list[Any] = [read_request(), send(answer(b"<Error>", length=99)), read_request()]
         with LyingServer(script) as server:
             assert await (await get(transport, server.url)).read_all(5000, 0.1) == b"<Error>"
+
+
+async def test_an_upgrade_leaves_no_connection_behind(transport: Transport) -> None:
+    upgrade = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"
+    with LyingServer([read_request(), send(upgrade), hang()]) as server:
+        answered = await get(transport, server.url)
+        assert await answered.read_all(100, 5.0) == b""
+        assert not answered.held
+        assert acquired(transport) == 0
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["127.0.0.1:99999", "[::1", "h:abc", f"{'a' * 64}.example", "a..b", "....", "ab\\c", ":80"],
+)
+async def test_a_host_or_port_that_cannot_be_is_the_callers_mistake(
+    transport: Transport, place: str
+) -> None:
+    with pytest.raises(errors.ConfigurationError, match="host") as caught:
+        await get(transport, f"http://user:secret@{place}/?X-Amz-Signature=secret")
+    assert caught.value.__cause__ is None
+    assert "secret" not in repr(caught.value)
+
+
+async def test_whatever_a_users_session_raises_has_a_type() -> None:
+    async def broken(*_: object) -> None:
+        raise KeyError("of the user's own")
+
+    hooks = aiohttp.TraceConfig()
+    hooks.on_request_start.append(broken)
+    async with aiohttp.ClientSession(trace_configs=[hooks]) as session:
+        transport = Transport(timeouts=QUICK, max_concurrency=1, session=session)
+        with pytest.raises(errors.ConnectionFailed, match="KeyError") as caught:
+            await get(transport, "http://127.0.0.1:1/")
+        assert isinstance(caught.value.__cause__, KeyError)
+        assert not caught.value.retryable
+        await transport.aclose()
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        *(["x-amz-meta-n: SECRET"] * 3000,),
+        ["x-amz-meta-n: " + "SECRET" * 20_000],
+    ],
+    ids=["headers", "bytes"],
+)
+async def test_a_head_beyond_the_limits_would_be_so_again(
+    transport: Transport, head: list[str]
+) -> None:
+    with LyingServer([read_request(), send(answer(b"", *head)), hang()]) as server:
+        with pytest.raises(errors.ConnectionLost, match="larger than a client reads") as caught:
+            await get(transport, server.url)
+        assert not caught.value.retryable
+        assert "SECRET" not in repr(caught.value)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"SECRET of a body\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nx: SECRET\x00\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: SECRET\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcSECRET",
+    ],
+)
+async def test_an_answer_that_is_no_http_is_not_quoted(transport: Transport, data: bytes) -> None:
+    with LyingServer([read_request(), send(data), hang()]) as server:
+        with pytest.raises(errors.ConnectionLost, match=r"is not HTTP: \w") as caught:
+            await get(transport, server.url)
+        assert caught.value.retryable
+        told = repr(caught.value)
+        assert "SECRET" not in told
+        assert "\\n" not in told
+        assert caught.value.__cause__ is None
+
+
+async def test_a_body_framed_badly_breaks_at_once_and_is_not_quoted(transport: Transport) -> None:
+    head = answer(b"", "Transfer-Encoding: chunked", length="")
+    script = [read_request(), send(head), wait(0.05), send(b"3\r\nabcSECRET\r\n"), hang()]
+    with LyingServer(script) as server:
+        answered = await get(transport, server.url)
+        with pytest.raises(errors.ConnectionLost, match="framing") as caught:
+            await whole(answered)
+        assert "SECRET" not in "".join(traceback.format_exception(caught.value))
+
+
+async def test_a_body_cut_short_is_told_of_in_one_line(transport: Transport) -> None:
+    with LyingServer([read_request(), send(answer(b"abc", length=9)), close()]) as server:
+        answered = await get(transport, server.url)
+        with pytest.raises(errors.ConnectionLost, match=r"broke: Not enough data .*[^>]$"):
+            await whole(answered)
+
+
+class TestProxyPasswords:
+    _drops_it: Final = [read_request(), send(b"HTTP/1.1 200 OK\r\n\r\n"), close()]
+
+    @pytest.mark.parametrize("scheme", ["http", "https"])
+    async def test_the_password_goes_to_the_proxy_and_into_no_error(self, scheme: str) -> None:
+        script = self._drops_it if scheme == "https" else [read_request(), close()]
+        with LyingServer(script) as proxy:
+            by = Proxies.always(proxy.url.replace("//", "//user:p%40SECRET@"))
+            transport = Transport(timeouts=QUICK, max_concurrency=1, proxies=by)
+            with pytest.raises(errors.TransportError) as caught:
+                await get(transport, f"{scheme}://example.test/key")
+            await transport.aclose()
+            told = b64encode(b"user:p@SECRET")
+            assert b"Proxy-Authorization: Basic " + told in proxy.requests[0]
+        self._check(caught.value, "SECRET", told.decode())
+
+    async def test_nor_does_that_of_a_users_session(self) -> None:
+        with LyingServer(self._drops_it) as proxy:
+            by = proxy.url.replace("//", "//user:SECRET@")
+            async with aiohttp.ClientSession(proxy=by) as session:
+                transport = Transport(timeouts=QUICK, max_concurrency=1, session=session)
+                with pytest.raises(errors.ConnectionFailed) as caught:
+                    await get(transport, "https://example.test/key")
+                await transport.aclose()
+        assert isinstance(caught.value.__cause__, OSError)
+        self._check(caught.value, "SECRET")
+
+    def _check(self, error: BaseException | None, *secrets: str) -> None:
+        while error is not None:
+            shown = repr(error) + str(error) + repr(vars(error))
+            assert not [secret for secret in secrets if secret in shown]
+            error = error.__cause__ or error.__context__
+
+
+class TestUsersSessions:
+    @pytest.mark.parametrize(
+        "name",
+        ["Authorization", "Cookie", "Range", "If-Match", "x-amz-request-payer", "host"],
+    )
+    async def test_one_that_would_sign_or_choose_is_refused(self, name: str) -> None:
+        async with aiohttp.ClientSession(headers={name: "SECRET"}) as session:
+            await self._refused(session, f"the header (?i:{name}) to every")
+
+    async def test_one_with_auth_is_refused(self) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            session = aiohttp.ClientSession(auth=aiohttp.BasicAuth("user", "SECRET"))
+        async with session:
+            await self._refused(session, "auth=")
+
+    async def test_one_that_reads_netrc_is_refused_where_that_has_a_password(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        file = tmp_path / "netrc"
+        file.write_text("machine 127.0.0.1 login user password SECRET\n")
+        monkeypatch.setenv("NETRC", str(file))
+        async with aiohttp.ClientSession(trust_env=True) as session:
+            await self._refused(session, "netrc")
+            file.write_text("machine elsewhere.example login user password SECRET\n")
+            await self._served(session)
+            file.unlink()
+            await self._served(session)
+
+    async def test_one_with_other_headers_is_taken(self) -> None:
+        async with aiohttp.ClientSession(headers={"X-Own": "1", "User-Agent": "mine"}) as session:
+            assert b"X-Own: 1" in await self._served(session)
+
+    async def _refused(self, session: aiohttp.ClientSession, told: str) -> None:
+        with LyingServer([read_request(), send(answer(b""))]) as server:
+            transport = Transport(timeouts=QUICK, max_concurrency=1, session=session)
+            with pytest.raises(errors.ConfigurationError, match=told) as caught:
+                await get(transport, server.url)
+            await transport.aclose()
+            assert not server.requests
+        assert "SECRET" not in repr(caught.value)
+
+    async def _served(self, session: aiohttp.ClientSession) -> bytes:
+        with LyingServer([read_request(), send(answer(b""))]) as server:
+            transport = Transport(timeouts=QUICK, max_concurrency=1, session=session)
+            await whole(await get(transport, server.url))
+            await transport.aclose()
+            return server.requests[0]
+
+
+class TestAddresses:
+    @pytest.fixture
+    async def hosts(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        """``several.test`` is 127.0.0.1 and 127.0.0.2; gives the questions asked for it."""
+        loop = asyncio.get_running_loop()
+        real, asked = loop.getaddrinfo, list[str]()
+
+        async def resolve(host: Any, port: Any, **options: Any) -> Any:
+            if host != "several.test":
+                return await real(host, port, **options)
+            asked.append(host)
+            kind = socket.AF_INET, socket.SOCK_STREAM, 6, ""
+            return [(*kind, (address, port)) for address in ("127.0.0.1", "127.0.0.2")]
+
+        monkeypatch.setattr(loop, "getaddrinfo", resolve)
+        return asked
+
+    @pytest.fixture
+    async def servers(self) -> AsyncIterator[tuple[int, list[str]]]:
+        """The first address is down, the second well; gives the port and who was asked."""
+        met: list[str] = []
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            with suppress(asyncio.IncompleteReadError, ConnectionError):
+                while True:
+                    request = await reader.readuntil(b"\r\n\r\n")
+                    met.append(writer.get_extra_info("sockname")[0])
+                    if met[-1] == "127.0.0.2":
+                        writer.write(answer(b"well"))
+                    elif b"/reset" in request:
+                        break
+                    elif b"/half" in request:
+                        writer.write(answer(b"half", length=99))
+                        break
+                    else:
+                        writer.write(answer(b"", status="503 Slow Down"))
+            writer.close()
+
+        first = await asyncio.start_server(serve, "127.0.0.1", 0)
+        port = first.sockets[0].getsockname()[1]
+        second = await asyncio.start_server(serve, "127.0.0.2", port)
+        yield port, met
+        for each in (first, second):
+            each.close()
+
+    @pytest.mark.parametrize("path", ["/503", "/reset", "/half"])
+    async def test_what_failed_is_not_what_is_tried_next(
+        self, servers: tuple[int, list[str]], hosts: list[str], path: str
+    ) -> None:
+        port, met = servers
+        url = f"http://several.test:{port}"
+        transport = Transport(timeouts=QUICK, max_concurrency=4)
+        try:
+            failed = await get(transport, url + path)
+            if failed.status >= 500:
+                failed.blame()
+            with suppress(errors.TransportError):
+                await whole(failed)
+        except errors.TransportError:
+            pass
+        for _ in range(2):
+            assert await whole(await get(transport, url + path, fresh=True)) == b"well"
+        assert met == ["127.0.0.1", "127.0.0.2", "127.0.0.2"]
+        assert len(hosts) == 3
+        await transport.aclose()
+
+    async def test_one_kept_alive_that_fails_is_known_by_its_address(
+        self, servers: tuple[int, list[str]], hosts: list[str]
+    ) -> None:
+        port, met = servers
+        transport = Transport(timeouts=QUICK, max_concurrency=4)
+        for _ in range(2):
+            failed = await get(transport, f"http://several.test:{port}/503")
+            await whole(failed)
+        assert failed.address is None
+        failed.blame()
+        await whole(await get(transport, f"http://several.test:{port}/503", fresh=True))
+        assert met == ["127.0.0.1", "127.0.0.1", "127.0.0.2"]
+        await transport.aclose()
+
+    async def test_new_connections_take_turns(
+        self, servers: tuple[int, list[str]], hosts: list[str]
+    ) -> None:
+        port, met = servers
+        for fresh in (False, True):
+            transport = Transport(timeouts=QUICK, max_concurrency=4)
+            url = f"http://several.test:{port}/"
+            for answered in await asyncio.gather(
+                *(get(transport, url, fresh=fresh) for _ in range(4))
+            ):
+                answered.close()
+            await transport.aclose()
+            assert sorted(met) == ["127.0.0.1"] * 2 + ["127.0.0.2"] * 2
+            met.clear()
+
+
+class TestClosing:
+    async def test_a_pause_ends_after_its_time_or_with_the_transport(self) -> None:
+        transport = Transport(timeouts=QUICK, max_concurrency=1)
+        assert await transport.pause(0.01) is None
+        waiting = transport.pause(3600)
+        await transport.aclose()
+        for pause in (waiting, transport.pause(3600)):
+            assert isinstance(await pause, errors.ConnectionLost)
+        await asyncio.sleep(0)
+        assert not transport._pauses
+
+    @pytest.mark.parametrize("steps", range(5))
+    async def test_it_closes_all_even_when_cancelled(self, steps: int) -> None:
+        with LyingServer([read_request(), send(answer(b"x")), hang()]) as server:
+            transport = Transport(timeouts=QUICK, max_concurrency=1)
+            for fresh in (False, True):
+                await whole(await get(transport, server.url, fresh=fresh))
+            sessions = transport._pooled, transport._fresh
+            closing = asyncio.create_task(transport.aclose())
+            await asyncio.sleep(0)
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            closing.cancel()
+            await asyncio.wait({closing})
+            assert all(session is not None and session.closed for session in sessions)
+
+    @pytest.mark.parametrize("fresh", [False, True])
+    async def test_it_does_not_wait_for_a_tls_peers_farewell(
+        self, authority: Authority, fresh: bool
+    ) -> None:
+        before = _sockets()
+        listening = socket.create_server(("127.0.0.1", 0))
+        ending = threading.Event()
+        started = asyncio.get_running_loop().run_in_executor(
+            None, _never_says_farewell, listening, authority, ending
+        )
+        transport = Transport(timeouts=QUICK, max_concurrency=1, verify=authority.client_context())
+        answered = await get(
+            transport, f"https://127.0.0.1:{listening.getsockname()[1]}/", fresh=fresh
+        )
+        assert await answered.read() == b"x"
+        answered.close()
+        await transport.aclose()
+        await asyncio.sleep(0.05)
+        # What is left are both ends that this test holds itself.
+        left = _sockets() - before
+        ending.set()
+        await started
+        listening.close()
+        assert left == 2
+
+
+def _sockets() -> int:
+    count = 0
+    for number in os.listdir("/proc/self/fd"):
+        with suppress(OSError):
+            count += os.readlink(f"/proc/self/fd/{number}").startswith("socket:")
+    return count
+
+
+def _never_says_farewell(
+    listening: socket.socket, authority: Authority, ending: threading.Event
+) -> None:
+    accepted, _ = listening.accept()
+    with authority.server_context().wrap_socket(accepted, server_side=True) as connection:
+        connection.recv(65536)
+        connection.sendall(answer(b"x", length=9))
+        ending.wait(10)

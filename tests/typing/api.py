@@ -1,5 +1,6 @@
 """The types of the public API, for mypy and pyright to agree on. It is never run."""
 
+import asyncio
 import os
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
@@ -105,6 +106,9 @@ async def calls(s3: S3Client) -> None:
     assert_type(opened, S3Object)
     async with s3.get_object("amzn-s3-demo-bucket", "hello.txt", deadline=60) as entered:
         assert_type(entered, S3Object)
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(s3.get_object("amzn-s3-demo-bucket", "hello.txt"))
+    assert_type(task.result(), S3Object)
     async with opened as itself:
         assert_type(itself, S3Object)
     assert_type(await s3.head_object("amzn-s3-demo-bucket", "hello.txt"), ObjectInfo)
