@@ -11,7 +11,14 @@ from aios3get.client import S3Client
 from aios3get.testing import S3Server, faults
 from aios3get.testing.faults import Fault
 from tests.servers.tls import Authority
-from tests.shell.reading_client import BUCKET, READERS, Reader, nothing_leaks, quick_client
+from tests.shell.reading_client import (
+    BUCKET,
+    READERS,
+    Reader,
+    credentials_of,
+    nothing_leaks,
+    quick_client,
+)
 
 SIZE = 1000
 # Line feeds and every other byte, different at every offset.
@@ -70,6 +77,8 @@ async def client(server: S3Server, authority: Authority) -> S3Client:
     asyncio.get_running_loop().set_debug(False)
     return quick_client(
         server,
+        # Those that are passed in themselves are not asked for again once they expired.
+        credentials=lambda: credentials_of(server.credentials),
         verify=authority.client_context(),
         allow_insecure_sse_customer_key=True,
         max_concurrency=64,

@@ -15,7 +15,7 @@ import pytest
 
 from aios3get import errors
 from aios3get._io.proxies import Proxies
-from aios3get._io.transport import Answer, Transport
+from aios3get._io.transport import _SESSION_OPTIONS, Answer, Transport
 from aios3get._protocol.http import HttpRequest
 from aios3get._protocol.timeouts import Timeouts
 from tests.servers.lying import (
@@ -276,6 +276,8 @@ async def test_whatever_a_users_session_raises_has_a_type() -> None:
 async def test_a_head_beyond_the_limits_would_be_so_again(
     transport: Transport, head: list[str]
 ) -> None:
+    if len(head) > 1 and "max_headers" not in _SESSION_OPTIONS:
+        pytest.skip("this release of aiohttp does not count headers")
     with LyingServer([read_request(), send(answer(b"", *head)), hang()]) as server:
         with pytest.raises(errors.ConnectionLost, match="larger than a client reads") as caught:
             await get(transport, server.url)
@@ -287,7 +289,7 @@ async def test_a_head_beyond_the_limits_would_be_so_again(
     "data",
     [
         b"SECRET of a body\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\nx: SECRET\x00\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nx SECRET: y\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: SECRET\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcSECRET",
     ],
