@@ -7,7 +7,7 @@ import os
 import re
 import socket
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from http.cookies import SimpleCookie
@@ -125,14 +125,20 @@ class Transport:
             options: dict[str, Any] = self._options
             if self._proxies is not None:
                 headers, options = _by_proxy(self._proxies, request, options)
+            requesting: Awaitable[aiohttp.ClientResponse]
             if self._given is None:
-                # ``request()`` wraps this in an alias of ``typing``, which costs as much as signing.
-                request_by = session._request
+                # ``request()`` wraps this in an alias of ``typing``, which takes half as long as
+                # signing does.
+                requesting = session._request(
+                    method, URL(url, encoded=True), headers=headers, **options
+                )
             else:
                 await _check_given(self._given, url)
                 headers = {**headers, **_UNSIGNED_HEADERS}
-                request_by = session.request
-            response = await request_by(method, URL(url, encoded=True), headers=headers, **options)
+                requesting = session.request(
+                    method, URL(url, encoded=True), headers=headers, **options
+                )
+            response = await requesting
             answer.response = response
             answer.status = response.status
             answer.headers = response.headers
