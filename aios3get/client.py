@@ -13,12 +13,12 @@ from weakref import WeakSet
 
 import aiohttp
 
-from aios3get._io.body import Place, S3Object
-from aios3get._io.call import Call, check_deadline
+from aios3get._io.body import S3Object
+from aios3get._io.call import Call, Place, check_deadline
 from aios3get._io.credentials_source import check_source
-from aios3get._io.exchange import Exchange
+from aios3get._io.exchange import Exchange, taken
 from aios3get._io.proxies import Proxies, split_login
-from aios3get._io.reading import open_object
+from aios3get._io.reading import opened
 from aios3get._io.settings import ExplicitSettings, check_explicit, load_settings
 from aios3get._io.shared import Shared
 from aios3get._io.transport import Transport
@@ -186,7 +186,7 @@ class S3Client:
             check_deadline(deadline)
         exchange = self._running() or await self._start()
         call = Call("HEAD", request, deadline)
-        answer = await call.within_deadline(exchange.answer(call))
+        answer = await call.within_deadline(exchange.answer(call, taken))
         answer.close()
         return ObjectInfo(answer.status, answer.headers, bucket=bucket, key=key)
 
@@ -364,10 +364,11 @@ class Opening(Coroutine[Any, Any, S3Object]):
 
     def __await__(self) -> Generator[Any, None, S3Object]:
         call = Call("GET", self._request, self._deadline)
+        call.opened_at = self._opened_at
         running = self._client._loops.get(asyncio.get_running_loop())
-        if running is None:
+        if running is None or call.deadline is not None:
             return self._start(call).__await__()
-        return open_object(running.exchange, call, self._opened_at).__await__()
+        return running.exchange.answer(call, opened).__await__()
 
     def send(self, value: Any, /) -> Any:
         """Go on to what is awaited next, as a coroutine does."""
@@ -393,7 +394,8 @@ class Opening(Coroutine[Any, Any, S3Object]):
         return getattr(self, "_steps", None)
 
     async def _start(self, call: Call) -> S3Object:
-        return await open_object(await self._client._start(), call, self._opened_at)
+        exchange = self._client._running() or await self._client._start()
+        return await call.within_deadline(exchange.answer(call, opened))
 
     async def __aenter__(self) -> S3Object:
         self._object = await self

@@ -6,14 +6,14 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from io import BytesIO
 from operator import index
-from types import CodeType, TracebackType
+from types import TracebackType
 from typing import Self
 
 from aios3get import errors
-from aios3get._io.call import Call
+from aios3get._io.call import Call, Place
 from aios3get._io.exchange import Exchange
 from aios3get._io.resuming import Resuming
-from aios3get._io.transport import Answer
+from aios3get._io.transport import Answer, end_pause
 from aios3get._protocol.checksum import Unverified, Verified, Verifier
 from aios3get._protocol.extent import Extent
 from aios3get._protocol.object_info import ObjectInfo
@@ -21,17 +21,15 @@ from aios3get._protocol.object_info import ObjectInfo
 __all__ = ["S3Object"]
 
 
-# The code that opened a body, and how far it had come in it.
-Place = tuple[CodeType, int]
-
-
-def _spelled(place: Place) -> str:
+def _spelled(place: Place | None) -> str:
+    if place is None:
+        return ""
     code, instruction = place
     line = next(
         (line for start, stop, line in code.co_lines() if start <= instruction < stop),
         code.co_firstlineno,
     )
-    return f"{code.co_filename}:{line}"
+    return f" at {code.co_filename}:{line}"
 
 
 class S3Object:
@@ -74,7 +72,6 @@ class S3Object:
         answer: Answer,
         extent: Extent,
         verifier: Verifier | Unverified,
-        opened_at: Place,
     ) -> None:
         self._exchange = exchange
         self._call = call
@@ -82,7 +79,6 @@ class S3Object:
         self._answer: Answer | None = answer
         self._extent = extent
         self._verifier = verifier
-        self._opened_at = opened_at
         if extent.start or extent.skip:
             self._first = self._offset = extent.start
             self._skip = extent.skip
@@ -163,6 +159,8 @@ class S3Object:
         self._closed = True
         if answer is not None and self._reading:
             answer.close()  # another task waits for its bytes
+        elif self._call.pausing is not None:
+            end_pause(self._call.pausing, _closed())  # or for its next attempt
         elif answer is not None:
             stop = self._extent.stop
             rest = None if stop is None or self._extent.sliced else stop - self._offset
@@ -454,7 +452,7 @@ class S3Object:
         answer.close_soon()
         if self._offset == self._first:
             warnings.warn(
-                f"{self!r}, opened at {_spelled(self._opened_at)}, was never read or closed;"
+                f"{self!r}, opened{_spelled(self._call.opened_at)}, was never read or closed;"
                 " use async with, or await its aclose()",
                 ResourceWarning,
                 stacklevel=3,

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Mapping
+from types import CodeType
 from typing import TypeVar
 
 from aios3get._io.watchdog import Watchdog
@@ -13,9 +14,11 @@ from aios3get._protocol.retry import Budget
 from aios3get._protocol.url_request import UrlRequest
 from aios3get.errors import ConfigurationError, S3Error, TransportTimeout
 
-__all__ = ["Call"]
+__all__ = ["Call", "Place"]
 
 T = TypeVar("T")
+
+Place = tuple[CodeType, int]
 
 
 class Call:
@@ -23,7 +26,8 @@ class Call:
 
     Attributes:
         attempts: requests sent so far, corrections and stale sockets included.
-        heads: the headers of all answers so far.
+        heads: the headers of the latest answers.
+        opened_at: the code that made the call, and how far it had come in it.
         budget: what may still be spent; None as long as nothing failed.
         pausing: the wait for the next attempt, while there is one.
         watchdog: who knows how long the event loop stood still, once something waited or failed.
@@ -32,6 +36,7 @@ class Call:
     # Defaults stand on the class: most calls never learn any of these.
     attempts = 0
     heads: tuple[Mapping[str, str], ...] = ()
+    opened_at: Place | None = None
     budget: Budget | None = None
     fresh = False
     region: str | None = None

@@ -7,8 +7,9 @@ signed anew, with the credentials, the clock and the region known by then.
 import asyncio
 import logging
 import random
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, TypeVar
 
 from aios3get._io.call import Call
 from aios3get._io.sessions import Sessions
@@ -47,9 +48,14 @@ from aios3get.errors import (
     WrongRegion,
 )
 
-__all__ = ["Exchange"]
+__all__ = ["Exchange", "taken"]
+
+T = TypeVar("T")
 
 _log: Final = logging.getLogger("aios3get")
+
+# Errors tell the request ids of as many answers.
+_HEADS: Final = 16
 
 
 class Exchange:
@@ -61,8 +67,12 @@ class Exchange:
         self._sessions = Sessions(shared, transport)
         self._derived_for: Credentials | None = None
 
-    async def answer(self, call: Call) -> Answer:
-        """A 200 or 206 answer to the call's request, its body unread, whatever its deadline.
+    async def answer(self, call: Call, made: Callable[["Exchange", Call, Answer], T]) -> T:
+        """What is made of a 200 or 206 answer to the call's request, whatever its deadline.
+
+        Args:
+            call: its attempts so far count.
+            made: ``taken`` for the answer itself, its body unread.
 
         Raises:
             ServiceError: S3 refuses, and no retry or correction helps.
@@ -87,7 +97,7 @@ class Exchange:
                         call.watchdog = self.transport.watchdog
                     if _log.isEnabledFor(logging.DEBUG):
                         self._log(call, answer.status)
-                    return answer
+                    break
                 error: S3Error = await self._refusal(call, answer)
             except S3Error as failure:
                 error = failure
@@ -96,6 +106,7 @@ class Exchange:
                 raise
             self._log(call, getattr(error, "status", type(error).__name__))
             await self.recover(call, error)
+        return made(self, call, answer)
 
     async def recover(self, call: Call, error: S3Error) -> None:
         """Wait, or correct what ``error`` shows to be wrong; raise it if neither helps."""
@@ -106,6 +117,8 @@ class Exchange:
         decision = budget.decide(error, self._sent(call, error), random.random())
         # A connection kept alive may have been closed by S3 meanwhile; a new one tells.
         call.fresh = True
+        # A long download may be interrupted without end.
+        call.heads = call.heads[-_HEADS:]
         match decision:
             case Wait(seconds):
                 if seconds:
@@ -313,6 +326,11 @@ class Exchange:
             outcome,
             call.attempts,
         )
+
+
+def taken(_exchange: Exchange, _call: Call, answer: Answer) -> Answer:
+    """The answer as it is."""
+    return answer
 
 
 def _check_confidential(identity: BearerToken | Anonymous, endpoint: Endpoint) -> None:

@@ -3,26 +3,25 @@
 from typing import Final
 
 from aios3get import errors
-from aios3get._io.body import Place, S3Object
+from aios3get._io.body import S3Object
 from aios3get._io.call import Call
 from aios3get._io.exchange import Exchange
+from aios3get._io.transport import Answer
 from aios3get._protocol.checksum import Unverified, Verifier, plan
 from aios3get._protocol.extent import extent_of
 
-__all__ = ["open_object"]
+__all__ = ["opened"]
 
 _TRANSFORMED: Final = Unverified("an Object Lambda function wrote the answer")
 _SLICED: Final = Unverified("the server ignored the range and sent everything")
 
 
-async def open_object(exchange: Exchange, call: Call, opened_at: Place) -> S3Object:
-    """The object that the call asks for, its body unread.
+def opened(exchange: Exchange, call: Call, answer: Answer) -> S3Object:
+    """The object that the call asked for, its body unread.
 
     Raises:
-        S3Error: as ``Exchange.answer``; ``RangeMismatch`` if the answer holds other bytes.
+        RangeMismatch: the answer holds other bytes.
     """
-    answering = exchange.answer(call)
-    answer = await (answering if call.deadline is None else call.within_deadline(answering))
     request, status, headers = call.request, answer.status, answer.headers
     try:
         extent = extent_of(status, headers, request.range, request.part_number)
@@ -40,4 +39,4 @@ async def open_object(exchange: Exchange, call: Call, opened_at: Place) -> S3Obj
     else:
         asked = call.offered_checksum or request.checksum_mode
         verifier = plan(headers, status, request.part_number is not None, asked)
-    return S3Object(exchange, call, answer, extent, verifier, opened_at)
+    return S3Object(exchange, call, answer, extent, verifier)

@@ -5,7 +5,7 @@ from typing import Final
 
 from aios3get import errors
 from aios3get._io.call import Call
-from aios3get._io.exchange import Exchange
+from aios3get._io.exchange import Exchange, taken
 from aios3get._io.transport import Answer
 from aios3get._protocol.extent import Extent, extent_of
 from aios3get._protocol.get_object import GetObject
@@ -83,7 +83,7 @@ class Resuming:
         call = self._call
         call.request = self._rest(offset, None)
         try:
-            return await call.within_deadline(self._exchange.answer(call))
+            return await call.within_deadline(self._exchange.answer(call, taken))
         except _CHANGED as refusal:
             if isinstance(refusal, errors.InvalidRange) and refusal.actual_object_size == offset:
                 # It has no more bytes than came; only the end of its body was not there to see.
@@ -97,7 +97,7 @@ class Resuming:
             # takes another permission (s3:GetObjectVersion), so it is not what is tried first.
             call.request = self._rest(offset, version)
             try:
-                return await call.within_deadline(self._exchange.answer(call))
+                return await call.within_deadline(self._exchange.answer(call, taken))
             except errors.ServiceError:
                 pass
         raise changed

@@ -30,7 +30,7 @@ from aios3get._protocol.http import HttpHead, HttpRequest
 from aios3get._protocol.timeouts import Timeouts
 from aios3get._version import __version__
 
-__all__ = ["Answer", "Transport"]
+__all__ = ["Answer", "Transport", "end_pause"]
 
 # Sent unsigned: proxies and some stores change them. Without "identity" aiohttp asks for gzip,
 # which would change lengths, ranges and checksums.
