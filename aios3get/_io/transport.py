@@ -243,8 +243,9 @@ class Transport:
             if self._closed:
                 return _closed_meanwhile()
             idle = self._timeouts.idle
+            reading = not isinstance(wait, Answer) or wait.status
             return errors.TransportTimeout(
-                f"no byte came for {idle:g} s",
+                f"no {'byte' if reading else 'answer'} came for {idle:g} s",
                 limit="idle",
                 seconds=idle,
                 loop_blocked=self.watchdog.longest_pause(idle),

@@ -22,6 +22,7 @@ from tests.servers.lying import (
     LyingServer,
     answer,
     close,
+    drip,
     flood,
     hang,
     read_request,
@@ -570,3 +571,11 @@ def _never_says_farewell(
         connection.recv(65536)
         connection.sendall(answer(b"x", length=9))
         ending.wait(10)
+
+
+async def test_a_head_that_trickles_in_is_no_answer(transport: Transport) -> None:
+    script = [read_request(), drip(b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 50, 0.01)]
+    with LyingServer(script) as server:
+        with pytest.raises(errors.TransportTimeout, match=r"no answer came for 0\.3 s") as caught:
+            await get(transport, server.url)
+        assert caught.value.limit == "idle"
