@@ -13,7 +13,7 @@ from aios3get import errors
 from aios3get._io.call import Call, Place
 from aios3get._io.exchange import Exchange
 from aios3get._io.resuming import Resuming
-from aios3get._io.transport import Answer, end_pause
+from aios3get._io.transport import Answer
 from aios3get._protocol.checksum import Unverified, Verified, Verifier
 from aios3get._protocol.extent import Extent
 from aios3get._protocol.object_info import ObjectInfo
@@ -159,8 +159,8 @@ class S3Object:
         self._closed = True
         if answer is not None and self._reading:
             answer.close()  # another task waits for its bytes
-        elif self._call.pausing is not None:
-            end_pause(self._call.pausing, _closed())  # or for its next attempt
+        elif self._reading:
+            self._call.interrupt(_closed())  # or for its next attempt
         elif answer is not None:
             stop = self._extent.stop
             rest = None if stop is None or self._extent.sliced else stop - self._offset
