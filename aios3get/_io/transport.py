@@ -306,7 +306,7 @@ class _Request(aiohttp.ClientRequest):
 
         That must not be taken for this request's answer.
         """
-        if conn.protocol.should_close:
+        if conn.protocol._buffer:
             raise aiohttp.ServerDisconnectedError
         return super().send(conn)
 

@@ -1,8 +1,9 @@
 """Which bytes of the object an answer's body holds, and which of them are wanted."""
 
 import re
-from collections.abc import Mapping
-from typing import Final, NamedTuple
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Final, NamedTuple, TypeAlias
 
 from multidict import istr
 
@@ -39,6 +40,12 @@ class Extent(NamedTuple):
     delimited: bool = True
 
 
+_Fields: TypeAlias = tuple[int, int | None, int | None, int, bool, bool]
+
+# A named tuple's own ``__new__`` is a Python function; this makes one without it.
+_extent: Final[Callable[[_Fields], Extent]] = partial(_Fields.__new__, Extent)
+
+
 def extent_of(
     status: int,
     headers: Mapping[str, str],
@@ -64,7 +71,7 @@ def extent_of(
     told_range = headers.get(_CONTENT_RANGE)
     plain = told_range is None and wanted is None and part is None
     if plain and length is not None and status == 200:
-        return Extent(0, length, length)
+        return _extent((0, length, length, 0, False, True))
     told = None if told_range is None else ContentRange.parse(told_range)
     if told is not None and told.start is not None and told.stop is not None:
         if length is not None and length != told.stop - told.start:
