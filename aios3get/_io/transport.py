@@ -365,6 +365,11 @@ class _Connected(ResponseHandler):
             transport.abort()
         super().close()
 
+    def resume_reading(self, *how: Any, **named: Any) -> None:
+        """Resume it if it was paused; aiohttp asks for that after every piece of a body."""
+        if self._reading_paused:
+            super().resume_reading(*how, **named)
+
     def connection_lost(self, exc: BaseException | None) -> None:
         """Tell whoever reads a body that it has no end: after bad chunks aiohttp does not."""
         body = self._payload
