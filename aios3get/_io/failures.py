@@ -31,6 +31,9 @@ _TELLING: Final = (
 # The same answer would pass these limits again.
 _beyond_limits = re.compile(r"Got more than \d+ bytes|Too many (headers|trailers)").search
 
+# What aiohttp quotes may be a whole body.
+_LONGEST: Final = 500
+
 # aiohttp quotes what it cannot parse, as a literal or on lines of its own, and in a payload's
 # error the parser's error as a literal.
 _quoted = re.compile(r":?(?:\s*\n| b?['\"]|\\n)|['\"]>", re.ASCII)
@@ -98,7 +101,7 @@ def _no_answer(error: Exception) -> errors.S3Error:
 
 
 def _no_http(reason: str) -> errors.ConnectionLost:
-    if not _beyond_limits(reason):
+    if not _beyond_limits(reason[:_LONGEST]):
         return errors.ConnectionLost(f"the answer is not HTTP: {_worded(reason)}")
     failure = errors.ConnectionLost(
         "the answer's head is larger than a client reads: at most"
@@ -110,4 +113,5 @@ def _no_http(reason: str) -> errors.ConnectionLost:
 
 def _worded(text: str) -> str:
     """aiohttp's reason without the bytes that it is about."""
-    return _quoted.split(text.rpartition("message=")[2].lstrip("'\""))[0]
+    said = _quoted.split(text[:_LONGEST], 1)[0]
+    return said.rpartition("message=")[2].lstrip("'\"")

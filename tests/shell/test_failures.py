@@ -108,3 +108,12 @@ def test_a_certificate_that_is_not_trusted_is_told_of() -> None:
     assert "self-signed" in str(failure)
     assert failure.__cause__ is error
     assert not failure.retryable
+
+
+def test_what_a_server_sends_neither_slows_nor_fills_the_text() -> None:
+    for sent in (" " * 5_000_000, "\n" * 5_000_000, "message=" * 600_000):
+        failure = failure_of(
+            no_http(f"Data after `Connection: close`:\n\n  {sent}SECRET"), Timeouts()
+        )
+        assert len(str(failure)) < 100
+        assert "SECRET" not in str(failure)
