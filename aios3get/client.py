@@ -231,7 +231,7 @@ class S3Client:
         """The object behind somebody's presigned link, with the same body as ``get_object``.
 
         The URL goes out byte for byte as it is, and no credentials of the client do. A link that
-        is signed for one range cannot be resumed with another: such a body is not.
+        is signed for a range or a part cannot be asked for other bytes: its body is not resumed.
 
         Args:
             url: the link, or a ``PresignedUrl``, whose ``headers`` are sent along.
@@ -240,7 +240,8 @@ class S3Client:
             deadline: seconds for the call and the reading of its body together.
 
         Raises:
-            ConfigurationError: the URL or a header cannot be sent as it is.
+            ConfigurationError: the URL or a header cannot be sent as it is, or ``range`` is given
+                with a link to a part.
             PresignedUrlExpired: the link's time is over.
             AccessDenied: the link's signer may not read the object.
             ServiceError: S3 refused for another reason.

@@ -27,7 +27,10 @@ IMPURE = {
     *("shutil", "signal", "socket", "ssl", "subprocess", "tempfile", "threading", "time"),
 }
 HTTP_LIBRARIES = {"aiohttp", "yarl"}
-KNOW_THEM = {"_io/transport.py", "_io/failures.py", "_io/fetch.py"}
+KNOW_THEM = {
+    *("_io/transport.py", "_io/connections.py", "_io/given_session.py"),
+    *("_io/failures.py", "_io/fetch.py"),
+}
 
 
 def _tree(path: Path) -> ast.Module:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from aios3get import RetryPolicy, S3Client, Timeouts
-from aios3get._io import sessions, shared, transport
+from aios3get._io import connections, sessions, shared, transport
 from aios3get._protocol import correction, error_answer, hashing, retry
 from aios3get._protocol.retry import RetryQuota
 
@@ -14,16 +14,15 @@ _text = (Path(__file__).parents[1] / "docs" / "guarantees.md").read_text()
 # a row of three cells whose last one is code
 FIGURES = re.findall(r"^\| ([^|]+) \| ([^|]+) \| `([^`|]+)` \|$", _text, re.MULTILINE)
 
-_ttl = re.search(r'"ttl_dns_cache": (\d+)', inspect.getsource(transport.Transport._open))
 _xxhash = {name for name in hashing.ALGORITHMS if name.startswith("XXHASH")}
 NAMES: dict[str, Any] = {
     "RetryPolicy": RetryPolicy,
     "RetryQuota": RetryQuota,
     "Timeouts": Timeouts,
     "always": hashing.ALGORITHMS.keys() - _xxhash,
+    "connections": connections,
     "correction": correction,
     "default_of": lambda name: inspect.signature(S3Client).parameters[name].default,
-    "dns_seconds": int(_ttl[1]) if _ttl else None,
     "error_answer": error_answer,
     "retry": retry,
     "sessions": sessions,

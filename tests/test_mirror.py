@@ -17,6 +17,7 @@ SHOWN_BY: dict[str, str] = {
     "aios3get/errors.py": "tests/protocol/test_errors.py",
     "aios3get/_protocol/hashing.py": "tests/protocol/test_checksum.py",
     "aios3get/_protocol/correction.py": "tests/protocol/test_retry.py",
+    "aios3get/_io/connections.py": "tests/shell/test_transport.py",
     "aios3get/_io/reading.py": "tests/shell/test_exchange.py",
     "aios3get/_io/resuming.py": "tests/shell/test_lies.py",
     "aios3get/_io/shared.py": "tests/shell/test_client.py",

@@ -1,61 +1,40 @@
 """Bytes out, bytes in: the only module that hands requests to aiohttp."""
 
 import asyncio
-import inspect
-import netrc
 import os
-import re
-import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, suppress
-from functools import partial
-from http.cookies import SimpleCookie
-from pathlib import Path
+from contextlib import AsyncExitStack
 from typing import Any, Final
 from weakref import WeakSet
 
 import aiohttp
-from aiohttp.client_proto import ResponseHandler
-from multidict import CIMultiDict, CIMultiDictProxy
+from multidict import CIMultiDictProxy
 from yarl import URL
 
 from aios3get import errors
 from aios3get._io.addresses import Addresses
 from aios3get._io.admission import Admission
-from aios3get._io.failures import BROKEN, HEAD_LIMITS, failure_of
+from aios3get._io.connections import (
+    UNSIGNED_HEADERS,
+    connections_of,
+    lead_nowhere,
+    own_session,
+)
+from aios3get._io.failures import BROKEN, failure_of
+from aios3get._io.given_session import check_given, options_for
 from aios3get._io.proxies import DIRECT, Proxies, split_login
 from aios3get._io.watchdog import Wait, Watchdog
 from aios3get._protocol.http import HttpHead, HttpRequest
 from aios3get._protocol.timeouts import Timeouts
-from aios3get._version import __version__
 
 __all__ = ["Answer", "Transport", "end_pause"]
-
-# Sent unsigned: proxies and some stores change them. Without "identity" aiohttp asks for gzip,
-# which would change lengths, ranges and checksums.
-_UNSIGNED_HEADERS: Final = {
-    "User-Agent": f"aios3get/{__version__} aiohttp/{aiohttp.__version__}",
-    "Accept-Encoding": "identity",
-}
 
 # What is left of a body is read off to save the connection, if it is no more than this.
 _DRAIN_BYTES: Final = 262_144
 _DRAIN_SECONDS: Final = 1.0
 
 _CLOSED: Final = "the client is closed; create a new one"
-
-
-def _accepted_by(function: Callable[..., Any], options: dict[str, Any]) -> dict[str, Any]:
-    known = inspect.signature(function).parameters
-    return {name: value for name, value in options.items() if name in known}
-
-
-# aiohttp takes these per session or per request only since some release.
-_SESSION_OPTIONS: Final = _accepted_by(aiohttp.ClientSession.__init__, HEAD_LIMITS)
-_REQUEST_OPTIONS: Final = _accepted_by(
-    aiohttp.ClientSession._request, {"auto_decompress": False, **HEAD_LIMITS}
-)
 
 
 class Transport:
@@ -90,13 +69,8 @@ class Transport:
         self._pauses = set[asyncio.Future[errors.S3Error | None]]()
         self._options: dict[str, Any] = {"allow_redirects": False}
         self._grace = 0.0
-        if session is None:
-            # Without a pool limit nothing queues, so this covers names, TCP and TLS.
-            self._limit = aiohttp.ClientTimeout(connect=timeouts.connect)
-        else:
-            # A queue for the user's own pool is theirs, and no part of connecting.
-            limit = aiohttp.ClientTimeout(sock_connect=timeouts.connect)
-            self._options |= {"timeout": limit, "raise_for_status": False, **_REQUEST_OPTIONS}
+        if session is not None:
+            self._options |= options_for(timeouts.connect)
             self._grace = timeouts.connect
         _transports.add(self)
 
@@ -133,8 +107,8 @@ class Transport:
                     method, URL(url, encoded=True), headers=headers, **options
                 )
             else:
-                await _check_given(self._given, url)
-                headers = {**headers, **_UNSIGNED_HEADERS}
+                await check_given(self._given, url)
+                headers = {**headers, **UNSIGNED_HEADERS}
                 requesting = session.request(
                     method, URL(url, encoded=True), headers=headers, **options
                 )
@@ -157,24 +131,9 @@ class Transport:
         raise failure
 
     def _open(self, *, fresh: bool) -> aiohttp.ClientSession:
-        reuse: dict[str, Any] = (
-            {"force_close": True, "use_dns_cache": False}
-            if fresh
-            else {"keepalive_timeout": self._timeouts.keep_alive, "ttl_dns_cache": 30}
+        session = own_session(
+            self._timeouts, self._verify, self.watchdog, self._addresses, fresh=fresh
         )
-        session = aiohttp.ClientSession(
-            connector=_Connector(
-                self.watchdog, self._addresses, limit=0, ssl=self._verify, **reuse
-            ),
-            cookie_jar=_NoCookies(),
-            request_class=_Request,
-            headers=_UNSIGNED_HEADERS,
-            timeout=self._limit,
-            auto_decompress=False,
-            **_SESSION_OPTIONS,
-        )
-        # A signed request is never sent twice: every attempt is built, stamped and signed anew.
-        session._retry_connection = False
         if fresh:
             self._fresh = session
         else:
@@ -223,12 +182,10 @@ class Transport:
             if answer.status and answer.response.connection is not None
         }
         for session in (self._pooled, self._fresh) if self._given is None else ():
-            connector: Any = None if session is None else session.connector
-            if connector is not None:
-                kept = (each for pool in connector._conns.values() for each, _ in pool)
-                connections |= {each.transport for each in (*connector._acquired, *kept)}
+            if session is not None:
+                connections.update(connections_of(session))
         for connection in connections - {None}:
-            _lead_nowhere(connection)
+            lead_nowhere(connection)
 
     def blame(self, address: str) -> None:
         """Have new connections try the name's other addresses first, for a while."""
@@ -265,15 +222,6 @@ class Transport:
 _transports: Final = WeakSet[Transport]()
 
 
-def _lead_nowhere(connection: Any) -> None:
-    """Have the socket's number stand for one whose other side is closed; itself it stays open."""
-    with suppress(OSError, AttributeError):
-        number = connection.get_extra_info("socket").fileno()
-        here, there = socket.socketpair()
-        with here, there:
-            os.dup2(here.fileno(), number, inheritable=False)
-
-
 def _abandon_all() -> None:
     for transport in list(_transports):
         transport.abandon()
@@ -289,105 +237,6 @@ def end_pause(pause: "asyncio.Future[errors.S3Error | None]", error: errors.S3Er
         pause.set_result(error)
 
 
-class _Request(aiohttp.ClientRequest):
-    """A request that is finished when it comes: aiohttp adds no header of its own."""
-
-    def update_headers(self, headers: Any) -> None:
-        """Take them all, ``Host`` included, as they were signed."""
-        self.headers = CIMultiDict(headers)
-        if "Host" not in self.headers:  # as with somebody's link
-            self.headers["Host"] = self.url.host_port_subcomponent or ""
-
-    def update_auto_headers(self, skip_auto_headers: Any) -> None:
-        """Add none."""
-
-    def send(self, conn: Any) -> Any:
-        """Send it, unless the connection holds what came while nobody had asked.
-
-        That must not be taken for this request's answer.
-        """
-        if conn.protocol._buffer:
-            raise aiohttp.ServerDisconnectedError
-        return super().send(conn)
-
-
-class _Connector(aiohttp.TCPConnector):
-    """Tells the watchdog who is connecting, which has a limit of its own.
-
-    New connections take a name's addresses in turn, those that failed lately last.
-    """
-
-    def __init__(self, watchdog: Watchdog, addresses: Addresses, **options: Any) -> None:
-        super().__init__(**options)  # pyright: ignore[reportUnknownMemberType]  # as aiohttp types it
-        self._watchdog = watchdog
-        self._addresses = addresses
-        factory: Any = partial(_Connected, loop=self._loop)
-        self._factory = factory
-
-    async def _create_connection(self, *args: Any, **options: Any) -> Any:
-        wait = self._watchdog.connecting()
-        try:
-            protocol: Any = await super()._create_connection(*args, **options)
-        finally:
-            self._watchdog.connected(wait)
-        if protocol.transport is not None:
-            # A tuple for IPv4 and IPv6 alike.
-            address: str = protocol.transport.get_extra_info("peername", ("",))[0]
-            protocol.address = address
-            protocol.secure = protocol.transport.get_extra_info("sslcontext") is not None
-            if isinstance(wait, Answer):
-                wait.address = address
-        return protocol
-
-    async def _resolve_host(self, *args: Any, **options: Any) -> Any:
-        found = await super()._resolve_host(*args, **options)
-        # With a cache, aiohttp itself gives each connection another address to begin with.
-        return self._addresses.ordered(found, in_turn=not self.use_dns_cache) if found else found
-
-
-class _Connected(ResponseHandler):
-    """One connection, which is not kept open for its TLS peer's farewell.
-
-    Attributes:
-        address: the peer's.
-        secure: whether it speaks TLS.
-    """
-
-    address: str | None = None
-    secure = False
-
-    def close(self) -> None:
-        """Close it now: asyncio would wait 30 s for the peer's close_notify."""
-        transport = self.transport
-        if transport is not None and self.secure:
-            if not transport.is_closing():
-                transport.close()
-            transport.abort()
-        super().close()
-
-    def resume_reading(self, *how: Any, **named: Any) -> None:
-        """Resume it if it was paused; aiohttp asks for that after every piece of a body."""
-        if self._reading_paused:
-            super().resume_reading(*how, **named)
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        """Tell whoever reads a body that it has no end: after bad chunks aiohttp does not."""
-        body = self._payload
-        super().connection_lost(exc)
-        if body is not None and not body.is_eof() and body.exception() is None:
-            body.set_exception(aiohttp.ClientPayloadError("the body's framing is not HTTP"))
-
-
-class _NoCookies(aiohttp.DummyCookieJar):
-    """Keeps none and has none, where aiohttp's own makes an empty jar for each request."""
-
-    _none: Final[SimpleCookie] = SimpleCookie()
-
-    def filter_cookies(self, request_url: URL) -> SimpleCookie:
-        """None for any URL."""
-        return self._none
-
-
 class Answer(Wait):
     """The slot of one request, and then its answer, whose body is to be read.
 
@@ -396,11 +245,9 @@ class Answer(Wait):
         headers: the head's, from then on.
         response: aiohttp's, from then on.
         within: what a read is awaited through, for a call with a deadline.
-        address: where a connection was made to for it, if one was.
     """
 
     status = 0
-    address: str | None = None
     headers: CIMultiDictProxy[str]
     response: aiohttp.ClientResponse
     within: Callable[[Awaitable[bytes]], Awaitable[bytes]] | None = None
@@ -553,45 +400,3 @@ def _by_proxy(
     elif login is not None:
         headers = {**headers, "Proxy-Authorization": login}
     return headers, options
-
-
-# What says who asks, or for what: it must be signed, and is for nobody else's link.
-_choosing = re.compile(
-    r"authorization|cookie|host|range|if-.*|x-amz-.*|content-.*|transfer-encoding", re.IGNORECASE
-).fullmatch
-
-
-async def _check_given(session: aiohttp.ClientSession, url: str) -> None:
-    """Refuse a user's session that would add to the request what must not be added.
-
-    Raises:
-        ConfigurationError: it would.
-    """
-    adds = next((name for name in session.headers if _choosing(name)), None)
-    if adds is not None:
-        raise errors.ConfigurationError(
-            f"the session given as session= adds the header {adds} to every request, unsigned and"
-            " to get_url's links too; give one without it"
-        )
-    if session.auth is not None:
-        raise errors.ConfigurationError(
-            "the session given as session= has auth=, which would replace the signature and go to"
-            " get_url's links too; give one without it"
-        )
-    if session.trust_env:
-        host = URL(url, encoded=True).host or ""
-        if await asyncio.to_thread(_in_netrc, host):
-            raise errors.ConfigurationError(
-                f"the session given as session= has trust_env=True, and the netrc file has a"
-                f" password for {host} that aiohttp would send; give one without trust_env"
-            )
-
-
-def _in_netrc(host: str) -> bool:
-    """Whether aiohttp would find a password for the host."""
-    try:
-        named = os.environ.get("NETRC")
-        path = Path.home() / ("_netrc" if os.name == "nt" else ".netrc")
-        return netrc.netrc(named or str(path)).authenticators(host) is not None
-    except (OSError, RuntimeError, ValueError, netrc.NetrcParseError):
-        return False

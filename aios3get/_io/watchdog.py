@@ -17,12 +17,18 @@ _LATE: Final = 0.05
 
 
 class Wait:
-    """Somebody who waits for the network now and then, in one task at a time."""
+    """Somebody who waits for the network now and then, in one task at a time.
+
+    Attributes:
+        connected: whether a connection was made for it.
+        address: where that leads to.
+    """
 
     # Defaults stand on the class: most who wait never change these.
     task: "asyncio.Task[object] | None" = None
     began: int | None = None
     connected = False
+    address: str | None = None
     expired = False
     cancelling = 0
 

@@ -15,8 +15,8 @@ class Timeouts:
     Args:
         connect: for name resolution, TCP and TLS of one new connection. Waiting for a free slot
             of ``max_concurrency`` does not count.
-        idle: without a single byte from the server, before or within a body. Time in which nobody
-            reads the body does not count.
+        idle: for the whole head of an answer to come, and without a single byte within its body.
+            Time in which nobody reads the body does not count.
         keep_alive: how long an unused connection is kept for the next request. S3 closes its side
             after about 5 seconds.
 

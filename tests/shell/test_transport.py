@@ -3,19 +3,18 @@ import os
 import socket
 import threading
 import traceback
-import warnings
 from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
 import pytest
 
 from aios3get import errors
+from aios3get._io.connections import _SESSION_OPTIONS
 from aios3get._io.proxies import Proxies
-from aios3get._io.transport import _SESSION_OPTIONS, Answer, Transport
+from aios3get._io.transport import Answer, Transport
 from aios3get._protocol.http import HttpRequest
 from aios3get._protocol.timeouts import Timeouts
 from tests.servers.lying import (
@@ -355,56 +354,6 @@ class TestProxyPasswords:
             shown = repr(error) + str(error) + repr(vars(error))
             assert not [secret for secret in secrets if secret in shown]
             error = error.__cause__ or error.__context__
-
-
-class TestUsersSessions:
-    @pytest.mark.parametrize(
-        "name",
-        ["Authorization", "Cookie", "Range", "If-Match", "x-amz-request-payer", "host"],
-    )
-    async def test_one_that_would_sign_or_choose_is_refused(self, name: str) -> None:
-        async with aiohttp.ClientSession(headers={name: "SECRET"}) as session:
-            await self._refused(session, f"the header (?i:{name}) to every")
-
-    async def test_one_with_auth_is_refused(self) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            session = aiohttp.ClientSession(auth=aiohttp.BasicAuth("user", "SECRET"))
-        async with session:
-            await self._refused(session, "auth=")
-
-    async def test_one_that_reads_netrc_is_refused_where_that_has_a_password(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        file = tmp_path / "netrc"
-        file.write_text("machine 127.0.0.1 login user password SECRET\n")
-        monkeypatch.setenv("NETRC", str(file))
-        async with aiohttp.ClientSession(trust_env=True) as session:
-            await self._refused(session, "netrc")
-            file.write_text("machine elsewhere.example login user password SECRET\n")
-            await self._served(session)
-            file.unlink()
-            await self._served(session)
-
-    async def test_one_with_other_headers_is_taken(self) -> None:
-        async with aiohttp.ClientSession(headers={"X-Own": "1", "User-Agent": "mine"}) as session:
-            assert b"X-Own: 1" in await self._served(session)
-
-    async def _refused(self, session: aiohttp.ClientSession, told: str) -> None:
-        with LyingServer([read_request(), send(answer(b""))]) as server:
-            transport = Transport(timeouts=QUICK, max_concurrency=1, session=session)
-            with pytest.raises(errors.ConfigurationError, match=told) as caught:
-                await get(transport, server.url)
-            await transport.aclose()
-            assert not server.requests
-        assert "SECRET" not in repr(caught.value)
-
-    async def _served(self, session: aiohttp.ClientSession) -> bytes:
-        with LyingServer([read_request(), send(answer(b""))]) as server:
-            transport = Transport(timeouts=QUICK, max_concurrency=1, session=session)
-            await whole(await get(transport, server.url))
-            await transport.aclose()
-            return server.requests[0]
 
 
 class TestAddresses:
