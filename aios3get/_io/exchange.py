@@ -273,11 +273,13 @@ class Exchange:
 
     async def _refusal(self, call: Call, answer: Answer) -> ServiceError:
         request = call.request
-        body = b""
+        body, bucket_region = b"", ""
         if answer.status >= 500:
             answer.blame()
         if call.method == "HEAD":
             answer.close()
+            if answer.status == 400:
+                bucket_region = await self._bucket_region(call)
         else:
             body = await answer.read_all(error_answer.MAX_ERROR_BODY, self.shared.timeouts.idle)
         error = error_answer.parse(
@@ -288,10 +290,26 @@ class Exchange:
             key=request.key,
             version_id=request.version_id,
             signed_region=call.endpoint.signing_region if call.endpoint else None,
+            bucket_region=bucket_region,
         )
         if not isinstance(error, WrongRegion | AuthorizationHeaderMalformed):
             self._learn(call)
         return error
+
+    async def _bucket_region(self, call: Call) -> str:
+        """The bucket's region, which S3 does not name where it refuses HeadObject for it.
+
+        HeadBucket is told it, whatever the status.
+        https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadBucket.html
+        """
+        endpoint, identity = call.endpoint, call.identity
+        if endpoint is None or identity is None or not endpoint.corrects_region or call.region:
+            return ""
+        now = self.shared.now()
+        asked = signed_request("HEAD", endpoint, "/", (), {}, identity, now)
+        answer = await self.transport.send(asked)
+        answer.close()
+        return answer.headers.get("x-amz-bucket-region", "")
 
     def _sent(self, call: Call, error: S3Error) -> Sent:
         endpoint = call.endpoint

@@ -9,6 +9,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
 
@@ -36,6 +37,7 @@ def parse(
     key: str | None,
     version_id: str | None = None,
     signed_region: str | None = None,
+    bucket_region: str = "",
 ) -> ServiceError:
     """The exception that an answer of status 300 or more stands for.
 
@@ -48,9 +50,12 @@ def parse(
         version_id: the version asked for.
         signed_region: the region that the request was signed for; an answer that names this one
             is not a ``WrongRegion``.
+        bucket_region: the bucket's as another answer named it, for answers that name none.
     """
     told = error_body.fields(body[:MAX_ERROR_BODY])
     details = _details(head, told, method=method, bucket=bucket, key=key, version_id=version_id)
+    if details.region is None and _region_name(bucket_region):
+        details = replace(details, region=bucket_region)
     return _error_class(details, version_id=version_id, signed_region=signed_region)(details)
 
 

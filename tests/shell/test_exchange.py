@@ -191,6 +191,33 @@ async def test_a_head_follows_the_region_too(authority: Authority) -> None:
             assert (await client.head_object(BUCKET, KEY)).content_length == len(CONTENT)
 
 
+async def test_a_head_that_is_told_no_region_asks_for_the_buckets(authority: Authority) -> None:
+    async with S3Server(tls=authority.server_context(), elsewhere="400") as server:
+        server.create_bucket(BUCKET, region="eu-central-1")
+        server.put_object(BUCKET, KEY, CONTENT)
+        async with loopback_client(server, authority) as client:
+            for _ in range(2):
+                assert (await client.head_object(BUCKET, KEY)).content_length == len(CONTENT)
+    sent = [(each.status, each.key, each.signing_region) for each in server.requests]
+    assert sent == [
+        (400, KEY, "us-east-1"),
+        (400, None, "us-east-1"),
+        (200, KEY, "eu-central-1"),
+        (200, KEY, "eu-central-1"),
+    ]
+
+
+async def test_a_head_that_is_refused_at_home_is_not_called_elsewhere(authority: Authority) -> None:
+    async with S3Server(tls=authority.server_context()) as server:
+        server.put_object(BUCKET, KEY, CONTENT)
+        server.faults.add(faults.status(400, "InvalidRequest"))
+        async with loopback_client(server, authority) as client:
+            with pytest.raises(errors.BadRequest) as caught:
+                await client.head_object(BUCKET, KEY)
+    assert caught.value.region == "us-east-1"
+    assert [each.key for each in server.requests] == [KEY, None]
+
+
 async def test_regions_that_point_at_each_other_end(authority: Authority) -> None:
     async with S3Server(tls=authority.server_context()) as server:
         server.put_object(BUCKET, KEY, CONTENT)
