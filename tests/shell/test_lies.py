@@ -195,6 +195,18 @@ async def test_what_goes_on_is_what_was_begun(name: str) -> None:
     assert f"if-match: {ETAG}" in asked
 
 
+async def test_an_object_of_unknown_size_does_not_end_early_where_its_body_goes_on() -> None:
+    etag, partial = f"ETag: {ETAG}", "206 Partial Content"
+    begun = answer(CONTENT[:5], etag, "Content-Range: bytes 0-9/*", length=10, status=partial)
+    ended = answer(CONTENT[5:8], etag, "Content-Range: bytes 5-7/8", status=partial)
+    first, second = ([read_request(), send(reply), close()] for reply in (begun, ended))
+    with LyingServer(first, second) as server:
+        async with client_of(server) as client:
+            found = await heard(client, range="bytes=0-9")
+    assert isinstance(found, errors.RangeMismatch)
+    assert "bytes 5 to 10, got 5 to 8" in str(found)
+
+
 async def test_a_weak_etag_is_not_sent_but_compared() -> None:
     weak = f"ETag: W/{ETAG}"
     first = [read_request(), send(answer(CONTENT[:9], weak, length=len(CONTENT))), close()]
