@@ -217,10 +217,14 @@ class Exchange:
         """Where the call goes and who signs it, as far as is known now."""
         request, shared = call.request, self.shared
         assert isinstance(request, GetObject)
-        # What no endpoint fits is refused before a provider is asked.
+        # What no endpoint fits, or may not go there whoever signs, is refused before a provider is
+        # asked.
         region = call.region or shared.regions.get(request.bucket)
         endpoint = call.endpoint = shared.resolver.resolve(request.bucket, region)
-        identity = shared.credentials.current() or await shared.credentials.get()
+        identity = shared.credentials.current()
+        if identity is None:
+            self._check_sendable(request, endpoint)
+            identity = await shared.credentials.get()
         self._check(call, request, endpoint, identity)
         if endpoint.auth == "sigv4" or not isinstance(identity, Credentials):
             return endpoint, identity
@@ -245,13 +249,18 @@ class Exchange:
             _check_confidential(identity, endpoint)
         headers = request.headers
         if request.query or SSE_CUSTOMER_KEY in headers or REQUEST_PAYER in headers:
-            check_sendable(
-                request,
-                anonymous=identity is ANONYMOUS,
-                scheme=endpoint.scheme,
-                directory_bucket=endpoint.kind == "directory",
-                allow_insecure_sse_customer_key=self.shared.allow_insecure_sse_customer_key,
-            )
+            self._check_sendable(request, endpoint, anonymous=identity is ANONYMOUS)
+
+    def _check_sendable(
+        self, request: GetObject, endpoint: Endpoint, *, anonymous: bool = False
+    ) -> None:
+        check_sendable(
+            request,
+            anonymous=anonymous,
+            scheme=endpoint.scheme,
+            directory_bucket=endpoint.kind == "directory",
+            allow_insecure_sse_customer_key=self.shared.allow_insecure_sse_customer_key,
+        )
 
     async def _derive_key(self, identity: Credentials) -> None:
         if identity is not self._derived_for:

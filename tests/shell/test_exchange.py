@@ -88,6 +88,27 @@ async def test_what_cannot_be_signed_was_not_attempted(server: S3Server) -> None
     assert not server.requests
 
 
+@pytest.mark.parametrize(
+    ("bucket", "options"),
+    [
+        (BUCKET, {"sse_customer_key": bytes(32)}),
+        ("demo--use1-az4--x-s3", {"sse_customer_key": bytes(32)}),
+        ("demo--use1-az4--x-s3", {"version_id": "a-version"}),
+    ],
+)
+async def test_what_may_not_go_there_is_refused_before_a_provider_is_asked(
+    server: S3Server, bucket: str, options: dict[str, Any]
+) -> None:
+    def provider() -> Credentials:
+        raise AssertionError
+
+    async with quick_client(server, credentials=provider) as client:
+        for verb in (client.get_object, client.head_object, client.presign_get_object):
+            with pytest.raises(errors.ConfigurationError, match=next(iter(options))):
+                await verb(bucket, KEY, **options)
+    assert not server.requests
+
+
 async def test_retry_after_is_waited_for(server: S3Server) -> None:
     server.faults.add(faults.status(503, retry_after=1))
     policy = RetryPolicy(wait_initial=0.001, wait_max=0.15)
