@@ -82,8 +82,8 @@ class S3Client:
         proxy: URL of an HTTP proxy for all requests; ``""`` for none whatever the environment says.
         session: an ``aiohttp.ClientSession`` of yours to send with. Its resolver, connector and
             TLS apply instead of ``verify``; it stays yours to close, and binds the client to its
-            loop. One that would add a login, a cookie or headers that S3 acts upon is refused by
-            the first call.
+            loop. One that would add a login, headers that S3 acts upon, or cookies to every host,
+            is refused by the first call.
         allow_insecure_sse_customer_key: send SSE-C keys over plain http too.
         pickle_credentials: let explicit ``Credentials``, and a proxy's password, travel inside a
             pickle of the client.

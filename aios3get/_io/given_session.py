@@ -38,6 +38,10 @@ _choosing = re.compile(
 ).fullmatch
 
 
+# ``ClientSession(cookies=…)`` sends its cookies to every host, this one too (RFC 2606 section 2).
+_ANY_HOST: Final = URL("https://any.invalid/")
+
+
 async def check_given(session: aiohttp.ClientSession, url: str) -> None:
     """Refuse a user's session that would add to the request what must not be added.
 
@@ -49,6 +53,11 @@ async def check_given(session: aiohttp.ClientSession, url: str) -> None:
         raise errors.ConfigurationError(
             f"the session given as session= adds the header {adds} to every request, unsigned and"
             " to get_url's links too; give one without it"
+        )
+    if session.cookie_jar.filter_cookies(_ANY_HOST):
+        raise errors.ConfigurationError(
+            "the session given as session= has cookies for every host, which would go to S3 and to"
+            " get_url's links too; give one whose cookies belong to the hosts that they are for"
         )
     if session.auth is not None:
         raise errors.ConfigurationError(

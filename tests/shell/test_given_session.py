@@ -3,6 +3,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from aios3get import errors
 from aios3get._io.transport import Transport
@@ -28,6 +29,20 @@ async def test_one_with_auth_is_refused() -> None:
         session = aiohttp.ClientSession(auth=aiohttp.BasicAuth("user", "SECRET"))
     async with session:
         await refused(session, "auth=")
+
+
+async def test_one_with_cookies_for_every_host_is_refused() -> None:
+    async with aiohttp.ClientSession(cookies={"login": "SECRET"}) as session:
+        await refused(session, "cookies for every host")
+
+
+async def test_one_with_cookies_of_its_hosts_is_taken() -> None:
+    jar = aiohttp.CookieJar(unsafe=True)
+    jar.update_cookies({"of": "another"}, URL("https://another.example"))
+    jar.update_cookies({"of": "this"}, URL("http://127.0.0.1"))
+    async with aiohttp.ClientSession(cookie_jar=jar) as session:
+        sent = await served(session)
+    assert b"Cookie: of=this\r\n" in sent
 
 
 async def test_one_that_reads_netrc_is_refused_where_that_has_a_password(
