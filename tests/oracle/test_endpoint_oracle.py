@@ -127,10 +127,11 @@ class Found(NamedTuple):
 
 
 def _without_usual_port(url: str) -> str:
-    parts = urlsplit(url)
-    usual = ":443" if parts.scheme == "https" else ":80"
-    netloc = parts.netloc.lower().removesuffix(usual)
-    return f"{parts.scheme}://{netloc}{parts.path.removesuffix('/')}"
+    # botocore's rules put a bucket before an IPv6 address too, which urlsplit may refuse.
+    scheme, _, rest = url.partition("://")
+    netloc, slash, path = rest.partition("/")
+    usual = ":443" if scheme == "https" else ":80"
+    return f"{scheme}://{netloc.lower().removesuffix(usual)}{(slash + path).removesuffix('/')}"
 
 
 def _forces_path(bucket: str, settings: EndpointSettings) -> bool:

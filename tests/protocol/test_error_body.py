@@ -108,7 +108,9 @@ def test_an_entity_without_a_declaration_ends_the_reading() -> None:
 
 
 @pytest.mark.parametrize(
-    "encoding", sorted(module.name for module in pkgutil.iter_modules(encodings.__path__))
+    "encoding",
+    # A name that no letter begins is none in XML, and the document no document.
+    sorted(each.name for each in pkgutil.iter_modules(encodings.__path__) if each.name[0] != "_"),
 )
 def test_no_declared_encoding_upsets_the_reader(encoding: str) -> None:
     name = encoding.replace("_", "-").encode()

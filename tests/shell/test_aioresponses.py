@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 from unittest.mock import Mock
 
+import aiohttp
 import pytest
 import pytest_asyncio
 from aiohttp import ClientConnectionError, ClientResponse
@@ -51,7 +52,9 @@ class Response(ClientResponse):
     """What aioresponses 0.7.9 makes, with the argument that aiohttp 3.14 wants."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, stream_writer=Mock(output_size=0), **options)
+        if aiohttp.__version__ >= "3.14":
+            options["stream_writer"] = Mock(output_size=0)
+        super().__init__(*args, **options)
 
 
 @pytest.fixture

@@ -171,7 +171,8 @@ async def test_a_call_may_be_cancelled_anywhere(
         await call(client)
 
     count = await cancelled_everywhere(fresh, warmed if warm else call)
-    assert count >= (1 if call is _presign else 3)
+    # From Python 3.14 on, a thread that is done at once suspends nobody.
+    assert count >= (0 if call is _presign else 3)
 
 
 @pytest.mark.parametrize(

@@ -500,12 +500,14 @@ if pid:
 async def main():
     async with client.get_object("examplebucket", "photos/2006/February/sample.jpg") as obj:
         got = await obj.read(300_000)
-        loop = asyncio.get_running_loop()
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
         pid = os.fork()
         if not pid:
             # The child lets its copy of the loop run on, as asyncio.run does after an exception
             # or SystemExit, and closes all it has.
             asyncio.events._set_running_loop(loop)
+            if sys.version_info >= (3, 14):
+                asyncio.tasks._enter_task(loop, task)
             await asyncio.sleep(0.3)
             await obj.aclose()
             await client.aclose()

@@ -5,6 +5,7 @@ import zlib
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
 
+import aiohttp
 import pytest
 
 from aios3get import errors
@@ -399,6 +400,8 @@ HUGE: dict[str, Script] = {
 
 @pytest.mark.parametrize("name", HUGE)
 async def test_what_is_huge_takes_little_memory(name: str) -> None:
+    if name == "many-headers" and aiohttp.__version__ < "3.14":
+        pytest.skip("this aiohttp takes any number of headers")
     gc.collect()
     with LyingServer(HUGE[name]) as server:
         async with client_of(server) as client:

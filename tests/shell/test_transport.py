@@ -239,7 +239,7 @@ async def test_an_upgrade_leaves_no_connection_behind(transport: Transport) -> N
 
 @pytest.mark.parametrize(
     "place",
-    ["127.0.0.1:99999", "[::1", "h:abc", f"{'a' * 64}.example", "a..b", "....", "ab\\c", ":80"],
+    ["127.0.0.1:99999", "[::1", "h:abc", f"{'a' * 64}.example", "a..b", "....", ":80"],
 )
 async def test_a_host_or_port_that_cannot_be_is_the_callers_mistake(
     transport: Transport, place: str
