@@ -8,7 +8,7 @@ import sys
 from collections.abc import AsyncGenerator, Coroutine, Generator, Mapping
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, Literal, Self, Unpack, cast
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, cast
 from weakref import WeakSet
 
 import aiohttp
@@ -362,6 +362,20 @@ class Opening(Coroutine[Any, Any, S3Object]):
         self._deadline = deadline
         self._opened_at = opened_at
         self._object: S3Object | None = None
+
+    # Type checkers see a forgotten await without help, and know a coroutine's name as plain text.
+    if not TYPE_CHECKING:
+
+        @property
+        def __name__(self) -> str:
+            # The repr of a task shows it.
+            return "get_url" if isinstance(self._request, UrlRequest) else "get_object"
+
+        def __getattr__(self, name: str) -> Any:
+            told = f"{type(self).__name__!r} object has no attribute {name!r}"
+            if hasattr(S3Object, name):
+                told += "; await it for the object that has, or open it with async with"
+            raise AttributeError(told, name=name, obj=self)
 
     def __await__(self) -> Generator[Any, None, S3Object]:
         call = Call("GET", self._request, self._deadline)

@@ -249,6 +249,23 @@ class TestOpenings:
         for each in opened:
             assert await each.read() == CONTENT
 
+    async def test_a_forgotten_await_is_told(self, client: S3Client) -> None:
+        opening: Any = client.get_object(BUCKET, KEY)
+        for name in ("info", "read", "verified"):
+            with pytest.raises(AttributeError, match=f"no attribute '{name}'; await it"):
+                getattr(opening, name)
+        with pytest.raises(AttributeError, match=r"no attribute 'body'$"):
+            opening.body  # noqa: B018 - the look is what is tested
+        await (await opening).aclose()
+
+    async def test_a_task_of_one_says_whose_it_is(self, client: S3Client) -> None:
+        task = asyncio.create_task(client.get_object(BUCKET, KEY))
+        link = asyncio.create_task(client.get_url("http://127.0.0.1/"))
+        link.cancel()
+        assert "coro=<get_object()" in repr(task)
+        assert "coro=<get_url()" in repr(link)
+        await (await task).aclose()
+
     def test_a_program_may_run_one(self, server: S3Server) -> None:
         obj = asyncio.run(quick_client(server).get_object(BUCKET, KEY))
         assert obj.info.content_length == len(CONTENT)
