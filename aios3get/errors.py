@@ -261,7 +261,8 @@ def _revive_details(state: dict[str, Any]) -> ServiceErrorDetails:
 class ServiceError(S3Error):
     """S3 answered, and the answer is an error.
 
-    Every field of ``ServiceErrorDetails`` is an attribute of the exception too.
+    Every field of ``details``, a ``ServiceErrorDetails``, is an attribute of the exception too,
+    but for ``method`` and ``fields``.
     """
 
     def __init__(self, details: ServiceErrorDetails) -> None:

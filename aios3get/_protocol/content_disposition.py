@@ -39,6 +39,8 @@ def content_disposition(filename: str, *, inline: bool = False) -> str:
 
 
 def _check(filename: str) -> None:
+    if not isinstance(filename, str):
+        raise ConfigurationError(f"filename is text, not {type(filename).__name__}: {filename!r}")
     if not filename:
         raise ConfigurationError("filename is empty; leave out content_disposition for no name")
     bad = _never_a_name.search(filename)

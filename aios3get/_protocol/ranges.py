@@ -81,6 +81,10 @@ class ByteRange:
         first, last, suffix = match.groups()
         if suffix is not None:
             return cls.last(int(suffix))
+        if last and int(last) < int(first):
+            raise ConfigurationError(
+                f"range {header!r} holds no bytes; its last one comes before its first"
+            )
         return cls(int(first), int(last) + 1 if last else None)
 
     def __str__(self) -> str:

@@ -73,8 +73,12 @@ class UrlRequest:
                 " leave the '?' out"
             )
         for name, value in headers.items():
-            if not (_field_name(name) and is_sendable(value)):
-                raise ConfigurationError(f"header {name!r} cannot stand in a request as it is")
+            text = isinstance(name, str) and isinstance(value, str)
+            if not (text and _field_name(name) and is_sendable(value)):
+                raise ConfigurationError(
+                    f"header {name!r} cannot stand in a request as it is; names and values are"
+                    " text in ASCII, without white space around it"
+                )
         listed = _signed_headers(query or "")
         part = _part_number(query or "")
         own = {name.lower(): value for name, value in headers.items()}

@@ -1,4 +1,5 @@
 import re
+from typing import Any
 from urllib.parse import unquote
 
 import pytest
@@ -59,12 +60,13 @@ def test_any_name_is_read_back_exactly(filename: str) -> None:
     ("filename", "told"),
     [
         ("", "filename is empty"),
+        (None, "filename is text, not NoneType"),
         ("photos/2006/sample.jpg", "after the last slash"),
         ("a\r\nSet-Cookie: b", "control characters"),
         ("a\x7f", "control characters"),
         ("a\ud800", "lone surrogates"),
     ],
 )
-def test_what_is_no_file_name_is_refused(filename: str, told: str) -> None:
+def test_what_is_no_file_name_is_refused(filename: Any, told: str) -> None:
     with pytest.raises(ConfigurationError, match=told):
         content_disposition(filename)

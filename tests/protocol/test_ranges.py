@@ -67,7 +67,7 @@ def test_constructors_take_no_signs() -> None:
         ("bytes=\u0661-\u0662", "write bytes=first-last"),
         ("items=1-2", "write bytes=first-last"),
         ("bytes=0-1,3-4", "one range a request"),
-        ("bytes=5-4", "holds no bytes"),
+        ("bytes=5-4", "range 'bytes=5-4' holds no bytes"),
         ("bytes=-0", "hold nothing"),
         ("bytes=" + "1" * 20 + "-", "write bytes=first-last"),
     ],

@@ -165,8 +165,14 @@ def test_a_header_that_cannot_be_sent_is_refused_unshown(value: str) -> None:
     assert value.strip() not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["", "a b", "a:", "a\r\nb", "ü"])
-def test_a_header_without_a_proper_name_is_refused(name: str) -> None:
+def test_a_header_whose_value_is_no_text_is_refused() -> None:
+    headers: dict[str, Any] = {"x-amz-y": 3}
+    with pytest.raises(ConfigurationError, match=r"header 'x-amz-y' cannot .* text"):
+        UrlRequest.create(LINK, None, headers)
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a:", "a\r\nb", "ü", None])
+def test_a_header_without_a_proper_name_is_refused(name: Any) -> None:
     with pytest.raises(ConfigurationError, match="cannot stand in a request"):
         UrlRequest.create(LINK, None, {name: "x"})
 
