@@ -161,13 +161,7 @@ def _date(name: str, value: object) -> str:
 
 
 def _byte_range(name: str, value: object) -> str:
-    if isinstance(value, str):
-        return str(ByteRange.parse(value))
-    if not isinstance(value, ByteRange):
-        raise ConfigurationError(
-            f"{name} is a ByteRange or text such as 'bytes=0-9', not {value!r}"
-        )
-    return str(value)
+    return str(ByteRange.of(value))
 
 
 def _part_number(name: str, value: object) -> str:

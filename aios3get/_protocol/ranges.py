@@ -67,6 +67,21 @@ class ByteRange:
         return cls(-count)
 
     @classmethod
+    def of(cls, value: object) -> "ByteRange":
+        """The range itself, or the one that its header's text tells.
+
+        Raises:
+            ConfigurationError: it is neither, or not one range.
+        """
+        if isinstance(value, ByteRange):
+            return value
+        if not isinstance(value, str):
+            raise ConfigurationError(
+                f"range is a ByteRange or text such as 'bytes=0-9', not {value!r}"
+            )
+        return cls.parse(value)
+
+    @classmethod
     def parse(cls, header: str) -> Self:
         """A ``Range`` header's text, one range of bytes, as S3 takes it.
 

@@ -82,8 +82,8 @@ class UrlRequest:
         listed = _signed_headers(query or "")
         part = _part_number(query or "")
         own = {name.lower(): value for name, value in headers.items()}
-        if isinstance(byte_range, str):
-            byte_range = ByteRange.parse(byte_range)
+        if byte_range is not None:
+            byte_range = ByteRange.of(byte_range)
         if part is not None and (byte_range is not None or "range" in own):
             raise ConfigurationError(
                 f"the link is for part {part[1]} and takes no range; leave the range out"

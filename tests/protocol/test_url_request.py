@@ -70,6 +70,12 @@ def test_a_link_may_be_for_a_part(query: str, part: int | None) -> None:
     assert request.resumable is (part is None)
 
 
+@pytest.mark.parametrize("wanted", [(0, 3), slice(0, 3), 5, b"bytes=0-3"])
+def test_a_range_of_another_type_is_refused(wanted: Any) -> None:
+    with pytest.raises(ConfigurationError, match="range is a ByteRange or text such as"):
+        UrlRequest.create("https://h/k", wanted, {})
+
+
 @pytest.mark.parametrize(("wanted", "headers"), [("bytes=0-9", {}), (None, {"Range": "bytes=0-9"})])
 def test_a_part_has_no_range(wanted: str | None, headers: dict[str, str]) -> None:
     with pytest.raises(ConfigurationError, match="for part 2 and takes no range"):
