@@ -105,7 +105,11 @@ class Exchange:
                 call.watchdog = self.transport.watchdog  # the deadline may have ended it
                 raise
             self._log(call, getattr(error, "status", type(error).__name__))
-            await self.recover(call, error)
+            try:
+                await self.recover(call, error)
+            finally:
+                # Its traceback holds this frame, and those of all callers with all they hold.
+                del error
         return made(self, call, answer)
 
     async def recover(self, call: Call, error: S3Error) -> None:
@@ -132,7 +136,10 @@ class Exchange:
             case DropChecksumMode():
                 self.shared.without_checksum_mode.add(call.host)
             case _:
-                raise call.told(error)
+                try:
+                    raise call.told(error)
+                finally:
+                    del error
 
     async def _pause(self, call: Call, seconds: float, why: S3Error) -> None:
         """Wait before the next attempt, unless the client or the call's body is closed."""

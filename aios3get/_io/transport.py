@@ -128,7 +128,10 @@ class Transport:
                 answer.blame()
         finally:
             self.watchdog.end(answer)
-        raise failure
+        try:
+            raise failure
+        finally:
+            del failure  # its traceback holds this frame
 
     def _open(self, *, fresh: bool) -> aiohttp.ClientSession:
         session = own_session(

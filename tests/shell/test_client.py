@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import gc
 import os
 import pickle
@@ -6,6 +7,7 @@ import subprocess
 import sys
 import threading
 import warnings
+import weakref
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -339,6 +341,29 @@ class TestLoops:
 
 
 class TestCollection:
+    @pytest.mark.parametrize("verb", ["get_object", "head_object"])
+    @pytest.mark.parametrize("fault", [None, faults.reset_before_head()])
+    async def test_an_error_keeps_nothing_of_its_caller(
+        self, client: S3Client, server: S3Server, verb: str, fault: faults.Fault | None
+    ) -> None:
+        class Held:
+            pass
+
+        async def fail() -> weakref.ref[Held]:
+            held = Held()
+            with contextlib.suppress(errors.NoSuchKey, errors.TransportError):
+                await getattr(client, verb)(BUCKET, "missing")
+            return weakref.ref(held)
+
+        if fault is not None:
+            server.faults.add(fault, times=None)
+        gc.collect()
+        gc.disable()
+        try:
+            assert (await fail())() is None
+        finally:
+            gc.enable()
+
     async def test_an_unread_body_is_released_and_told_of(
         self, client: S3Client, server: S3Server
     ) -> None:
