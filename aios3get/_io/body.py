@@ -64,6 +64,7 @@ class S3Object:
     _closed = False
     _reading = False
     _restartable = False
+    _resuming_until: asyncio.Timeout | None = None
 
     def __init__(
         self,
@@ -154,13 +155,14 @@ class S3Object:
     async def aclose(self) -> None:
         """Give the connection back; what was not read yet is not available any more."""
         answer, self._answer = self._answer, None
+        resuming, self._resuming_until = self._resuming_until, None
         if self._chunk or self._ahead:
             self._chunk, self._at, self._ahead, self._ended = b"", 0, b"", False
         self._closed = True
         if answer is not None and self._reading:
             answer.close()  # another task waits for its bytes
-        elif self._reading:
-            self._call.interrupt(_closed())  # or for its next attempt
+        elif resuming is not None:
+            resuming.reschedule(0)  # or for an answer that goes on with them
         elif answer is not None:
             stop = self._extent.stop
             rest = None if stop is None or self._extent.sliced else stop - self._offset
@@ -356,9 +358,17 @@ class S3Object:
             self._resuming = resuming
         again = self._restartable and not resuming.pinned
         offset = self._first if again else self._offset
-        answer, self._extent = await resuming.resume(self._broken, offset)
+        try:
+            async with asyncio.timeout(None) as self._resuming_until:
+                answer, self._extent = await resuming.resume(self._broken, offset)
+        except TimeoutError:
+            if self._closed:  # by another task
+                raise _closed() from None
+            raise
+        finally:
+            self._resuming_until = None
         self._answer, self._broken, self._skip = answer, None, self._extent.skip
-        if self._closed:  # by another task
+        if self._closed:
             raise _closed()
         if offset != self._offset:
             self._offset, self._ahead = offset, b""

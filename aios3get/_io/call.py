@@ -29,7 +29,6 @@ class Call:
         heads: the headers of the latest answers.
         opened_at: the code that made the call, and how far it had come in it.
         budget: what may still be spent; None as long as nothing failed.
-        pausing: the wait for the next attempt, while there is one.
         watchdog: who knows how long the event loop stood still, once something waited or failed.
     """
 
@@ -44,7 +43,6 @@ class Call:
     identity: Identity | None = None
     session: Credentials | None = None
     offered_checksum = False
-    pausing: "asyncio.Future[S3Error | None] | None" = None
     watchdog: Watchdog | None = None
 
     def __init__(
@@ -67,11 +65,6 @@ class Call:
         ids = (headers.get("x-amz-request-id") for headers in self.heads)
         error.request_ids = tuple(filter(None, ids))
         return error
-
-    def interrupt(self, error: S3Error) -> None:
-        """End the wait for the next attempt, if there is one, with ``error``."""
-        if self.pausing is not None and not self.pausing.done():
-            self.pausing.set_result(error)
 
     async def within_deadline(self, awaitable: Awaitable[T]) -> T:
         """What it gives, if it does before the call's time, where that is limited, is over.

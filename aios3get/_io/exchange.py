@@ -142,12 +142,8 @@ class Exchange:
                     del error
 
     async def _pause(self, call: Call, seconds: float, why: S3Error) -> None:
-        """Wait before the next attempt, unless the client or the call's body is closed."""
-        pause = call.pausing = self.transport.pause(seconds)
-        try:
-            ended = await pause
-        finally:
-            call.pausing = None
+        """Wait before the next attempt, unless the client is closed."""
+        ended = await self.transport.pause(seconds)
         if ended is not None:
             raise call.told(ended) from why
 

@@ -28,7 +28,7 @@ from aios3get._io.watchdog import Wait, Watchdog
 from aios3get._protocol.http import HttpHead, HttpRequest
 from aios3get._protocol.timeouts import Timeouts
 
-__all__ = ["Answer", "Transport", "end_pause"]
+__all__ = ["Answer", "Transport"]
 
 # What is left of a body is read off to save the connection, if it is no more than this.
 _DRAIN_BYTES: Final = 262_144
@@ -149,9 +149,9 @@ class Transport:
         Its result is the error that ended it early, if one did. To cancel it is to let it go.
         """
         pause = self.loop.create_future()
-        timer = self.loop.call_later(seconds, end_pause, pause, None)
+        timer = self.loop.call_later(seconds, _end_pause, pause, None)
         if self._closed:
-            end_pause(pause, _closed_meanwhile())
+            _end_pause(pause, _closed_meanwhile())
         self._pauses.add(pause)
         pause.add_done_callback(self._pauses.discard)
         pause.add_done_callback(lambda _: timer.cancel())
@@ -163,7 +163,7 @@ class Transport:
         self.admission.close(errors.ConfigurationError(_CLOSED))
         self.watchdog.stop()
         for pause in [*self._pauses]:
-            end_pause(pause, _closed_meanwhile())
+            _end_pause(pause, _closed_meanwhile())
         for answer in [*self.admission.holders]:
             answer.close()
         if self._given is None:
@@ -234,7 +234,9 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_abandon_all)
 
 
-def end_pause(pause: "asyncio.Future[errors.S3Error | None]", error: errors.S3Error | None) -> None:
+def _end_pause(
+    pause: "asyncio.Future[errors.S3Error | None]", error: errors.S3Error | None
+) -> None:
     """End it, if it has not ended; ``error`` says why it ends early."""
     if not pause.done():
         pause.set_result(error)

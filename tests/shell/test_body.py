@@ -6,6 +6,7 @@ import pytest
 
 from aios3get import errors
 from aios3get._io.body import S3Object
+from aios3get._protocol.retry import RetryPolicy
 from aios3get.client import S3Client
 from aios3get.testing import S3Server, faults
 from tests.shell.reading_client import (
@@ -149,17 +150,40 @@ async def test_closing_a_body_ends_another_tasks_reading(
         await reading
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [faults.stall_before_head(0.1), faults.stall_before_head(), faults.status(503, retry_after=60)],
+    ids=["an-answer-that-comes", "an-answer-that-does-not", "a-backoff"],
+)
 async def test_closing_a_body_while_it_resumes_ends_that(
-    client: S3Client, server: S3Server
+    server: S3Server, fault: faults.Fault
 ) -> None:
     server.faults.add(faults.drop_after(10))
-    server.faults.add(faults.stall_before_head(0.1))
-    obj = await client.get_object(BUCKET, KEY)
-    reading = asyncio.create_task(obj.read())
-    await asyncio.sleep(0.05)
-    await obj.aclose()
-    with pytest.raises(errors.ConfigurationError, match="the body is closed"):
-        await reading
+    server.faults.add(fault, times=None)
+    async with quick_client(server, retry=RetryPolicy(wait_initial=0, wait_max=60)) as client:
+        with nothing_leaks(client):
+            obj = await client.get_object(BUCKET, KEY)
+            reading = asyncio.create_task(obj.read())
+            await asyncio.sleep(0.05)
+            await obj.aclose()
+            await obj.aclose()
+            async with asyncio.timeout(10):
+                with pytest.raises(errors.ConfigurationError, match="the body is closed"):
+                    await reading
+    assert len(server.requests) == 2
+
+
+async def test_closing_a_body_that_waits_in_line_to_resume_ends_that(server: S3Server) -> None:
+    server.faults.add(faults.drop_after(10))
+    async with quick_client(server, max_concurrency=1) as client:
+        obj = await client.get_object(BUCKET, KEY)
+        other = asyncio.create_task(client.get_object(BUCKET, "big"))
+        reading = asyncio.create_task(obj.read())
+        async with await other:
+            await obj.aclose()
+            async with asyncio.timeout(10):
+                with pytest.raises(errors.ConfigurationError, match="the body is closed"):
+                    await reading
 
 
 async def test_a_read_only_buffer_costs_no_bytes(client: S3Client) -> None:

@@ -90,13 +90,3 @@ async def test_a_deadline_asks_the_watchdog_for_earlier_times() -> None:
     with pytest.raises(TransportTimeout) as caught:
         await late.within_deadline(asyncio.sleep(3600))
     assert caught.value.loop_blocked == pytest.approx(0.25, abs=0.1)
-
-
-async def test_a_wait_for_the_next_attempt_can_be_ended() -> None:
-    waiting = call()
-    waiting.interrupt(S3Error("nobody waits"))
-    waiting.pausing = pause = asyncio.get_running_loop().create_future()
-    ended = S3Error("closed")
-    waiting.interrupt(ended)
-    waiting.interrupt(S3Error("too late"))
-    assert await pause is ended

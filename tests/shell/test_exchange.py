@@ -731,19 +731,6 @@ async def test_a_backoff_ends_with_the_client(server: S3Server) -> None:
     assert isinstance(caught.value.__cause__, errors.SlowDown | errors.ServiceUnavailable)
 
 
-async def test_a_backoff_can_be_ended_by_its_call(server: S3Server) -> None:
-    server.faults.add(faults.drop_after(10))
-    server.faults.add(faults.status(503, retry_after=60), times=None)
-    async with quick_client(server, retry=RetryPolicy(wait_initial=0, wait_max=60)) as client:
-        obj = await client.get_object(BUCKET, KEY)
-        reading = asyncio.create_task(obj.read())
-        await _until(lambda: obj._call.pausing is not None)
-        obj._call.interrupt(errors.ConfigurationError("the body is closed"))
-        with pytest.raises(errors.ConfigurationError, match="the body is closed"):
-            await reading
-        assert obj._call.pausing is None
-
-
 @pytest.mark.parametrize("fault", [faults.stall_before_head(), faults.stall_after(10)])
 async def test_a_deadline_tells_how_long_the_loop_stood_still(server: S3Server, fault: Any) -> None:
     server.faults.add(fault, times=None)
