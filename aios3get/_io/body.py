@@ -319,11 +319,11 @@ class S3Object:
 
     def _end(self) -> None:
         """The answer has no more bytes, or no more that are wanted."""
-        stop = self._extent.stop
+        stop, open_ended = self._extent.stop, self._extent.open_ended
         if self._offset != stop:
-            if self._skip:
+            if self._skip or (open_ended and self._offset == self._first):
                 raise errors.TruncatedBody("the body ended before the first byte asked for")
-            if stop is not None:
+            if stop is not None and not open_ended:
                 missing = stop - self._offset
                 self._break(errors.TruncatedBody(f"the body ended {missing} bytes early"))
                 return

@@ -121,14 +121,15 @@ class Resuming:
         began = self._extent
         if began.size is not None and extent.size not in (None, began.size):
             raise self._changed(etag)
-        if extent.start != offset or (began.stop is not None and extent.stop != began.stop):
+        known_end = None if began.open_ended else began.stop
+        if extent.start != offset or (known_end is not None and extent.stop != known_end):
             raise self._call.told(
                 errors.RangeMismatch(
                     f"asked to go on with bytes {offset} to {began.stop},"
                     f" got {extent.start} to {extent.stop}"
                 )
             )
-        return extent
+        return extent._replace(open_ended=extent.open_ended and began.open_ended)
 
     def _restarted(self, answer: Answer, etag: str | None) -> Extent:
         began, request = self._extent, self._request

@@ -30,6 +30,7 @@ class Extent(NamedTuple):
         skip: bytes of the body that come before the wanted ones.
         sliced: whether the body goes on, or may go on, after the wanted bytes.
         delimited: whether HTTP tells the body's end apart from a broken connection.
+        open_ended: whether the object may end before ``stop``, as only the body's end will tell.
     """
 
     start: int
@@ -38,9 +39,10 @@ class Extent(NamedTuple):
     skip: int = 0
     sliced: bool = False
     delimited: bool = True
+    open_ended: bool = False
 
 
-_Fields: TypeAlias = tuple[int, int | None, int | None, int, bool, bool]
+_Fields: TypeAlias = tuple[int, int | None, int | None, int, bool, bool, bool]
 
 # A named tuple's own ``__new__`` is a Python function; this makes one without it.
 _extent: Final[Callable[[_Fields], Extent]] = partial(_Fields.__new__, Extent)
@@ -71,7 +73,7 @@ def extent_of(
     told_range = headers.get(_CONTENT_RANGE)
     plain = told_range is None and wanted is None and part is None
     if plain and length is not None and status == 200:
-        return _extent((0, length, length, 0, False, True))
+        return _extent((0, length, length, 0, False, True, False))
     told = None if told_range is None else ContentRange.parse(told_range)
     if told is not None and told.start is not None and told.stop is not None:
         if length is not None and length != told.stop - told.start:
@@ -142,9 +144,8 @@ def _sliced(length: int | None, wanted: ByteRange, delimited: bool) -> Extent:
             raise RangeMismatch(
                 f"asked for {wanted}, got everything without a length to count back from"
             )
-        return Extent(
-            wanted.start, wanted.stop, None, skip=wanted.start, sliced=True, delimited=delimited
-        )
+        start, stop = wanted.start, wanted.stop
+        return Extent(start, stop, None, start, True, delimited, open_ended=True)
     start, stop = wanted.within(length)
     if start == stop:
         raise RangeMismatch(f"asked for {wanted}, got everything, which is {length} bytes long")

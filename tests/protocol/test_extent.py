@@ -74,11 +74,15 @@ NOTHING = head(200)
         (whole(100), ByteRange(50), Extent(50, 100, 100, skip=50)),
         (whole(100), ByteRange.last(10), Extent(90, 100, 100, skip=90)),
         (whole(100), ByteRange(10, 20), Extent(10, 20, 100, skip=10, sliced=True)),
-        (CHUNKED, ByteRange(10, 20), Extent(10, 20, None, skip=10, sliced=True)),
+        (
+            CHUNKED,
+            ByteRange(10, 20),
+            Extent(10, 20, None, skip=10, sliced=True, open_ended=True),
+        ),
         (
             NOTHING,
             ByteRange(10),
-            Extent(10, None, None, skip=10, sliced=True, delimited=False),
+            Extent(10, None, None, skip=10, sliced=True, delimited=False, open_ended=True),
         ),
         (head(200, Content_Range="bytes 0-9/10", Content_Length="10"), None, Extent(0, 10, 10)),
     ],

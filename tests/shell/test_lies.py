@@ -349,6 +349,61 @@ async def test_a_range_beyond_an_object_sent_whole_is_refused() -> None:
             assert await heard(client, range="bytes=3-9") == b"rt"
 
 
+def ignores_range(body: bytes, end: bytes = b"0\r\n\r\n") -> Script:
+    head = answer(b"", f"ETag: {ETAG}", "Transfer-Encoding: chunked", length="")
+    return [read_request(), send(head + chunked(body) + end), close()]
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize(
+    "scripts",
+    [
+        [ignores_range(b"short")],
+        [ignores_range(b"shor", b""), ignores_range(b"short")],
+        [
+            ignores_range(b"shor", b""),
+            [
+                read_request(),
+                send(
+                    answer(
+                        b"t", f"ETag: {ETAG}", "Content-Range: bytes 4-4/5", status="206 Partial"
+                    )
+                ),
+                close(),
+            ],
+        ],
+    ],
+    ids=["at-once", "resumed", "resumed-by-range"],
+)
+async def test_a_range_may_reach_beyond_an_object_sent_whole_in_chunks(
+    scripts: list[Script], reader: str
+) -> None:
+    with LyingServer(*scripts) as server:
+        async with client_of(server) as client:
+            assert await heard(client, reader, range="bytes=2-9") == b"ort"
+        assert len(server.connections) == len(scripts)
+
+
+@pytest.mark.parametrize("wanted", ["bytes=5-9", "bytes=6-9", "bytes=5-"])
+async def test_a_range_beyond_an_object_sent_whole_in_chunks_is_refused(wanted: str) -> None:
+    with LyingServer(ignores_range(b"short")) as server:
+        async with client_of(server) as client:
+            found = await heard(client, range=wanted)
+        assert isinstance(found, errors.TruncatedBody)
+        assert found.attempts == len(server.connections) == 1
+
+
+async def test_a_known_end_stays_known_where_a_resumed_answer_tells_none() -> None:
+    told = "Content-Range: bytes 2-9/10"
+    begun = answer(b"23", f"ETag: {ETAG}", told, length=8, status="206 Partial Content")
+    begins = [read_request(), send(begun), close()]
+    with LyingServer(begins, ignores_range(b"01234567")) as server:
+        async with client_of(server) as client:
+            found = await heard(client, range="bytes=2-9")
+    assert isinstance(found, errors.TruncatedBody)
+    assert found.bytes_received == 6
+
+
 async def test_a_part_is_not_taken_from_an_answer_without_parts() -> None:
     with LyingServer([read_request(), send(answer(CONTENT, f"ETag: {ETAG}")), close()]) as server:
         async with client_of(server) as client:
