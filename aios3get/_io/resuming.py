@@ -88,7 +88,7 @@ class Resuming:
             if isinstance(refusal, errors.InvalidRange) and refusal.actual_object_size == offset:
                 # It has no more bytes than came; only the end of its body was not there to see.
                 raise call.told(error) from None
-            changed = self._changed(None)
+            changed = self._changed(None, "another or gone")
             changed.__cause__ = refusal
         version = self._headers.get("x-amz-version-id")
         unlike = version not in ("null", self._request.version_id)
@@ -116,11 +116,11 @@ class Resuming:
         if not self.pinned:
             return self._restarted(answer, etag)
         if etag != self._etag:
-            raise self._changed(etag)
+            raise self._changed(etag, etag or "without an ETag")
         extent = extent_of(answer.status, answer.headers, self._call.request.range)
         began = self._extent
         if began.size is not None and extent.size not in (None, began.size):
-            raise self._changed(etag)
+            raise self._changed(etag, f"{extent.size} bytes instead of {began.size}")
         known_end = None if began.open_ended else began.stop
         if extent.start != offset or (known_end is not None and extent.stop != known_end):
             raise self._call.told(
@@ -136,14 +136,14 @@ class Resuming:
         extent = extent_of(answer.status, answer.headers, request.range, request.part_number)
         # The caller holds the first answer's metadata.
         if (extent.start, extent.stop, extent.size) != (began.start, began.stop, began.size):
-            raise self._changed(etag)
+            raise self._changed(etag, "of another length")
         return extent
 
-    def _changed(self, found: str | None) -> errors.S3Error:
+    def _changed(self, found: str | None, now: str) -> errors.S3Error:
         return self._call.told(
             errors.ObjectChanged(
                 "the object was replaced or deleted while it was read: it began as"
-                f" {self._etag}, now it is {found or 'another or gone'}",
+                f" {self._etag or 'one without an ETag'}, now it is {now}",
                 expected=self._etag,
                 actual=found,
             )

@@ -341,6 +341,24 @@ async def test_a_body_begun_again_must_be_as_long() -> None:
             assert isinstance(await heard(client), errors.ObjectChanged)
 
 
+@pytest.mark.parametrize(
+    ("headers", "told"),
+    [
+        (['ETag: "other"'], 'now it is "other"'),
+        ([], "now it is without an ETag"),
+        ([f"ETag: {ETAG}"], f"now it is {len(CONTENT) + 1} bytes instead of {len(CONTENT)}"),
+    ],
+)
+async def test_a_changed_object_says_by_what_it_shows(headers: list[str], told: str) -> None:
+    begun = answer(CONTENT[:9], f"ETag: {ETAG}", length=len(CONTENT))
+    whole = answer(CONTENT + b"x", *headers)
+    with LyingServer([read_request(), send(begun), close()], [read_request(), send(whole)]) as s:
+        async with client_of(s) as client:
+            found = await heard(client)
+    assert isinstance(found, errors.ObjectChanged)
+    assert f"it began as {ETAG}, {told}" in str(found)
+
+
 async def test_a_range_beyond_an_object_sent_whole_is_refused() -> None:
     with LyingServer([read_request(), send(answer(b"short")), close()]) as server:
         async with client_of(server) as client:
