@@ -1,7 +1,7 @@
 """Who may use a connection now: a fair queue for slots, safe to cancel at any await."""
 
 import asyncio
-from collections import deque
+from collections import OrderedDict
 from typing import Generic, TypeVar
 
 __all__ = ["Admission"]
@@ -24,7 +24,8 @@ class Admission(Generic[T]):
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.holders: set[T] = set()
-        self._waiting: deque[tuple[asyncio.Future[None], T]] = deque()
+        # By their futures, so that who gives up leaves the line at once, wherever in it.
+        self._waiting: OrderedDict[asyncio.Future[None], T] = OrderedDict()
 
     @property
     def taken(self) -> int:
@@ -43,17 +44,18 @@ class Admission(Generic[T]):
         if self.try_enter(holder):
             return
         turn = asyncio.get_running_loop().create_future()
-        self._waiting.append((turn, holder))
+        self._waiting[turn] = holder
         try:
             await turn
         except asyncio.CancelledError:
+            self._waiting.pop(turn, None)
             self.leave(holder)  # the slot may have come in the same moment
             raise
 
     def close(self, error: Exception) -> None:
         """Let all who wait in line go with ``error``."""
         while self._waiting:
-            turn, _ = self._waiting.popleft()
+            turn, _ = self._waiting.popitem(last=False)
             if not turn.done():
                 turn.set_exception(error)
 
@@ -63,7 +65,7 @@ class Admission(Generic[T]):
             return
         self.holders.discard(holder)
         while self._waiting:
-            turn, next_holder = self._waiting.popleft()
+            turn, next_holder = self._waiting.popitem(last=False)
             if not turn.done():
                 self.holders.add(next_holder)
                 turn.set_result(None)

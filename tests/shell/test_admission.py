@@ -57,6 +57,19 @@ async def test_who_gives_up_is_passed_over() -> None:
     assert admission.holders == {"next"}
 
 
+async def test_who_gives_up_is_not_kept() -> None:
+    admission = Admission[object](1)
+    await admission.enter("first")
+    gone, stays = (asyncio.create_task(admission.enter(who)) for who in ("gone", "stays"))
+    await asyncio.sleep(0)
+    gone.cancel()
+    await asyncio.wait({gone})
+    # The first may hold its slot for hours.
+    assert list(admission._waiting.values()) == ["stays"]
+    admission.leave("first")
+    await stays
+
+
 async def test_a_slot_that_comes_with_the_cancellation_is_passed_on() -> None:
     admission = Admission[object](1)
     await admission.enter("first")
