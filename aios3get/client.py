@@ -443,7 +443,7 @@ class _Running:
             proxies=shared.proxies,
         )
         self.exchange = Exchange(shared, transport)
-        self._guard = _closed_with_loop(transport)
+        self._guard = self.exchange.guard = _closed_with_loop(transport)
         self._closing: asyncio.Task[None] | None = None
 
     async def start(self) -> None:

@@ -59,7 +59,14 @@ _HEADS: Final = 16
 
 
 class Exchange:
-    """The attempts of all calls of one client on one event loop."""
+    """The attempts of all calls of one client on one event loop.
+
+    Attributes:
+        guard: what closes the transport once nobody holds it. Calls and bodies hold their exchange,
+            so their connections outlive a client that nobody holds any more.
+    """
+
+    guard: object = None
 
     def __init__(self, shared: Shared, transport: Transport) -> None:
         self.shared = shared

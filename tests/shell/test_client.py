@@ -19,7 +19,7 @@ from aios3get import errors
 from aios3get._io.settings import load_settings
 from aios3get._protocol.identity import ANONYMOUS, Credentials
 from aios3get._protocol.timeouts import Timeouts
-from aios3get.client import S3Client
+from aios3get.client import Opening, S3Client
 from aios3get.testing import S3Server, faults
 from tests.servers.tls import Authority
 from tests.shell.reading_client import (
@@ -405,6 +405,28 @@ class TestCollection:
         async with asyncio.timeout(10):
             while not session.closed:  # noqa: ASYNC110 - aiohttp tells nobody
                 await asyncio.sleep(0.01)
+
+    async def test_a_body_outlives_its_client(self, server: S3Server) -> None:
+        server.faults.add(faults.stall_after(10, 0.1))
+        obj = await quick_client(server).get_object(BUCKET, KEY)
+        gc.collect()
+        session = obj._exchange.transport._pooled
+        assert session is not None
+        assert await obj.read() == CONTENT
+        del obj
+        gc.collect()
+        async with asyncio.timeout(10):
+            while not session.closed:  # noqa: ASYNC110 - aiohttp tells nobody
+                await asyncio.sleep(0.01)
+
+    async def test_a_call_outlives_its_client(self, server: S3Server) -> None:
+        async def about_to_call() -> Opening:
+            client = quick_client(server)
+            await client.head_object(BUCKET, KEY)
+            server.faults.add(faults.stall_before_head(0.1))
+            return client.get_object(BUCKET, KEY)
+
+        assert await (await (await about_to_call())).read() == CONTENT
 
 
 class TestPickling:
