@@ -19,11 +19,12 @@ class Admission(Generic[T]):
         holders: who has a slot.
     """
 
-    __slots__ = ("_waiting", "holders", "limit")
+    __slots__ = ("_closed", "_waiting", "holders", "limit")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.holders: set[T] = set()
+        self._closed = False
         # By their futures, so that who gives up leaves the line at once, wherever in it.
         self._waiting: OrderedDict[asyncio.Future[None], T] = OrderedDict()
 
@@ -39,10 +40,10 @@ class Admission(Generic[T]):
             return True
         return False
 
-    async def enter(self, holder: T) -> None:
-        """Take a slot, waiting in line for it."""
+    async def enter(self, holder: T) -> bool:
+        """Take a slot, waiting in line for it; False if ``close`` comes first."""
         if self.try_enter(holder):
-            return
+            return True
         turn = asyncio.get_running_loop().create_future()
         self._waiting[turn] = holder
         try:
@@ -51,13 +52,18 @@ class Admission(Generic[T]):
             self._waiting.pop(turn, None)
             self.leave(holder)  # the slot may have come in the same moment
             raise
+        if self._closed:
+            self.leave(holder)  # so may it here
+            return False
+        return True
 
-    def close(self, error: Exception) -> None:
-        """Let all who wait in line go with ``error``."""
+    def close(self) -> None:
+        """Let all who wait in line go, without a slot."""
+        self._closed = True
         while self._waiting:
             turn, _ = self._waiting.popitem(last=False)
             if not turn.done():
-                turn.set_exception(error)
+                turn.set_result(None)
 
     def leave(self, holder: T) -> None:
         """Give the holder's slot, if it has one, to the first in line."""

@@ -90,8 +90,8 @@ class Transport:
             raise errors.ConfigurationError(_CLOSED)
         answer = Answer(self)
         admission = self.admission
-        if not admission.try_enter(answer):
-            await admission.enter(answer)
+        if not admission.try_enter(answer) and not await admission.enter(answer):
+            raise errors.ConfigurationError(_CLOSED)
         self.watchdog.begin(answer, self._grace)
         try:
             session = (self._fresh if fresh else self._pooled) or self._open(fresh=fresh)
@@ -160,7 +160,7 @@ class Transport:
     async def aclose(self) -> None:
         """Close the connections; a session of the user's stays open."""
         self._closed = True
-        self.admission.close(errors.ConfigurationError(_CLOSED))
+        self.admission.close()
         self.watchdog.stop()
         for pause in [*self._pauses]:
             _end_pause(pause, _closed_meanwhile())

@@ -463,6 +463,21 @@ class TestClosing:
         await asyncio.sleep(0)
         assert not transport._pauses
 
+    async def test_a_call_whose_turn_comes_in_the_same_moment_sends_nothing(self) -> None:
+        with LyingServer([read_request(), send(answer(b"x")), hang()]) as server:
+            transport = Transport(timeouts=QUICK, max_concurrency=1)
+            first = await get(transport, server.url)
+            others = [asyncio.create_task(get(transport, server.url)) for _ in range(3)]
+            await asyncio.sleep(0)
+            first.close()
+            await transport.aclose()
+            found = await asyncio.gather(*others, return_exceptions=True)
+            assert [str(each) for each in found] == ["the client is closed; create a new one"] * 3
+            # Each caller's error tells of that call.
+            assert len({id(each) for each in found}) == 3
+            assert (transport._pooled, transport.admission.taken) == (None, 0)
+            assert len(server.requests) == 1
+
     @pytest.mark.parametrize("steps", range(5))
     async def test_it_closes_all_even_when_cancelled(self, steps: int) -> None:
         with LyingServer([read_request(), send(answer(b"x")), hang()]) as server:
