@@ -243,6 +243,11 @@ class S3Object:
         """The next wanted bytes from the network; none at the end."""
         if self._reading:
             raise errors.ConfigurationError("two tasks read one body at once; give each its own")
+        if self._exchange.transport.loop is not asyncio.get_running_loop():
+            raise errors.ConfigurationError(
+                "the body was opened on another event loop, which its connection belongs to;"
+                " read it there, or call get_object again here"
+            )
         self._reading = True
         try:
             while not self._ended:

@@ -343,6 +343,9 @@ class Answer(Wait):
         """
         if not self.held:
             return
+        if self._transport.loop is not asyncio.get_running_loop():
+            self.close_soon()
+            return
         try:
             if remaining is not None and remaining <= _DRAIN_BYTES:
                 async with asyncio.timeout(_DRAIN_SECONDS):

@@ -16,6 +16,7 @@ import aiohttp
 import pytest
 
 from aios3get import errors
+from aios3get._io.body import S3Object
 from aios3get._io.settings import load_settings
 from aios3get._protocol.identity import ANONYMOUS, Credentials
 from aios3get._protocol.timeouts import Timeouts
@@ -338,6 +339,31 @@ class TestLoops:
             loop.call_soon_threadsafe(loop.stop)
             thread.join()
             loop.close()
+
+    @pytest.mark.parametrize("closed", [True, False])
+    def test_a_body_is_read_on_the_loop_that_opened_it(
+        self, server: S3Server, closed: bool
+    ) -> None:
+        server.faults.add(faults.stall_after(10))
+        client = quick_client(server, timeouts=Timeouts(idle=30))
+
+        async def begun() -> S3Object:
+            obj = await client.get_object(BUCKET, KEY)
+            assert await obj.read(10) == CONTENT[:10]
+            return obj
+
+        with asyncio.Runner() as first, asyncio.Runner() as second:
+            obj = first.run(begun())
+            admission = obj._exchange.transport.admission
+            if closed:
+                first.close()
+            with pytest.raises(errors.ConfigurationError, match="opened on another event loop"):
+                second.run(obj.read())
+            second.run(obj.aclose())
+            if not closed:
+                assert admission.taken == 1
+                first.run(asyncio.sleep(0))
+            assert admission.taken == 0
 
 
 class TestCollection:
