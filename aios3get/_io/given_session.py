@@ -43,11 +43,16 @@ _ANY_HOST: Final = URL("https://any.invalid/")
 
 
 async def check_given(session: aiohttp.ClientSession, url: str) -> None:
-    """Refuse a user's session that would add to the request what must not be added.
+    """Refuse a user's session of another loop, or that would add what must not be added.
 
     Raises:
-        ConfigurationError: it would.
+        ConfigurationError: it is, or would.
     """
+    if session._loop is not asyncio.get_running_loop():
+        raise errors.ConfigurationError(
+            "the session given as session= belongs to another event loop; a client with session="
+            " serves only the loop that its session was made on"
+        )
     adds = next((name for name in session.headers if _choosing(name)), None)
     if adds is not None:
         raise errors.ConfigurationError(

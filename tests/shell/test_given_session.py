@@ -1,3 +1,4 @@
+import asyncio
 import warnings
 from pathlib import Path
 
@@ -43,6 +44,16 @@ async def test_one_with_cookies_of_its_hosts_is_taken() -> None:
     async with aiohttp.ClientSession(cookie_jar=jar) as session:
         sent = await served(session)
     assert b"Cookie: of=this\r\n" in sent
+
+
+def test_one_of_another_loop_is_refused() -> None:
+    async def made() -> aiohttp.ClientSession:
+        return aiohttp.ClientSession()
+
+    with asyncio.Runner() as first, asyncio.Runner() as second:
+        session = first.run(made())
+        second.run(refused(session, "another event loop"))
+        first.run(session.close())
 
 
 async def test_one_that_reads_netrc_is_refused_where_that_has_a_password(
