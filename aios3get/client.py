@@ -424,7 +424,7 @@ class Opening(Coroutine[Any, Any, S3Object]):
     ) -> None:
         opened, self._object = self._object, None
         if opened is not None:
-            await opened.aclose()
+            await opened.__aexit__(kind, error, trace)
 
 
 def _never_begun() -> Generator[Any, Any, S3Object]:

@@ -177,6 +177,8 @@ class S3Object:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if isinstance(error, asyncio.CancelledError):
+            self._drop()  # a task that is to end does not wait to save a connection
         await self.aclose()
 
     def __repr__(self) -> str:

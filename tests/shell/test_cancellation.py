@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from aios3get._io import transport
+from aios3get._protocol.timeouts import Timeouts
 from aios3get.client import S3Client
 from aios3get.testing import S3Server, faults
 from tests.servers.tls import Authority
@@ -257,6 +259,32 @@ async def test_a_cancelled_read_of_everything_closes_the_body(
     assert transport_of(client).admission.taken == 0
     with pytest.raises(Exception, match="the body is closed"):
         await obj.read()
+
+
+@pytest.mark.parametrize("by_hand", [True, False])
+async def test_a_cancelled_block_does_not_wait_for_the_rest(
+    server: S3Server, authority: Authority, by_hand: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "_DRAIN_SECONDS", 60.0)
+    server.faults.add(faults.stall_after(len(CONTENT) - 10))
+    trust = authority.client_context()
+    async with quick_client(server, verify=trust, timeouts=Timeouts(idle=60)) as client:
+        read = asyncio.Event()
+
+        async def block() -> None:
+            opening = client.get_object(BUCKET, KEY)
+            async with await opening if by_hand else opening as obj:
+                await obj.read(len(CONTENT) - 10)
+                read.set()
+                await obj.read(10)
+
+        task = asyncio.create_task(block())
+        await read.wait()
+        task.cancel()
+        _, hanging = await asyncio.wait({task}, timeout=10)
+        assert not hanging
+        assert task.cancelled()
+        assert transport_of(client).admission.taken == 0
 
 
 @pytest.mark.parametrize("server", ["tcp"], indirect=True)
