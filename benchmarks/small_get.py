@@ -2,10 +2,10 @@
 
     uv run --no-dev --group bench python benchmarks/small_get.py
 
-All peers run in this one process, against one server in another, in rounds that take turns; the
-figures are medians over the rounds of CPU time (user and system, all threads) per GET, and their
-ratio to bare aiohttp's in the same round. Every GET reads its body; aios3get also verifies its
-CRC64NVME. Peers that are not installed are left out.
+All peers run in this one process, against one server in another, in short rounds that take turns,
+each with another peer first; the figures are medians over the rounds of CPU time (user and system,
+all threads) per GET, and their ratio to bare aiohttp's in the same round. Every GET reads its body;
+aios3get also verifies its CRC64NVME. Peers that are not installed are left out.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -179,11 +180,13 @@ async def compare(endpoint: str, rounds: int, count: int) -> None:
             except ImportError as missing:
                 print(f"{peer.__name__:14} left out: {missing}")
         for get in peers.values():
-            await cpu_per_get(get, count)
+            await cpu_per_get(get, 5 * count)
         figures: dict[str, list[float]] = {name: [] for name in peers}
+        order = deque(peers)
         for _ in range(rounds):
-            for name, get in peers.items():
-                figures[name].append(await cpu_per_get(get, count))
+            for name in order:
+                figures[name].append(await cpu_per_get(peers[name], count))
+            order.rotate()
     bare = figures["bare_aiohttp"]
     print(f"{'':14} {'µs CPU/GET':>11} {'x bare':>7}   (min to max)")
     for name, found in figures.items():
@@ -196,8 +199,8 @@ async def compare(endpoint: str, rounds: int, count: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--count", type=int, default=2000, help="GETs per round and peer")
+    parser.add_argument("--rounds", type=int, default=45)
+    parser.add_argument("--count", type=int, default=400, help="GETs per round and peer")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
