@@ -26,18 +26,19 @@ async def post_form(
         TransportTimeout: no complete answer within ``seconds``.
         ConnectionFailed: no connection, or it broke.
         TransportError: the body is larger than 1 MiB.
+        ConfigurationError: the environment's proxy is not the URL of an HTTP proxy.
     """
     parts = urlsplit(url)
-    proxy = Proxies.from_environment(os.environ).proxy_for(parts.scheme, parts.netloc)
+    added, route = Proxies.from_environment(os.environ).route(parts.scheme, parts.netloc)
     try:
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=seconds)) as session,
             session.post(
                 url,
                 data=dict(form),
-                headers={"Accept": "application/json"},
+                headers={"Accept": "application/json", **added},
                 allow_redirects=False,
-                proxy=proxy,
+                **route,
             ) as answer,
         ):
             body = await _read(answer, parts.netloc)

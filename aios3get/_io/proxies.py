@@ -8,7 +8,7 @@ import re
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from aios3get.errors import ConfigurationError
@@ -82,6 +82,29 @@ class Proxies:
                 ' pass proxy="" to use none'
             )
         return url
+
+    def route(self, scheme: str, host: str) -> tuple[dict[str, str], dict[str, Any]]:
+        """The headers and the options of aiohttp's with which a request takes its proxy, if any.
+
+        The proxy's password goes into headers at once: aiohttp's errors show the proxy's URL.
+
+        Args:
+            scheme: as for ``proxy_for``.
+            host: as for ``proxy_for``.
+
+        Raises:
+            ConfigurationError: as for ``proxy_for``.
+        """
+        proxy = self.proxy_for(scheme, host)
+        if proxy is None:
+            return {}, {}
+        url, login = split_login(proxy)
+        if login is None:
+            return {}, {"proxy": url}
+        told = {"Proxy-Authorization": login}
+        if scheme == "https":
+            return {}, {"proxy": url, "proxy_headers": told}
+        return told, {"proxy": url}
 
 
 DIRECT: Final = Proxies()

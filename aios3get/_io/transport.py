@@ -1,9 +1,9 @@
-"""Bytes out, bytes in: the only module that hands requests to aiohttp."""
+"""Bytes out, bytes in: the only module that hands S3's requests to aiohttp."""
 
 import asyncio
 import os
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any, Final
 from weakref import WeakSet
@@ -23,7 +23,7 @@ from aios3get._io.connections import (
 )
 from aios3get._io.failures import BROKEN, failure_of
 from aios3get._io.given_session import check_given, options_for
-from aios3get._io.proxies import DIRECT, Proxies, split_login
+from aios3get._io.proxies import DIRECT, Proxies
 from aios3get._io.watchdog import Wait, Watchdog
 from aios3get._protocol.http import HttpHead, HttpRequest
 from aios3get._protocol.timeouts import Timeouts
@@ -98,7 +98,8 @@ class Transport:
             method, url, headers = request
             options: dict[str, Any] = self._options
             if self._proxies is not None:
-                headers, options = _by_proxy(self._proxies, request, options)
+                added, route = self._proxies.route(*_origin(url))
+                headers, options = {**headers, **added}, {**options, **route}
             requesting: Awaitable[aiohttp.ClientResponse]
             if self._given is None:
                 # ``request()`` wraps this in an alias of ``typing``, which takes half as long as
@@ -387,24 +388,3 @@ def _closed_meanwhile() -> errors.ConnectionLost:
 def _origin(url: str) -> tuple[str, str]:
     scheme, _, rest = url.partition("://")
     return scheme, rest.partition("/")[0].partition("?")[0]
-
-
-def _by_proxy(
-    proxies: Proxies, request: HttpRequest, options: dict[str, Any]
-) -> tuple[Mapping[str, str], dict[str, Any]]:
-    """The headers and options with which the request takes its proxy.
-
-    The proxy's password goes into headers at once: aiohttp's errors show the proxy's URL.
-    """
-    _, url, headers = request
-    scheme, host = _origin(url)
-    proxy = proxies.proxy_for(scheme, host)
-    if proxy is None:
-        return headers, options
-    proxy, login = split_login(proxy)
-    options = {**options, "proxy": proxy}
-    if login is not None and scheme == "https":
-        options["proxy_headers"] = {"Proxy-Authorization": login}
-    elif login is not None:
-        headers = {**headers, "Proxy-Authorization": login}
-    return headers, options

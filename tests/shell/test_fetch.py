@@ -1,4 +1,5 @@
 import asyncio
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 
@@ -93,3 +94,29 @@ async def test_by_way_of_the_proxy_of_the_environment(
     monkeypatch.delenv("http_proxy", raising=False)
     monkeypatch.delenv("REQUEST_METHOD", raising=False)
     assert (await post_form("http://iam.invalid/token", {}))[0] == 201
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_the_proxys_password_is_told_to_the_proxy_alone(
+    scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heads: list[bytes] = []
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 407 Who are you\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    monkeypatch.delenv("NO_PROXY")
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as proxy:
+        port = proxy.sockets[0].getsockname()[1]
+        monkeypatch.setenv(f"{scheme}_proxy", f"http://user:hunter2@127.0.0.1:{port}")
+        told = ""
+        try:
+            await post_form(f"{scheme}://iam.invalid/token", {})
+        except ConnectionFailed as error:
+            told = "".join(traceback.format_exception(error)) + repr(error.__cause__)
+    assert b"Proxy-Authorization: Basic dXNlcjpodW50ZXIy" in heads[0]
+    assert bool(told) is (scheme == "https")
+    assert "hunter2" not in told
