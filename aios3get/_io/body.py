@@ -297,6 +297,7 @@ class S3Object:
     def _failed(self, error: errors.S3Error) -> None:
         """The reading ends with ``error``, which is told what was spent on it."""
         self._closed = True
+        self._broken = None
         self._drop()
         stop = self._extent.stop
         error.bytes_received = self._offset - self._first

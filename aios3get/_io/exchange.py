@@ -187,7 +187,10 @@ class Exchange:
                 return await self._signer(call)
             except S3Error as failure:
                 error = failure
-            await self.recover(call, error)
+            try:
+                await self.recover(call, error)
+            finally:
+                del error  # its traceback holds this frame
 
     def _prepared(self, call: Call) -> HttpRequest | None:
         """The attempt's request, where nothing has to be awaited for it; else None."""

@@ -158,9 +158,12 @@ class Refreshing(Generic[T]):
         if isinstance(error, S3Error):
             # Every caller gets an exception of its own to write on.
             raise copy.copy(error) from error.__cause__
+        raise self._failure(error) from error
+
+    def _failure(self, error: Exception) -> CredentialsError:
         failure = CredentialsError(f"the source of {self._what} failed: {type(error).__name__}")
         failure.retryable = isinstance(error, OSError)
-        raise failure from error
+        return failure
 
     def _flight(self) -> "asyncio.Task[T | Exception]":
         loop = asyncio.get_running_loop()

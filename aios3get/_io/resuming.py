@@ -53,14 +53,19 @@ class Resuming:
             ObjectChanged: it was replaced or deleted.
         """
         call = self._call
-        if not self._resumable(offset):
-            raise call.told(error)
-        if offset > self._reached:
-            self._reached = offset
-            if call.budget is not None:
-                call.budget.progress()
-        await call.within_deadline(self._exchange.recover(call, error))
-        answer = await self._again(offset, error)
+        try:
+            if not self._resumable(offset):
+                raise call.told(error)
+            if offset > self._reached:
+                self._reached = offset
+                if call.budget is not None:
+                    call.budget.progress()
+            await call.within_deadline(self._exchange.recover(call, error))
+            answer = await self._again(offset)
+            if answer is None:
+                raise call.told(error)
+        finally:
+            del error  # its traceback holds this frame
         try:
             return answer, self._checked(answer, offset)
         except BaseException:
@@ -79,28 +84,37 @@ class Resuming:
         endpoint = self._call.endpoint
         return self._etag is not None and not (endpoint and endpoint.is_transformed)
 
-    async def _again(self, offset: int, error: errors.S3Error) -> Answer:
-        call = self._call
-        call.request = self._rest(offset, None)
+    async def _again(self, offset: int) -> Answer | None:
+        """The answer with the rest; None if the object has no more bytes than came."""
         try:
-            return await call.within_deadline(self._exchange.answer(call, taken))
+            return await self._asked(self._rest(offset, None))
         except _CHANGED as refusal:
             if isinstance(refusal, errors.InvalidRange) and refusal.actual_object_size == offset:
-                # It has no more bytes than came; only the end of its body was not there to see.
-                raise call.told(error) from None
-            changed = self._changed(None, "another or gone")
-            changed.__cause__ = refusal
+                return None
+            answer = await self._of_version(offset)
+            if answer is None:
+                raise self._changed(None, "another or gone") from refusal
+            return answer
+
+    async def _of_version(self, offset: int) -> Answer | None:
+        """The rest of the bytes begun, if they are still there as a version.
+
+        Only if the caller may read versions: that takes another permission (s3:GetObjectVersion),
+        so it is not what is tried first.
+        """
         version = self._headers.get("x-amz-version-id")
         unlike = version not in ("null", self._request.version_id)
-        if version is not None and unlike and version.isascii():
-            # The bytes begun are still there as a version, if the caller may read versions: that
-            # takes another permission (s3:GetObjectVersion), so it is not what is tried first.
-            call.request = self._rest(offset, version)
-            try:
-                return await call.within_deadline(self._exchange.answer(call, taken))
-            except errors.ServiceError:
-                pass
-        raise changed
+        if version is None or not unlike or not version.isascii():
+            return None
+        try:
+            return await self._asked(self._rest(offset, version))
+        except errors.ServiceError:
+            return None
+
+    async def _asked(self, request: GetObject | UrlRequest) -> Answer:
+        call = self._call
+        call.request = request
+        return await call.within_deadline(self._exchange.answer(call, taken))
 
     def _rest(self, offset: int, version: str | None) -> GetObject | UrlRequest:
         etag = self._etag

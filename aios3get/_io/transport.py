@@ -195,18 +195,17 @@ class Transport:
         """Have new connections try the name's other addresses first, for a while."""
         self._addresses.failed(address)
 
-    def failure(self, error: BaseException, wait: Wait) -> errors.S3Error | None:
+    def failure(self, error: BaseException, answer: "Answer") -> errors.S3Error | None:
         """The error of ours that ``error`` stands for, without a URL in it; None if it is none."""
-        timed_out = wait.is_timeout()
+        timed_out = answer.is_timeout()
         if isinstance(error, asyncio.CancelledError):
             if not timed_out:
                 return None
             if self._closed:
                 return _closed_meanwhile()
             idle = self._timeouts.idle
-            reading = not isinstance(wait, Answer) or wait.status
             return errors.TransportTimeout(
-                f"no {'byte' if reading else 'answer'} came for {idle:g} s",
+                f"no {'byte' if answer.status else 'answer'} came for {idle:g} s",
                 limit="idle",
                 seconds=idle,
                 loop_blocked=self.watchdog.longest_pause(idle),
@@ -314,7 +313,10 @@ class Answer(Wait):
             watchdog.end(self)
         self.blame()
         self.close()
-        raise failure
+        try:
+            raise failure
+        finally:
+            del failure  # its traceback holds this frame
 
     async def read_all(self, limit: int, seconds: float) -> bytes:
         """What comes of the body, up to ``limit`` bytes and within ``seconds``; then give it back.

@@ -19,6 +19,7 @@ from aios3get import errors
 from aios3get._io.body import S3Object
 from aios3get._io.settings import load_settings
 from aios3get._protocol.identity import ANONYMOUS, Credentials
+from aios3get._protocol.retry import RetryPolicy
 from aios3get._protocol.timeouts import Timeouts
 from aios3get.client import Opening, S3Client
 from aios3get.testing import S3Server, faults
@@ -366,15 +367,16 @@ class TestLoops:
             assert admission.taken == 0
 
 
+class Held:
+    """What a caller has at hand when it fails."""
+
+
 class TestCollection:
     @pytest.mark.parametrize("verb", ["get_object", "head_object"])
     @pytest.mark.parametrize("fault", [None, faults.reset_before_head()])
     async def test_an_error_keeps_nothing_of_its_caller(
         self, client: S3Client, server: S3Server, verb: str, fault: faults.Fault | None
     ) -> None:
-        class Held:
-            pass
-
         async def fail() -> weakref.ref[Held]:
             held = Held()
             with contextlib.suppress(errors.NoSuchKey, errors.TransportError):
@@ -389,6 +391,58 @@ class TestCollection:
             assert (await fail())() is None
         finally:
             gc.enable()
+
+    @pytest.mark.parametrize(
+        "unlucky",
+        [
+            [faults.drop_after(100), *[faults.drop_after(0)] * 5],
+            [faults.drop_after(100), faults.status(412), faults.status(403)],
+            [faults.stall_after(100)],
+            [faults.flip_byte(100)],
+        ],
+    )
+    async def test_a_body_that_fails_keeps_nothing_of_its_reader(
+        self, server: S3Server, unlucky: list[faults.Fault]
+    ) -> None:
+        for fault in unlucky:
+            server.faults.add(fault)
+        async with quick_client(server, retry=RetryPolicy(attempts=2, wait_initial=0)) as client:
+
+            async def fail() -> weakref.ref[Held]:
+                held = Held()
+                with contextlib.suppress(errors.TransportError, errors.IntegrityError):
+                    await (await client.get_object(BUCKET, KEY, deadline=0.3)).read()
+                return weakref.ref(held)
+
+            gc.collect()
+            gc.disable()
+            try:
+                assert (await fail())() is None
+            finally:
+                gc.enable()
+
+    @pytest.mark.parametrize("verb", ["get_object", "presign_get_object"])
+    async def test_credentials_that_fail_keep_nothing_of_their_caller(
+        self, server: S3Server, verb: str
+    ) -> None:
+        def unreachable() -> Credentials:
+            raise OSError
+
+        policy = RetryPolicy(attempts=1)
+        async with quick_client(server, credentials=unreachable, retry=policy) as client:
+
+            async def fail() -> weakref.ref[Held]:
+                held = Held()
+                with contextlib.suppress(errors.CredentialsError):
+                    await getattr(client, verb)(BUCKET, KEY)
+                return weakref.ref(held)
+
+            gc.collect()
+            gc.disable()
+            try:
+                assert (await fail())() is None
+            finally:
+                gc.enable()
 
     async def test_an_unread_body_is_released_and_told_of(
         self, client: S3Client, server: S3Server
