@@ -48,7 +48,7 @@ class Admission(Generic[T]):
         self._waiting[turn] = holder
         try:
             await turn
-        except asyncio.CancelledError:
+        except BaseException:
             self._waiting.pop(turn, None)
             self.leave(holder)  # the slot may have come in the same moment
             raise

@@ -85,6 +85,16 @@ async def test_a_slot_that_comes_with_the_cancellation_is_passed_on() -> None:
     assert admission.taken == 0
 
 
+async def test_a_coroutine_closed_while_it_waits_leaves_the_line() -> None:
+    admission = Admission[str](1)
+    await admission.enter("first")
+    waiting = admission.enter("closed")
+    waiting.send(None)
+    waiting.close()
+    admission.leave("first")
+    assert admission.taken == 0
+
+
 async def test_closing_sends_all_away() -> None:
     admission = Admission[object](1)
     await admission.enter("first")
