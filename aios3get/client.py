@@ -1,14 +1,13 @@
 """``S3Client``: the wiring of signer, resolver, transport and parser, and their lifetime."""
 
 import asyncio
-import logging
 import os
 import ssl
 import sys
-from collections.abc import AsyncGenerator, Coroutine, Generator, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Mapping
 from datetime import timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, cast
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, cast
 from weakref import WeakSet
 
 import aiohttp
@@ -21,7 +20,7 @@ from aios3get._io.proxies import Proxies, split_login
 from aios3get._io.reading import opened
 from aios3get._io.settings import ExplicitSettings, check_explicit, load_settings
 from aios3get._io.shared import Shared
-from aios3get._io.transport import Transport
+from aios3get._io.transport import Answer, Transport
 from aios3get._protocol.endpoint import AddressingStyle, EndpointResolver
 from aios3get._protocol.get_object import GetObject, GetObjectOptions
 from aios3get._protocol.identity import (
@@ -41,7 +40,7 @@ from aios3get.errors import ConfigurationError
 
 __all__ = ["Opening", "S3Client"]
 
-_log = logging.getLogger("aios3get")
+T = TypeVar("T")
 
 
 class S3Client:
@@ -184,9 +183,8 @@ class S3Client:
         request = self._request(bucket, key, options)
         if deadline is not None:
             check_deadline(deadline)
-        exchange = self._running() or await self._start()
         call = Call("HEAD", request, deadline)
-        answer = await call.within_deadline(exchange.answer(call, taken))
+        answer = await call.within_deadline(self._answer(call, taken))
         answer.close()
         return ObjectInfo(answer.status, answer.headers, bucket=bucket, key=key)
 
@@ -315,6 +313,10 @@ class S3Client:
             return options
         return {**self._options, **options}
 
+    async def _answer(self, call: Call, made: Callable[[Exchange, Call, Answer], T]) -> T:
+        exchange = self._running() or await self._start()
+        return await exchange.answer(call, made)
+
     def _running(self) -> Exchange | None:
         running = self._loops.get(asyncio.get_running_loop())
         return None if running is None else running.exchange
@@ -382,7 +384,7 @@ class Opening(Coroutine[Any, Any, S3Object]):
         call.opened_at = self._opened_at
         running = self._client._loops.get(asyncio.get_running_loop())
         if running is None or call.deadline is not None:
-            return self._start(call).__await__()
+            return call.within_deadline(self._client._answer(call, opened)).__await__()
         return running.exchange.answer(call, opened).__await__()
 
     def send(self, value: Any, /) -> Any:
@@ -407,10 +409,6 @@ class Opening(Coroutine[Any, Any, S3Object]):
 
     def _begun(self) -> Generator[Any, Any, S3Object] | None:
         return getattr(self, "_steps", None)
-
-    async def _start(self, call: Call) -> S3Object:
-        exchange = self._client._running() or await self._client._start()
-        return await call.within_deadline(exchange.answer(call, opened))
 
     async def __aenter__(self) -> S3Object:
         self._object = await self

@@ -399,6 +399,23 @@ async def test_the_deadline_is_for_the_call_and_its_body(server: S3Server) -> No
         assert await read(client, deadline=10) == CONTENT
 
 
+@pytest.mark.parametrize("verb", ["get_object", "head_object"])
+async def test_the_deadline_covers_reading_the_configuration(
+    server: S3Server, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    async def stuck(**_: Any) -> None:
+        await asyncio.sleep(60)
+
+    async with quick_client(server) as client:
+        with monkeypatch.context() as patched:
+            patched.setattr("aios3get.client.load_settings", stuck)
+            with pytest.raises(errors.TransportTimeout) as caught:
+                async with asyncio.timeout(5):
+                    await getattr(client, verb)(BUCKET, KEY, deadline=0.05)
+        assert caught.value.limit == "deadline"
+        assert await read(client) == CONTENT
+
+
 async def test_the_deadline_covers_waiting_for_a_retry(server: S3Server) -> None:
     server.faults.add(faults.status(503, retry_after=30))
     async with quick_client(server, retry=RetryPolicy()) as client:
