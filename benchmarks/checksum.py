@@ -10,7 +10,7 @@ from collections.abc import Callable
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from aios3get._protocol.checksum import Verifier, plan
-from aios3get._protocol.hashing import ALGORITHMS, combine, encode_digest
+from aios3get._protocol.hashing import ALGORITHMS, encode_digest
 
 PLAIN = {
     "x-amz-id-2": "8mRx3vVWbVdBVWrm1LnWJOTXIhFBXTtzAOyxYYiZrJXJ0bSZqSXgKVGsVsNVfVcK",
@@ -78,8 +78,6 @@ def main() -> None:
     print("One update, which the event loop waits for, of 64 KiB, 256 KiB and 1 MiB:")
     for name in ALGORITHMS:
         throughput(name, sizes)
-    joined = microseconds(lambda: combine("CRC64NVME", bytes(8), bytes(8), 8 << 20))
-    print(f"Joining two CRC64NVME of 8 MiB parts: {joined:.2f} µs")
 
 
 if __name__ == "__main__":

@@ -66,9 +66,7 @@ class Sessions:
         if answer.status == 200:
             return parse_session(await _whole(answer))
         body = await answer.read_all(error_answer.MAX_ERROR_BODY, shared.timeouts.idle)
-        raise error_answer.parse(
-            answer.head, body, method="GET", bucket=bucket, key="", version_id=None
-        )
+        raise error_answer.parse(answer.head, body, method="GET", bucket=bucket, key="")
 
 
 async def _whole(answer: Answer) -> bytes:

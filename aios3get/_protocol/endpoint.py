@@ -109,19 +109,16 @@ class EndpointResolver:
         Raises:
             ConfigurationError: as for ``resolve_endpoint``.
         """
-        return resolve_endpoint(bucket, _in_region(self.settings, region))
+        settings = self.settings if region is None else replace(self.settings, region=region)
+        return resolve_endpoint(bucket, settings)
 
-    def resolve_session(self, bucket: str, region: str | None = None) -> Endpoint:
+    def resolve_session(self, bucket: str) -> Endpoint:
         """The endpoint of the directory bucket's ``CreateSession``.
 
         Raises:
             ConfigurationError: as for ``resolve_session_endpoint``.
         """
-        return resolve_session_endpoint(bucket, _in_region(self.settings, region))
-
-
-def _in_region(settings: EndpointSettings, region: str | None) -> EndpointSettings:
-    return settings if region is None else replace(settings, region=region)
+        return resolve_session_endpoint(bucket, self.settings)
 
 
 def _sent_host(scheme: str, host: str) -> str:

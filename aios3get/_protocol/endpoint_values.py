@@ -95,30 +95,6 @@ class Endpoint:
         except ValueError:
             return f".{name}".endswith(".localhost")
 
-    @property
-    def has_versions(self) -> bool:
-        """Whether ``version_id`` can be anything but ``null``.
-
-        https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html, ``versionId``
-        """
-        return self.kind != "directory"
-
-    @property
-    def has_customer_keys(self) -> bool:
-        """Whether objects may be encrypted with the caller's key (SSE-C).
-
-        https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html, the SSE-C headers
-        """
-        return self.kind != "directory"
-
-    @property
-    def has_request_payer(self) -> bool:
-        """Whether the requester may pay.
-
-        https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html, ``x-amz-request-payer``
-        """
-        return self.kind != "directory"
-
 
 def service_host(service: str, settings: EndpointSettings, *, zone: str = "") -> str:
     """The labels by which AWS tells a service's variants apart, such as ``s3-fips.dualstack``."""

@@ -1,4 +1,4 @@
-"""The checksum algorithms of S3: incremental hashers, their digests, and joining two CRCs.
+"""The checksum algorithms of S3: incremental hashers and their digests.
 
 Every digest is the big-endian bytes that S3 writes as base64
 (https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html).
@@ -20,7 +20,7 @@ try:
 except ImportError:
     xxhash = None  # type: ignore[assignment]  # the extra is optional
 
-__all__ = ["ALGORITHMS", "Algorithm", "Buffer", "Hasher", "combine", "encode_digest"]
+__all__ = ["ALGORITHMS", "Algorithm", "Buffer", "Hasher", "encode_digest"]
 
 Buffer = bytes | bytearray | memoryview
 
@@ -74,15 +74,8 @@ class Algorithm:
     header: istr
 
 
-_crc_models: Final[Mapping[str, Any]] = {
-    "CRC32": Model("CRC32"),
-    "CRC32C": Model("CRC32C"),
-    "CRC64NVME": Model("CRC64-NVME"),
-}
-
-
-def _crc(name: str, size: int) -> Algorithm:
-    calc = _crc_models[name].calc
+def _crc(name: str, size: int, model: Any) -> Algorithm:
+    calc = model.calc
 
     def digest_of(data: bytes) -> bytes:
         digest: bytes = calc(data, 0).to_bytes(size, "big")
@@ -120,9 +113,9 @@ ALGORITHMS: Final[Mapping[str, Algorithm]] = MappingProxyType(
     {
         algorithm.name: algorithm
         for algorithm in (
-            _crc("CRC64NVME", 8),
-            _crc("CRC32C", 4),
-            _crc("CRC32", 4),
+            _crc("CRC64NVME", 8, Model("CRC64-NVME")),
+            _crc("CRC32C", 4, Model("CRC32C")),
+            _crc("CRC32", 4, Model("CRC32")),
             _xxh("XXHASH3", 8, "xxh3_64"),
             _xxh("XXHASH128", 16, "xxh3_128"),
             _xxh("XXHASH64", 8, "xxh64"),
@@ -134,23 +127,6 @@ ALGORITHMS: Final[Mapping[str, Algorithm]] = MappingProxyType(
     }
 )
 """All that S3 announces, its default first; the faster ones before the others."""
-
-
-def combine(algorithm: str, first: bytes, second: bytes, second_length: int) -> bytes:
-    """The CRC of two pieces put together, from their digests and the second one's bytes.
-
-    Costs microseconds whatever the length.
-
-    Raises:
-        ValueError: the algorithm is not a CRC; the others cannot be joined.
-    """
-    model = _crc_models.get(algorithm)
-    if model is None:
-        raise ValueError(f"two {algorithm} digests cannot be joined, only those of CRCs can")
-    joined: int = model.combine(
-        int.from_bytes(first, "big"), int.from_bytes(second, "big"), second_length
-    )
-    return joined.to_bytes(ALGORITHMS[algorithm].size, "big")
 
 
 def encode_digest(digest: bytes) -> str:

@@ -67,9 +67,8 @@ def presign_url(
     identity: Identity,
     now: float,
     expires_in: int | timedelta,
-    method: str = "GET",
 ) -> PresignedUrl:
-    """The link for one request, never living longer than the credentials that signed it.
+    """The link for one GET, never living longer than the credentials that signed it.
 
     S3 refuses a presigned request whose signed headers are missing, so whatever the request says
     in headers (conditions, a range, SSE-C, requester pays) its holder must send too; what it says
@@ -83,7 +82,6 @@ def presign_url(
         identity: who signs; with ``ANONYMOUS`` the link is the plain URL.
         now: seconds since the epoch by the server's clock.
         expires_in: seconds, or a timedelta of whole seconds, from 1 to 604,800 (7 days).
-        method: the only method that the link works with.
 
     Raises:
         ConfigurationError: ``expires_in`` is not such a time, the identity is a bearer token, or
@@ -109,7 +107,7 @@ def presign_url(
     )
     url = signed_url(
         signer,
-        method,
+        "GET",
         endpoint.scheme,
         endpoint.host,
         endpoint.path + path,

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 
 from aios3get._protocol.checksum import Verifier, plan
-from aios3get._protocol.hashing import ALGORITHMS, combine, encode_digest
+from aios3get._protocol.hashing import ALGORITHMS, encode_digest
 from aios3get.errors import ChecksumMismatch
 
 BODIES = [b"", b"a", b"123456789", bytes(range(256)) * 17, bytes(1 << 20)]
@@ -24,11 +24,6 @@ BOTOCORE = {
     if name.lower() in httpchecksum._CHECKSUM_CLS
 }
 CRT = {"CRC32": crt.crc32, "CRC32C": crt.crc32c, "CRC64NVME": crt.crc64nvme}
-CRT_COMBINE = {
-    "CRC32": crt.combine_crc32,
-    "CRC32C": crt.combine_crc32c,
-    "CRC64NVME": crt.combine_crc64nvme,
-}
 XXHASH = {"XXHASH64": xxhash.xxh64, "XXHASH3": xxhash.xxh3_64, "XXHASH128": xxhash.xxh3_128}
 
 
@@ -71,20 +66,6 @@ def test_botocore_computes_the_same_text(name: str, body: bytes) -> None:
 @given(body=st.binary(max_size=3000))
 def test_the_crt_computes_the_same_crc(name: str, body: bytes) -> None:
     assert number(digest(name, body)) == CRT[name](body)
-
-
-@pytest.mark.parametrize("name", CRT_COMBINE)
-@given(
-    first=st.binary(min_size=8, max_size=8),
-    second=st.binary(min_size=8, max_size=8),
-    length=st.integers(1, 50 * 2**40),
-)
-def test_the_crt_joins_crcs_alike_up_to_s3s_largest_object(
-    name: str, first: bytes, second: bytes, length: int
-) -> None:
-    size = ALGORITHMS[name].size
-    joined = combine(name, first[:size], second[:size], length)
-    assert number(joined) == CRT_COMBINE[name](number(first[:size]), number(second[:size]), length)
 
 
 @pytest.mark.parametrize("name", XXHASH)

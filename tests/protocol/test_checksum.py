@@ -13,7 +13,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from aios3get._protocol import checksum
 from aios3get._protocol.checksum import Unverified, Verified, Verifier, plan
-from aios3get._protocol.hashing import ALGORITHMS, Buffer, combine, encode_digest
+from aios3get._protocol.hashing import ALGORITHMS, Buffer, encode_digest
 from aios3get.errors import ChecksumMismatch
 
 CRCS = ["CRC32", "CRC32C", "CRC64NVME"]
@@ -118,36 +118,6 @@ def test_views_of_wider_items_are_taken_as_bytes(name: str) -> None:
 def test_a_view_with_gaps_is_refused_and_never_hashed_wrong(name: str) -> None:
     with pytest.raises((TypeError, BufferError, ValueError)):
         digest(name, memoryview(bytes(range(64)))[::2])
-
-
-@pytest.mark.parametrize("name", CRCS)
-@given(first=st.binary(max_size=1000), second=st.binary(max_size=1000))
-def test_two_crcs_combine_to_that_of_the_whole(name: str, first: bytes, second: bytes) -> None:
-    joined = combine(name, digest(name, first), digest(name, second), len(second))
-    assert joined == digest(name, first + second)
-
-
-@pytest.mark.parametrize("name", CRCS)
-def test_crcs_of_lengths_beyond_32_bits_combine(name: str) -> None:
-    zeros = digest(name, bytes(1 << 20))
-    length = 1 << 20
-    while length < 1 << 36:  # 64 GiB of zeros, doubled up from one MiB
-        zeros = combine(name, zeros, zeros, length)
-        length *= 2
-    halves = combine(name, digest(name, b"a"), zeros, length)
-    quarter = digest(name, bytes(1 << 20))
-    steps = digest(name, b"a")
-    for _ in range(16):
-        steps = combine(name, steps, quarter, 1 << 20)
-    assert combine(name, digest(name, b"a"), digest(name, bytes(16 << 20)), 16 << 20) == steps
-    assert halves != steps
-
-
-@pytest.mark.parametrize("name", sorted(set(ALGORITHMS) - set(CRCS)))
-def test_only_crcs_combine(name: str) -> None:
-    size = ALGORITHMS[name].size
-    with pytest.raises(ValueError, match=name):
-        combine(name, bytes(size), bytes(size), 1)
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)

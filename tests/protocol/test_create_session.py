@@ -17,7 +17,7 @@ ANSWER = """<?xml version="1.0" encoding="UTF-8"?>
 
 
 def test_the_request_asks_for_reading_only() -> None:
-    endpoint = EndpointResolver(EndpointSettings(region="us-west-2")).resolve_session(BUCKET, None)
+    endpoint = EndpointResolver(EndpointSettings(region="us-west-2")).resolve_session(BUCKET)
     request = session_request(endpoint, EXAMPLE, 1369353600.0)
     assert request.method == "GET"
     assert request.url == f"https://{BUCKET}.s3express-usw2-az1.us-west-2.amazonaws.com/?session="

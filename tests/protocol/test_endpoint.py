@@ -158,7 +158,6 @@ def test_the_resolver_remembers_each_bucket_in_each_region() -> None:
     )
     assert resolver.resolve(BUCKET, "us-west-2") is moved
     assert resolver.resolve(BUCKET) is first
-    assert resolver.resolve_session(DIRECTORY, "us-west-2").signing_region == "us-west-2"
 
 
 def test_the_resolver_remembers_no_more_than_it_may() -> None:

@@ -27,7 +27,6 @@ def link(
     pairs: tuple[tuple[str, str], ...] = (),
     headers: dict[str, str] | None = None,
     now: float = NOW,
-    method: str = "GET",
 ) -> PresignedUrl:
     return presign_url(
         endpoint,
@@ -37,7 +36,6 @@ def link(
         identity=credentials,
         now=now,
         expires_in=expires_in,
-        method=method,
     )
 
 
@@ -71,14 +69,6 @@ def test_what_stands_in_headers_is_signed_and_told_to_the_holder() -> None:
 
 def test_the_headers_are_read_only() -> None:
     assert isinstance(link(headers={"Range": "bytes=0-9"}).headers, MappingProxyType)
-
-
-def test_a_link_is_for_one_method() -> None:
-    assert link(method="HEAD").url != link().url
-    assert (
-        link(method="HEAD").url.partition("Signature=")[0]
-        == (link().url.partition("Signature=")[0])
-    )
 
 
 @pytest.mark.parametrize(
