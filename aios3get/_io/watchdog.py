@@ -20,7 +20,7 @@ class Wait:
     """Somebody who waits for the network now and then, in one task at a time.
 
     Attributes:
-        connected: whether a connection was made for it.
+        connected: whether a connection was begun for it, rather than a kept one taken.
         address: where that leads to.
     """
 

@@ -39,7 +39,7 @@ def parse(
     signed_region: str | None = None,
     bucket_region: str = "",
 ) -> ServiceError:
-    """The exception that an answer of status 300 or more stands for.
+    """The exception that an answer stands for whose status is not the one hoped for.
 
     Args:
         head: the answer's status and headers.
