@@ -3,7 +3,6 @@
 https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateSession.html
 """
 
-from functools import partial
 from typing import Final
 
 from aios3get._io.credentials_source import CredentialsSource
@@ -55,14 +54,18 @@ class Sessions:
         if source is None:
             if len(self._sources) >= _LIMIT:
                 del self._sources[next(iter(self._sources))]
-            make = partial(self._create, bucket, identity)
-            source = self._sources[of] = _Source(make, clock=self._shared.now)
+
+            async def make() -> Credentials:
+                return await self._create(bucket, identity, fresh=made.failing)
+
+            made = source = self._sources[of] = _Source(make, clock=self._shared.now)
         return source
 
-    async def _create(self, bucket: str, identity: Credentials) -> Credentials:
+    async def _create(self, bucket: str, identity: Credentials, *, fresh: bool) -> Credentials:
         shared = self._shared
         endpoint = shared.resolver.resolve_session(bucket)
-        answer = await self._transport.send(session_request(endpoint, identity, shared.now()))
+        request = session_request(endpoint, identity, shared.now())
+        answer = await self._transport.send(request, fresh=fresh)
         if answer.status == 200:
             return parse_session(await _whole(answer))
         body = await answer.read_all(error_answer.MAX_ERROR_BODY, shared.timeouts.idle)
@@ -80,6 +83,11 @@ async def _whole(answer: Answer) -> bytes:
 
 
 class _Source(CredentialsSource):
+    @property
+    def failing(self) -> bool:
+        """Whether the last request for a session failed."""
+        return self._failures > 0
+
     def _pausing(self, now: float) -> bool:
         # Without a session it is each call's retry policy that says when to try again.
         held = self._held

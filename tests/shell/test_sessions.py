@@ -229,6 +229,13 @@ async def test_making_a_session_is_retried_as_a_call_is(
     assert len(creations(server)) >= 5
 
 
+async def test_it_is_retried_on_a_new_connection(server: S3Server, client: S3Client) -> None:
+    server.faults.add(faults.status(503), where=is_creation)
+    assert await read(client) == CONTENT
+    first, second = creations(server)
+    assert first.connection != second.connection
+
+
 async def test_it_is_not_retried_for_ever(server: S3Server, client: S3Client) -> None:
     server.faults.add(faults.status(503), times=None, where=is_creation)
     for number, verb in enumerate(("get_object", "presign_get_object"), 1):
