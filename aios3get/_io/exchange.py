@@ -54,6 +54,8 @@ T = TypeVar("T")
 
 _log: Final = logging.getLogger("aios3get")
 
+_BUCKET_REGION: Final = "x-amz-bucket-region"
+
 # Errors tell the request ids of as many answers.
 _HEADS: Final = 16
 
@@ -300,7 +302,7 @@ class Exchange:
             answer.blame()
         if call.method == "HEAD":
             answer.close()
-            if answer.status == 400:
+            if answer.status == 400 and _BUCKET_REGION not in answer.headers:
                 bucket_region = await self._bucket_region(call)
         else:
             body = await answer.read_all(error_answer.MAX_ERROR_BODY, self.shared.timeouts.idle)
@@ -331,7 +333,7 @@ class Exchange:
         asked = signed_request("HEAD", endpoint, "/", (), {}, identity, now)
         answer = await self.transport.send(asked)
         answer.close()
-        return answer.headers.get("x-amz-bucket-region", "")
+        return answer.headers.get(_BUCKET_REGION, "")
 
     def _sent(self, call: Call, error: S3Error) -> Sent:
         endpoint = call.endpoint

@@ -228,6 +228,17 @@ async def test_a_head_that_is_told_no_region_asks_for_the_buckets(authority: Aut
     ]
 
 
+async def test_a_head_that_is_told_the_region_asks_nobody_else(authority: Authority) -> None:
+    async with S3Server(tls=authority.server_context()) as server:
+        server.create_bucket(BUCKET, region="eu-central-1")
+        server.put_object(BUCKET, KEY, CONTENT)
+        told = {"x-amz-bucket-region": "eu-central-1"}
+        server.faults.add(faults.status(400, "AuthorizationHeaderMalformed", headers=told))
+        async with loopback_client(server, authority) as client:
+            assert (await client.head_object(BUCKET, KEY)).content_length == len(CONTENT)
+    assert [(each.status, each.key) for each in server.requests] == [(400, KEY), (200, KEY)]
+
+
 async def test_a_head_that_is_refused_at_home_is_not_called_elsewhere(authority: Authority) -> None:
     async with S3Server(tls=authority.server_context()) as server:
         server.put_object(BUCKET, KEY, CONTENT)
