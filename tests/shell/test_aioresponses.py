@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from typing import Any
 from unittest.mock import Mock
 
-import aiohttp
 import pytest
 import pytest_asyncio
 from aiohttp import ClientConnectionError, ClientResponse
@@ -14,6 +13,7 @@ from aioresponses import aioresponses
 from yarl import URL
 
 from aios3get import Credentials, RetryPolicy, S3Client, errors
+from aios3get._io.connections import accepted_by
 
 BUCKET, KEY = "amzn-s3-demo-bucket", "photos/2006/February/sample.jpg"
 LOCATION = f"https://{BUCKET}.s3.eu-central-1.amazonaws.com/{KEY}"
@@ -52,8 +52,7 @@ class Response(ClientResponse):
     """What aioresponses 0.7.9 makes, with the argument that aiohttp 3.14 wants."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        if aiohttp.__version__ >= "3.14":
-            options["stream_writer"] = Mock(output_size=0)
+        options |= accepted_by(ClientResponse.__init__, {"stream_writer": Mock(output_size=0)})
         super().__init__(*args, **options)
 
 

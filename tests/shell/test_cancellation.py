@@ -1,5 +1,6 @@
 import asyncio
 import gc
+import sys
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -174,7 +175,8 @@ async def test_a_call_may_be_cancelled_anywhere(
 
     count = await cancelled_everywhere(fresh, warmed if warm else call)
     # From Python 3.14 on, a thread that is done at once suspends nobody.
-    assert count >= (0 if call is _presign else 3)
+    presigning = 0 if sys.version_info >= (3, 14) else 1
+    assert count >= (presigning if call is _presign else 3)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,4 @@
 import asyncio
-import contextlib
 import gc
 import os
 import pickle
@@ -8,7 +7,8 @@ import sys
 import threading
 import warnings
 import weakref
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -371,26 +371,38 @@ class Held:
     """What a caller has at hand when it fails."""
 
 
+async def left_of_caller(
+    fails: Callable[[], Awaitable[object]], *expected: type[Exception]
+) -> Held | None:
+    """What a failed caller had at hand, if that is there still without a garbage collection."""
+
+    async def caller() -> weakref.ref[Held]:
+        held = Held()
+        try:
+            await fails()
+        except expected:
+            return weakref.ref(held)
+        raise AssertionError("it did not fail")
+
+    gc.collect()
+    gc.disable()
+    try:
+        return (await caller())()
+    finally:
+        gc.enable()
+
+
 class TestCollection:
     @pytest.mark.parametrize("verb", ["get_object", "head_object"])
     @pytest.mark.parametrize("fault", [None, faults.reset_before_head()])
     async def test_an_error_keeps_nothing_of_its_caller(
         self, client: S3Client, server: S3Server, verb: str, fault: faults.Fault | None
     ) -> None:
-        async def fail() -> weakref.ref[Held]:
-            held = Held()
-            with contextlib.suppress(errors.NoSuchKey, errors.TransportError):
-                await getattr(client, verb)(BUCKET, "missing")
-            return weakref.ref(held)
-
         if fault is not None:
             server.faults.add(fault, times=None)
-        gc.collect()
-        gc.disable()
-        try:
-            assert (await fail())() is None
-        finally:
-            gc.enable()
+        expected = errors.NoSuchKey if fault is None else errors.TransportError
+        call = partial(getattr(client, verb), BUCKET, "missing")
+        assert await left_of_caller(call, expected) is None
 
     @pytest.mark.parametrize(
         "unlucky",
@@ -404,22 +416,18 @@ class TestCollection:
     async def test_a_body_that_fails_keeps_nothing_of_its_reader(
         self, server: S3Server, unlucky: list[faults.Fault]
     ) -> None:
+        server.put_object(BUCKET, KEY, CONTENT, checksum_algorithm="CRC64NVME")
         for fault in unlucky:
             server.faults.add(fault)
         async with quick_client(server, retry=RetryPolicy(attempts=2, wait_initial=0)) as client:
 
-            async def fail() -> weakref.ref[Held]:
-                held = Held()
-                with contextlib.suppress(errors.TransportError, errors.IntegrityError):
-                    await (await client.get_object(BUCKET, KEY, deadline=0.3)).read()
-                return weakref.ref(held)
+            async def call() -> None:
+                await (
+                    await client.get_object(BUCKET, KEY, deadline=0.3, checksum_mode=True)
+                ).read()
 
-            gc.collect()
-            gc.disable()
-            try:
-                assert (await fail())() is None
-            finally:
-                gc.enable()
+            expected = errors.TransportError, errors.IntegrityError
+            assert await left_of_caller(call, *expected) is None
 
     @pytest.mark.parametrize("verb", ["get_object", "presign_get_object"])
     async def test_credentials_that_fail_keep_nothing_of_their_caller(
@@ -430,19 +438,8 @@ class TestCollection:
 
         policy = RetryPolicy(attempts=1)
         async with quick_client(server, credentials=unreachable, retry=policy) as client:
-
-            async def fail() -> weakref.ref[Held]:
-                held = Held()
-                with contextlib.suppress(errors.CredentialsError):
-                    await getattr(client, verb)(BUCKET, KEY)
-                return weakref.ref(held)
-
-            gc.collect()
-            gc.disable()
-            try:
-                assert (await fail())() is None
-            finally:
-                gc.enable()
+            call = partial(getattr(client, verb), BUCKET, KEY)
+            assert await left_of_caller(call, errors.CredentialsError) is None
 
     async def test_an_unread_body_is_released_and_told_of(
         self, client: S3Client, server: S3Server

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import aiohttp
 import pytest
+import yarl
 
 from aios3get import errors
 from aios3get._io.connections import _SESSION_OPTIONS
@@ -32,6 +33,7 @@ from tests.servers.tls import Authority
 from tests.shell.reading_client import acquired
 
 QUICK = Timeouts(connect=1.5, idle=0.3)
+YARL = tuple(int(number) for number in yarl.__version__.split(".")[:2])
 
 
 @pytest.fixture
@@ -239,11 +241,13 @@ async def test_an_upgrade_leaves_no_connection_behind(transport: Transport) -> N
 
 @pytest.mark.parametrize(
     "place",
-    ["127.0.0.1:99999", "[::1", "h:abc", f"{'a' * 64}.example", "a..b", "....", ":80"],
+    ["127.0.0.1:99999", "[::1", "h:abc", f"{'a' * 64}.example", "a..b", "....", "ab\\c", ":80"],
 )
 async def test_a_host_or_port_that_cannot_be_is_the_callers_mistake(
     transport: Transport, place: str
 ) -> None:
+    if "\\" in place and YARL < (1, 24):
+        pytest.skip("this release of yarl takes it for a host's name")
     with pytest.raises(errors.ConfigurationError, match="host") as caught:
         await get(transport, f"http://user:secret@{place}/?X-Amz-Signature=secret")
     assert caught.value.__cause__ is None
