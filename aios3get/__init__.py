@@ -9,14 +9,14 @@ async with S3Client() as s3:
 """
 
 from aios3get import errors
-from aios3get._io.body import S3Object
+from aios3get._engine.s3_object import S3Object
 from aios3get._protocol.content_disposition import content_disposition
 from aios3get._protocol.get_object import GetObjectOptions
 from aios3get._protocol.identity import ANONYMOUS, Credentials
 from aios3get._protocol.object_info import ObjectInfo
-from aios3get._protocol.presign import PresignedUrl
 from aios3get._protocol.ranges import ByteRange
 from aios3get._protocol.retry import RetryPolicy
+from aios3get._protocol.signing.presign import PresignedUrl
 from aios3get._protocol.timeouts import Timeouts
 from aios3get._version import __version__
 from aios3get.client import S3Client

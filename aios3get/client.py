@@ -12,16 +12,15 @@ from weakref import WeakSet
 
 import aiohttp
 
-from aios3get._io.body import S3Object
-from aios3get._io.call import Call, Place, check_deadline
-from aios3get._io.credentials_source import check_source
-from aios3get._io.exchange import Exchange, taken
-from aios3get._io.proxies import Proxies, split_login
-from aios3get._io.reading import opened
-from aios3get._io.settings import ExplicitSettings, check_explicit, load_settings
-from aios3get._io.shared import Shared
-from aios3get._io.transport import Answer, Transport
-from aios3get._protocol.endpoint import AddressingStyle, EndpointResolver
+from aios3get._config.settings import ExplicitSettings, check_explicit, load_settings
+from aios3get._engine.call import Call, Place, check_deadline
+from aios3get._engine.client_state import ClientState
+from aios3get._engine.exchange import Exchange, taken
+from aios3get._engine.reading import opened
+from aios3get._engine.s3_object import S3Object
+from aios3get._http.proxies import Proxies, split_login
+from aios3get._http.transport import Response, Transport
+from aios3get._protocol.endpoints.resolver import AddressingStyle, EndpointResolver
 from aios3get._protocol.get_object import GetObject, GetObjectOptions
 from aios3get._protocol.identity import (
     BearerToken,
@@ -30,12 +29,13 @@ from aios3get._protocol.identity import (
     Identity,
 )
 from aios3get._protocol.object_info import ObjectInfo
-from aios3get._protocol.presign import PresignedUrl
 from aios3get._protocol.ranges import ByteRange
 from aios3get._protocol.retry import RetryPolicy, RetryQuota
+from aios3get._protocol.signing.presign import PresignedUrl
 from aios3get._protocol.timeouts import Timeouts
 from aios3get._protocol.url_request import UrlRequest
 from aios3get.credentials import CredentialsSource, default_chain
+from aios3get.credentials.source import check_source
 from aios3get.errors import ConfigurationError
 
 __all__ = ["Opening", "S3Client"]
@@ -127,7 +127,7 @@ class S3Client:
         if request_payer is not None:
             self._options["request_payer"] = request_payer
         self._closed = False
-        self._shared: Shared | None = None
+        self._shared: ClientState | None = None
         self._loops: dict[asyncio.AbstractEventLoop, _Running] = {}
         self._loading: dict[asyncio.AbstractEventLoop, asyncio.Lock] = {}
         _clients.add(self)
@@ -313,7 +313,7 @@ class S3Client:
             return options
         return {**self._options, **options}
 
-    async def _answer(self, call: Call, made: Callable[[Exchange, Call, Answer], T]) -> T:
+    async def _answer(self, call: Call, made: Callable[[Exchange, Call, Response], T]) -> T:
         exchange = self._running() or await self._start()
         return await exchange.answer(call, made)
 
@@ -432,7 +432,7 @@ def _never_begun() -> Generator[Any, Any, S3Object]:
 class _Running:
     """A client on one event loop: its exchange, and the guard that closes it with the loop."""
 
-    def __init__(self, shared: Shared, session: aiohttp.ClientSession | None) -> None:
+    def __init__(self, shared: ClientState, session: aiohttp.ClientSession | None) -> None:
         transport = Transport(
             timeouts=shared.timeouts,
             max_concurrency=shared.max_concurrency,
@@ -505,7 +505,7 @@ _KINDS: dict[str, tuple[tuple[type[Any], ...], str]] = {
 }
 
 
-async def _load(arguments: dict[str, Any]) -> Shared:
+async def _load(arguments: dict[str, Any]) -> ClientState:
     """The whole configuration; files are read and certificates loaded off the loop."""
     explicit: Any = {name: arguments[name] for name in ExplicitSettings.__annotations__}
     settings = await load_settings(profile=arguments["profile"], **explicit)
@@ -517,7 +517,7 @@ async def _load(arguments: dict[str, Any]) -> Shared:
         verify = settings.ca_bundle
     if isinstance(verify, str | os.PathLike):
         verify = await asyncio.to_thread(_context, os.fspath(verify))
-    return Shared(
+    return ClientState(
         resolver=EndpointResolver(settings.endpoint),
         credentials=CredentialsSource(credentials),
         retry=arguments["retry"] or RetryPolicy(),

@@ -3,13 +3,15 @@
 ::
 
     S3Error
-    ├── ConfigurationError (ValueError)     the call cannot be right: raised before any I/O
+    ├── ParameterError (ValueError)         an argument of the call is invalid
+    ├── ConfigurationError (ValueError)     the client's arguments, the environment or the profile
+    ├── UsageError (RuntimeError)           client or body closed, second reader, other event loop
     ├── CredentialsError                    no source had credentials, or a source failed
-    ├── TransportError                      no complete answer
+    ├── TransportError                      no complete response
     │   ├── ConnectionFailed                no connection: name, route, TLS or proxy
-    │   ├── ConnectionLost                  the connection ended before the answer did
+    │   ├── ConnectionLost                  the connection ended before the response did
     │   └── TransportTimeout (TimeoutError) a limit of ``Timeouts`` or the call's deadline passed
-    ├── ServiceError                        S3 answered with an error
+    ├── ServiceError                        S3 responded with an error
     │   ├── NotModified                     304: the condition says your copy is current
     │   ├── WrongRegion                     301, 307 or 400: the bucket lives in ``.region``
     │   ├── BadRequest                      400 and what no other class names
@@ -30,7 +32,7 @@
     │   │   └── SlowDown
     │   └── ServerError                     5xx
     │       └── InternalError, NotImplemented, ServiceUnavailable
-    └── IntegrityError                      an answer came, but not the object asked for
+    └── IntegrityError                      the response is not the object asked for
         └── ChecksumMismatch, ObjectChanged, RangeMismatch, TruncatedBody
 
 A concrete service error is named by S3's own code; an unknown code takes its status's class.
@@ -51,7 +53,9 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 __all__ = [
     "S3Error",
+    "ParameterError",
     "ConfigurationError",
+    "UsageError",
     "CredentialsError",
     "TransportError",
     "ConnectionFailed",
@@ -105,7 +109,7 @@ __all__ = [
 def _on_one_line(text: str) -> str:
     """The text with what would forge a line of a log, or upset a terminal, as its escapes.
 
-    Keys and answers hold any character.
+    Keys and responses hold any character.
     """
     if text.isprintable():
         return text
@@ -115,17 +119,23 @@ def _on_one_line(text: str) -> str:
 
 
 class S3Error(Exception):
-    """The base of all that aios3get raises on purpose.
+    """Base class of every exception that aios3get raises on purpose.
 
     Attributes:
+        bucket: the bucket of the call, as the caller wrote it; None outside a call.
+        key: the key of the call, as the caller wrote it.
+        method: the HTTP method of the call, ``GET`` or ``HEAD``.
         retryable: whether the same call may succeed later without any change.
-        attempts: how many requests were sent for the call, 0 if none was.
-        elapsed: seconds from the call's start to this error.
-        bytes_received: body bytes handed out or held before this error.
-        bytes_expected: body bytes the answer had announced, None if it had not.
-        request_ids: ``x-amz-request-id`` of every answer to the call, oldest first.
+        attempts: requests sent for the call, 0 if none was.
+        elapsed: seconds from the start of the call to this error.
+        bytes_received: body bytes received before this error.
+        bytes_expected: body bytes that the response announced, None if it announced none.
+        request_ids: ``x-amz-request-id`` of the call's latest responses, oldest first.
     """
 
+    bucket: str | None = None
+    key: str | None = None
+    method: str | None = None
     retryable: bool = False
     attempts: int = 0
     elapsed: float = 0.0
@@ -133,23 +143,37 @@ class S3Error(Exception):
     bytes_expected: int | None = None
     request_ids: tuple[str, ...] = ()
 
-    def _story(self) -> str:
-        told: list[str] = []
+    def _subject(self) -> str:
+        """``GET bucket/key: ``, or nothing for an error outside a call."""
+        if self.method is None:
+            return ""
+        return f"{self.method} {'/'.join(filter(None, (self.bucket, self.key)))}: "
+
+    def _history(self) -> str:
+        facts: list[str] = []
         if self.attempts > 1:
-            told.append(f"{self.attempts} attempts in {self.elapsed:.1f} s")
+            facts.append(f"{self.attempts} attempts in {self.elapsed:.1f} s")
         if self.bytes_received or self.bytes_expected:
             expected = "an unknown number" if self.bytes_expected is None else self.bytes_expected
-            told.append(f"{self.bytes_received} of {expected} bytes")
+            facts.append(f"{self.bytes_received} of {expected} bytes")
         if self.request_ids:
-            told.append(f"request id {', '.join(self.request_ids[-3:])}")
-        return f" ({'; '.join(told)})" if told else ""
+            facts.append(f"request id {', '.join(self.request_ids[-3:])}")
+        return f" ({'; '.join(facts)})" if facts else ""
 
     def __str__(self) -> str:
-        return _on_one_line(super().__str__() + self._story())
+        return _on_one_line(self._subject() + super().__str__() + self._history())
+
+
+class ParameterError(S3Error, ValueError):
+    """An argument of the call is invalid; raised before any I/O."""
 
 
 class ConfigurationError(S3Error, ValueError):
-    """The call cannot be right as written; raised before any I/O."""
+    """An argument of the client, an environment variable or a profile's setting is invalid."""
+
+
+class UsageError(S3Error, RuntimeError):
+    """The client or body is closed, read by two tasks at once, or used on another event loop."""
 
 
 class CredentialsError(S3Error):
@@ -157,7 +181,7 @@ class CredentialsError(S3Error):
 
 
 class TransportError(S3Error):
-    """No complete answer arrived."""
+    """No complete response arrived."""
 
     retryable = True
 
@@ -167,7 +191,7 @@ class ConnectionFailed(TransportError):
 
 
 class ConnectionLost(TransportError):
-    """The connection ended before the answer did.
+    """The connection ended before the response did.
 
     Attributes:
         reused: whether it had been kept alive from an earlier request: then the server may just
@@ -203,24 +227,24 @@ def _empty() -> Mapping[str, str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceErrorDetails:
-    """What an error answer said.
+    """What an error response says.
 
     Attributes:
         status: the HTTP status.
-        code: S3's error code, such as ``NoSuchKey``; empty if the answer named none.
+        code: S3's error code, such as ``NoSuchKey``; empty if the response has none.
         message: S3's message for people; may be empty.
         method: the HTTP method of the request.
         request_id: ``x-amz-request-id``, for AWS Support.
         host_id: ``x-amz-id-2``, for AWS Support.
         bucket: the bucket as the caller wrote it.
         key: the key as the caller wrote it.
-        region: the region that the answer names as the bucket's, if it does.
-        headers: the answer's headers; lookups ignore case.
+        region: the bucket's region, if the response names it.
+        headers: the response's headers; lookups ignore case.
         storage_class: of an archived object (``InvalidObjectState``).
         access_tier: of an archived object in Intelligent-Tiering (``InvalidObjectState``).
         actual_object_size: the object's size in bytes (``InvalidRange``).
         delete_marker: the key's newest version, or the version asked for, is a delete marker.
-        version_id: the version that the answer speaks of.
+        version_id: the version that the response names.
         retry_after: seconds the server asked to wait.
         server_time: the server's clock, from ``ServerTime`` or the ``Date`` header.
         fields: the error body's further elements by name; never signatures, tokens or requests.
@@ -259,15 +283,16 @@ def _revive_details(state: dict[str, Any]) -> ServiceErrorDetails:
 
 
 class ServiceError(S3Error):
-    """S3 answered, and the answer is an error.
+    """S3 responded with an error.
 
-    Every field of ``details``, a ``ServiceErrorDetails``, is an attribute of the exception too,
-    but for ``method`` and ``fields``.
+    Every field of ``details``, a ``ServiceErrorDetails``, but ``fields`` is an attribute of the
+    exception too.
     """
 
     def __init__(self, details: ServiceErrorDetails) -> None:
         super().__init__(details)
         self.details = details
+        self.method = details.method
         self.status = details.status
         self.code = details.code
         self.message = details.message
@@ -286,20 +311,20 @@ class ServiceError(S3Error):
         self.server_time = details.server_time
 
     def __reduce__(self) -> tuple[object, ...]:
-        told = {
+        state = {
             name: self.__dict__[name] for name in S3Error.__annotations__ if name in self.__dict__
         }
-        return type(self), (self.details,), told
+        return type(self), (self.details,), state
 
     def __str__(self) -> str:
         details = self.details
-        said = ": ".join(filter(None, (details.code, details.message))) or _phrase(details.status)
-        where = "/".join(filter(None, (details.bucket, details.key)))
-        return _on_one_line(f"{details.method} {where}: {said} [{details.status}]{self._story()}")
+        reason = ": ".join(filter(None, (details.code, details.message)))
+        reason = reason or _phrase(details.status)
+        return _on_one_line(f"{self._subject()}{reason} [{details.status}]{self._history()}")
 
 
 def _phrase(status: int) -> str:
-    # Answers to HEAD have no body: the status is all there is to tell.
+    # Responses to HEAD have no body: the status is all there is.
     try:
         return HTTPStatus(status).phrase
     except ValueError:
@@ -311,7 +336,7 @@ class NotModified(ServiceError):
 
 
 class WrongRegion(ServiceError):
-    """The bucket lives in another region: ``.region``, where the answer names it."""
+    """The bucket lives in another region: ``.region``, where the response names it."""
 
 
 class BadRequest(ServiceError):
@@ -369,7 +394,7 @@ class InvalidAccessKeyId(AccessDenied):
 
 
 class PresignedUrlExpired(AccessDenied):
-    """The presigned URL's time is over; S3's own code for it is ``AccessDenied``."""
+    """The presigned URL has expired; S3's own code for it is ``AccessDenied``."""
 
 
 class RequestTimeTooSkewed(AccessDenied):
@@ -455,16 +480,16 @@ class ServiceUnavailable(ServerError):
 
 
 class IntegrityError(S3Error):
-    """An answer came, but it is not the object asked for."""
+    """The response is not the object asked for."""
 
 
 class ChecksumMismatch(IntegrityError):
-    """The bytes do not have the checksum that the answer announced.
+    """The bytes do not have the checksum that the response announces.
 
     Attributes:
         algorithm: S3's name of it, such as ``CRC64NVME``.
-        expected: what the answer announced, base64.
-        actual: what the bytes have, base64.
+        expected: the announced checksum, base64.
+        actual: the checksum of the bytes, base64.
     """
 
     def __init__(
@@ -480,8 +505,8 @@ class ObjectChanged(IntegrityError):
     """The object was replaced or deleted while it was being read.
 
     Attributes:
-        expected: the ETag that the reading began with.
-        actual: the ETag found now, None if the server did not tell.
+        expected: the ETag of the first response.
+        actual: the ETag found now, None if the server did not send one.
     """
 
     def __init__(
@@ -493,8 +518,8 @@ class ObjectChanged(IntegrityError):
 
 
 class RangeMismatch(IntegrityError):
-    """The answer holds other bytes than were asked for."""
+    """The response holds other bytes than were asked for."""
 
 
 class TruncatedBody(IntegrityError):
-    """The body ended before, or went on after, the length that the answer announced."""
+    """The body ended before, or went on after, the announced length."""

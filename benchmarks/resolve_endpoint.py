@@ -10,7 +10,11 @@ from functools import partial
 from importlib.util import find_spec
 from statistics import median
 
-from aios3get._protocol.endpoint import EndpointResolver, EndpointSettings, resolve_endpoint
+from aios3get._protocol.endpoints.resolver import (
+    EndpointResolver,
+    EndpointSettings,
+    resolve_endpoint,
+)
 
 SETTINGS = EndpointSettings("eu-west-1")
 BUCKETS = {

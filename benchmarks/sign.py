@@ -11,10 +11,10 @@ from importlib.util import find_spec
 from statistics import median
 from time import perf_counter
 
-from aios3get._protocol.endpoint import Endpoint
+from aios3get._protocol.endpoints.resolver import Endpoint
 from aios3get._protocol.identity import Credentials
-from aios3get._protocol.presign import presign_url
-from aios3get._protocol.signed import signed_request
+from aios3get._protocol.signing.presign import presign_url
+from aios3get._protocol.signing.signed_request import signed_request
 
 EXAMPLE = Credentials("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
 HOST = "examplebucket.s3.eu-west-1.amazonaws.com"

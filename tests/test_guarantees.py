@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from aios3get import RetryPolicy, S3Client, Timeouts
-from aios3get._io import connections, sessions, shared, transport
-from aios3get._protocol import correction, error_answer, hashing, retry
+from aios3get._engine import client_state, express_sessions
+from aios3get._http import connections, transport
+from aios3get._protocol import correction, error_response, hashing, retry
 from aios3get._protocol.retry import RetryQuota
 
 _text = (Path(__file__).parents[1] / "docs" / "guarantees.md").read_text()
@@ -23,10 +24,10 @@ NAMES: dict[str, Any] = {
     "connections": connections,
     "correction": correction,
     "default_of": lambda name: inspect.signature(S3Client).parameters[name].default,
-    "error_answer": error_answer,
+    "error_response": error_response,
     "retry": retry,
-    "sessions": sessions,
-    "shared": shared,
+    "express_sessions": express_sessions,
+    "client_state": client_state,
     "transport": transport,
     "with_xxhash": _xxhash,
 }

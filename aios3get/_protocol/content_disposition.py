@@ -5,7 +5,7 @@ RFC 6266 (https://www.rfc-editor.org/rfc/rfc6266) with the encoding of RFC 8187,
 
 import re
 
-from aios3get._protocol.uri import encode_query_value
+from aios3get._protocol.signing.uri import encode_query_value
 from aios3get.errors import ConfigurationError
 
 __all__ = ["content_disposition"]

@@ -8,10 +8,10 @@ from datetime import datetime
 from html import unescape
 from typing import Final
 
-from aios3get._protocol.endpoint import Endpoint
+from aios3get._protocol.endpoints.resolver import Endpoint
 from aios3get._protocol.http import HttpRequest
 from aios3get._protocol.identity import Credentials
-from aios3get._protocol.signed import signed_request
+from aios3get._protocol.signing.signed_request import signed_request
 from aios3get.errors import ConfigurationError, CredentialsError
 
 __all__ = ["parse_session", "session_request"]

@@ -11,7 +11,7 @@ from aios3get._protocol.options import (
     render,
 )
 from aios3get._protocol.ranges import ByteRange
-from aios3get._protocol.uri import encode_path
+from aios3get._protocol.signing.uri import encode_path
 from aios3get.errors import ConfigurationError
 
 __all__ = ["GetObject", "GetObjectOptions", "check_sendable"]

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar
 from urllib.parse import unquote
 
+from aios3get._protocol.endpoints.hosts import is_authority
 from aios3get._protocol.header_values import is_sendable
-from aios3get._protocol.hosts import is_authority
 from aios3get._protocol.ranges import ByteRange
 from aios3get.errors import ConfigurationError
 

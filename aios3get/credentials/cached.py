@@ -1,7 +1,7 @@
 """A provider that remembers: one fetch for many callers, ahead of the credentials' end."""
 
-from aios3get._io.credentials_source import CredentialsSource
 from aios3get._protocol.identity import CredentialsProvider
+from aios3get.credentials.source import CredentialsSource
 
 __all__ = ["CredentialsSource", "cached"]
 

@@ -3,10 +3,10 @@
 import os
 from collections.abc import Mapping
 
-from aios3get._io.credentials_source import ask, name_of, tell
 from aios3get._protocol.identity import CredentialsProvider, Identity
 from aios3get.credentials.environment import EnvironmentCredentials
 from aios3get.credentials.profile import ProfileCredentials
+from aios3get.credentials.source import ask, name_of, tell
 from aios3get.errors import ConfigurationError
 
 __all__ = ["chain", "default_chain"]

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias, cast
 from urllib.parse import urlsplit
 
-from aios3get._io.fetch import post_form
+from aios3get._http.fetcher import post_form
 from aios3get._protocol.identity import BearerToken
 from aios3get.errors import ConfigurationError, CredentialsError, TransportError
 

@@ -6,7 +6,7 @@ https://docs.aws.amazon.com/sdkref/latest/guide/file-format.html
 import os
 from collections.abc import Mapping
 
-from aios3get._io.shared_files import profile_name, read_shared_config, shared_file_paths
+from aios3get._config.shared_files import profile_name, read_shared_config, shared_file_paths
 from aios3get._protocol.identity import Credentials
 from aios3get._protocol.shared_config import Profile, Section
 from aios3get.errors import ConfigurationError, CredentialsError

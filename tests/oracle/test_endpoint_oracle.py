@@ -15,7 +15,7 @@ from botocore.exceptions import EndpointProviderError, InvalidRegionError
 from botocore.handlers import VALID_BUCKET, VALID_S3_ARN
 from botocore.utils import is_s3_accelerate_url, validate_region_name
 
-from aios3get._protocol.endpoint import (
+from aios3get._protocol.endpoints.resolver import (
     AddressingStyle,
     Endpoint,
     EndpointSettings,

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from aios3get._protocol import error_answer
+from aios3get._protocol import error_response
 from aios3get._protocol.get_object import GetObject
 from aios3get._protocol.header_values import format_http_date, parameters, timestamp
 from aios3get._protocol.http import HttpHead
@@ -255,7 +255,7 @@ def test_error_bodies_are_read_as_botocore_reads_them(code: str, message: str, k
     response = {"status_code": 403, "headers": HeadersDict(), "body": document}
     theirs = create_parser("rest-xml").parse(response, operation("GetObject").output_shape)
     head = HttpHead(403, CIMultiDictProxy(CIMultiDict()))
-    ours = error_answer.parse(head, document, method="GET", bucket=BUCKET, key=KEY)
+    ours = error_response.parse(head, document, method="GET", bucket=BUCKET, key=KEY)
     assert ours.code == theirs["Error"]["Code"]
     assert ours.message == (theirs["Error"]["Message"] or "")
     assert ours.details.fields.get("Key", "") == (theirs["Error"].get("Key") or "")

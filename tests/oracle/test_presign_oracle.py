@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from aios3get import Credentials, S3Client
-from aios3get._protocol import sigv4, sigv4a
-from aios3get._protocol.uri import encode_query
+from aios3get._protocol.signing import sigv4, sigv4a
+from aios3get._protocol.signing.uri import encode_query
 
 NOW = datetime(2013, 5, 24, 12, 34, 56, tzinfo=UTC)
 SESSION_ENDS = datetime(2013, 5, 24, 12, 39, 56, tzinfo=UTC)

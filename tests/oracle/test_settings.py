@@ -11,8 +11,8 @@ from botocore.configprovider import ConfiguredEndpointProvider
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aios3get._io.settings import resolve_settings
-from aios3get._io.shared_files import _read_both, profile_name
+from aios3get._config.settings import resolve_settings
+from aios3get._config.shared_files import _read_both, profile_name
 
 boolean = st.sampled_from(["true", "false", "True", "FALSE"])
 url = st.sampled_from(["http://a.example", "https://b.example:1/x"])

@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aios3get._protocol import sigv4, sigv4a
 from aios3get._protocol.identity import Credentials
-from aios3get._protocol.uri import encode_path, encode_query
+from aios3get._protocol.signing import sigv4, sigv4a
+from aios3get._protocol.signing.uri import encode_path, encode_query
 
 # What GetObject's input puts into headers and into the query, from botocore's S3 model.
 HEADERS = (

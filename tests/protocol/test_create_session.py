@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 import pytest
 
 from aios3get._protocol.create_session import parse_session, session_request
-from aios3get._protocol.endpoint import EndpointResolver, EndpointSettings
+from aios3get._protocol.endpoints.resolver import EndpointResolver, EndpointSettings
 from aios3get._protocol.identity import Credentials
 from aios3get.errors import CredentialsError
 

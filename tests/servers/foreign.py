@@ -17,11 +17,11 @@ from botocore.credentials import Credentials
 
 from tests.servers.process import RealServer
 
-__all__ = ["Answer", "botocore_client", "fetch", "put_object", "send_signed"]
+__all__ = ["Response", "botocore_client", "fetch", "put_object", "send_signed"]
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """What came back, read whole."""
 
     status: int
@@ -55,7 +55,7 @@ def send_signed(
     path: str,
     body: bytes = b"",
     headers: Mapping[str, str] | None = None,
-) -> Answer:
+) -> Response:
     """Sign and send a request for a path that is encoded already."""
     url = server.endpoint_url + path
     request = AWSRequest(method=method, url=url, data=body, headers=dict(headers or {}))
@@ -66,7 +66,7 @@ def send_signed(
 
 def fetch(
     url: str, method: str = "GET", body: bytes = b"", headers: Mapping[str, str] | None = None
-) -> Answer:
+) -> Response:
     """Plain HTTP: what a holder of a link does."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
@@ -76,12 +76,12 @@ def fetch(
         )
         response = connection.getresponse()
         said = {name.lower(): value for name, value in response.getheaders()}
-        return Answer(response.status, said, response.read())
+        return Response(response.status, said, response.read())
     finally:
         connection.close()
 
 
-def put_object(server: RealServer, bucket: str, key: str, body: bytes, **headers: str) -> Answer:
+def put_object(server: RealServer, bucket: str, key: str, body: bytes, **headers: str) -> Response:
     """Put an object under exactly this key; ``headers`` are spelled with underscores.
 
     Raises:

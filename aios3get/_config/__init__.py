@@ -1,0 +1,1 @@
+"""Arguments, environment and profile resolved to one configuration."""

@@ -1,0 +1,303 @@
+"""Arguments, environment and profile → one frozen value: what a client does where it is not told.
+
+The names are those of the AWS SDKs: https://docs.aws.amazon.com/sdkref/latest/guide/settings-reference.html
+"""
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, TypedDict, Unpack
+
+from aios3get._config.shared_files import profile_name, read_shared_config
+from aios3get._http.proxies import Proxies, is_http_url
+from aios3get._protocol.endpoints.resolver import AddressingStyle, EndpointSettings
+from aios3get._protocol.shared_config import Profile, SharedConfig
+from aios3get.errors import ConfigurationError
+
+__all__ = [
+    "ExplicitSettings",
+    "ResolvedSettings",
+    "check_explicit",
+    "load_settings",
+    "resolve_settings",
+]
+
+ChecksumValidation = Literal["when_supported", "when_required"]
+
+
+class ExplicitSettings(TypedDict, total=False):
+    """What a caller may say; None, like leaving it out, lets environment and profile speak."""
+
+    region: str | None
+    endpoint_url: str | None
+    addressing_style: AddressingStyle | None
+    use_fips: bool | None
+    use_dualstack: bool | None
+    use_accelerate: bool | None
+    use_arn_region: bool | None
+    use_global_endpoint: bool | None
+    disable_access_points: bool | None
+    disable_multi_region_access_points: bool | None
+    disable_s3_express_session_auth: bool | None
+    response_checksum_validation: ChecksumValidation | None
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedSettings:
+    """All that arguments, environment and profile decide.
+
+    Attributes:
+        endpoint: what the endpoint rules look at.
+        response_checksum_validation: whether answers' checksums are asked for and checked.
+        ca_bundle: a file of certificates to trust instead of the default ones, or None.
+        proxies: which proxy a request takes.
+    """
+
+    endpoint: EndpointSettings = field(default_factory=EndpointSettings)
+    response_checksum_validation: ChecksumValidation = "when_supported"
+    ca_bundle: str | None = None
+    proxies: Proxies = field(default_factory=Proxies)
+
+
+async def load_settings(
+    *,
+    profile: str | None = None,
+    environ: Mapping[str, str] | None = None,
+    **explicit: Unpack[ExplicitSettings],
+) -> ResolvedSettings:
+    """Read the shared files in a thread and resolve everything once.
+
+    Args:
+        profile: the profile's name; None for ``AWS_PROFILE``, ``AWS_DEFAULT_PROFILE`` or
+            ``default``.
+        environ: the environment to read; ``os.environ`` if None.
+        explicit: see ``ExplicitSettings``.
+
+    Raises:
+        ConfigurationError: a value is not one of its setting; the message names its source. Or a
+            file is malformed, or the profile is missing.
+    """
+    environ = os.environ if environ is None else environ
+    shared = await read_shared_config(environ)
+    return resolve_settings(explicit, environ, shared, profile_name(profile, environ))
+
+
+def resolve_settings(
+    explicit: ExplicitSettings,
+    environ: Mapping[str, str],
+    shared: SharedConfig,
+    profile: str | None = None,
+) -> ResolvedSettings:
+    """Merge: argument, else environment, else profile, else the default.
+
+    Raises:
+        ConfigurationError: as ``load_settings``.
+    """
+    chosen = shared.profile(profile)
+    found: dict[str, Any] = {}
+    for name, setting in _SETTINGS.items():
+        value = setting.resolve(name, explicit.get(name), environ, chosen)
+        if value is not None:
+            found[name] = value
+    endpoint_url = explicit.get("endpoint_url")
+    found["endpoint_url"] = (
+        _configured_endpoint_url(environ, shared, chosen)
+        if endpoint_url is None
+        else _parsed(_endpoint_url, endpoint_url, "endpoint_url")
+    )
+    if found["endpoint_url"] is not None:
+        # As in botocore, a host that was written out is taken as it is, unless the same call asks
+        # for a variant of it too, which is refused as a contradiction.
+        for name in ("use_fips", "use_dualstack"):
+            if explicit.get(name) is None:
+                found.pop(name, None)
+    checksums = found.pop("response_checksum_validation", "when_supported")
+    return ResolvedSettings(
+        endpoint=EndpointSettings(**found),
+        response_checksum_validation=checksums,
+        ca_bundle=environ.get("AWS_CA_BUNDLE") or chosen.get("ca_bundle"),
+        proxies=Proxies.from_environment(environ),
+    )
+
+
+def check_explicit(explicit: ExplicitSettings) -> None:
+    """Refuse what no environment and no profile could make right.
+
+    Raises:
+        ConfigurationError: a value is not one of its setting.
+    """
+    nothing = Profile("")
+    for name, value in explicit.items():
+        if name == "endpoint_url":
+            if value is not None:
+                _parsed(_endpoint_url, value, name)
+        else:
+            _SETTINGS[name].resolve(name, value, {}, nothing)
+
+
+def _boolean(text: str) -> bool:
+    match text.lower():
+        case "true":
+            return True
+        case "false":
+            return False
+        case _:
+            raise ValueError("write true or false")
+
+
+def _one_of(*words: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text.lower() not in words:
+            raise ValueError(f"write {' or '.join(words)}")
+        return text.lower()
+
+    return parse
+
+
+def _legacy(text: str) -> bool:
+    return _one_of("regional", "legacy")(text) == "legacy"
+
+
+# Looser than AWS's own names: other servers call their regions what they like.
+_region_name = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}").fullmatch
+
+
+def _region(text: str) -> str:
+    if not _region_name(text):
+        raise ValueError("write a region's name, such as eu-central-1")
+    return text
+
+
+def _endpoint_url(text: str) -> str:
+    if not is_http_url(text):
+        raise ValueError("write a URL, such as https://s3.example.com")
+    return text
+
+
+def _parsed(parse: Callable[[str], Any], text: object, source: str) -> Any:
+    if not isinstance(text, str):
+        raise ConfigurationError(f"{source} is {text!r}; pass text")
+    try:
+        return parse(text)
+    except ValueError as error:
+        # A URL may hold a password.
+        shown = "not a usable URL" if "@" in text else repr(text)
+        raise ConfigurationError(f"{source} is {shown}; {error}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Setting:
+    """One setting's names at its sources, the first that is set wins."""
+
+    parse: Callable[[str], Any]
+    environment: tuple[str, ...] = ()
+    profile: tuple[tuple[str, ...], ...] = ()
+
+    def resolve(
+        self, name: str, argument: object, environ: Mapping[str, str], profile: Profile
+    ) -> Any:
+        if argument is not None:
+            return self._argument(name, argument)
+        for variable in self.environment:
+            if text := environ.get(variable, "").strip():
+                return _parsed(self.parse, text, f"environment variable {variable}")
+        for path in self.profile:
+            if written := profile.get(*path):
+                return _parsed(self.parse, written, _where(path, profile))
+        return None
+
+    def _argument(self, name: str, argument: object) -> Any:
+        if self.parse not in (_boolean, _legacy):
+            return _parsed(self.parse, argument, name)
+        if not isinstance(argument, bool):
+            raise ConfigurationError(f"{name} is {argument!r}; pass True or False")
+        return argument
+
+
+def _where(path: tuple[str, ...], profile: Profile) -> str:
+    return f"{' → '.join(path)} of the profile {profile.name!r}"
+
+
+# Names and order as in botocore's configprovider.py, but AWS_REGION, which botocore does not read,
+# and the unnested spellings that the SDK reference gives for every SDK.
+_SETTINGS: Final[Mapping[str, _Setting]] = {
+    "region": _Setting(_region, ("AWS_REGION", "AWS_DEFAULT_REGION"), (("region",),)),
+    "addressing_style": _Setting(
+        _one_of("auto", "path", "virtual"), (), (("s3", "addressing_style"),)
+    ),
+    "use_fips": _Setting(_boolean, ("AWS_USE_FIPS_ENDPOINT",), (("use_fips_endpoint",),)),
+    "use_dualstack": _Setting(
+        _boolean,
+        ("AWS_USE_DUALSTACK_ENDPOINT",),
+        (("s3", "use_dualstack_endpoint"), ("use_dualstack_endpoint",)),
+    ),
+    "use_accelerate": _Setting(_boolean, (), (("s3", "use_accelerate_endpoint"),)),
+    "use_arn_region": _Setting(
+        _boolean,
+        ("AWS_S3_USE_ARN_REGION",),
+        (("s3_use_arn_region",), ("s3", "use_arn_region")),
+    ),
+    "use_global_endpoint": _Setting(
+        _legacy,
+        ("AWS_S3_US_EAST_1_REGIONAL_ENDPOINT",),
+        (("s3_us_east_1_regional_endpoint",), ("s3", "us_east_1_regional_endpoint")),
+    ),
+    "disable_access_points": _Setting(_boolean),
+    "disable_multi_region_access_points": _Setting(
+        _boolean,
+        ("AWS_S3_DISABLE_MULTIREGION_ACCESS_POINTS",),
+        (
+            ("s3_disable_multiregion_access_points",),
+            ("s3", "s3_disable_multiregion_access_points"),
+        ),
+    ),
+    "disable_s3_express_session_auth": _Setting(
+        _boolean,
+        ("AWS_S3_DISABLE_EXPRESS_SESSION_AUTH", "AWS_DISABLE_S3_EXPRESS_SESSION_AUTH"),
+        (("s3_disable_express_session_auth",), ("s3", "disable_s3_express_session_auth")),
+    ),
+    "response_checksum_validation": _Setting(
+        _one_of("when_supported", "when_required"),
+        ("AWS_RESPONSE_CHECKSUM_VALIDATION",),
+        (("response_checksum_validation",),),
+    ),
+}
+
+_IGNORE_ENDPOINT_URLS: Final = _Setting(
+    _boolean, ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",), (("ignore_configured_endpoint_urls",),)
+)
+
+
+def _configured_endpoint_url(
+    environ: Mapping[str, str], shared: SharedConfig, profile: Profile
+) -> str | None:
+    if _IGNORE_ENDPOINT_URLS.resolve("", None, environ, profile):
+        return None
+    # The environment's general URL goes before the profile's for S3:
+    # https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
+    anywhere = _Setting(
+        _endpoint_url, ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"), (("endpoint_url",),)
+    )
+    if not any(environ.get(variable, "").strip() for variable in anywhere.environment):
+        for_s3 = _services_endpoint_url(shared, profile)
+        if for_s3 is not None:
+            return for_s3
+    url: str | None = anywhere.resolve("", None, environ, profile)
+    return url
+
+
+def _services_endpoint_url(shared: SharedConfig, profile: Profile) -> str | None:
+    name = profile.get("services")
+    if name is None:
+        return None
+    section = shared.services.get(name)
+    if section is None:
+        raise ConfigurationError(
+            f"services of the profile {profile.name!r} is {name!r}, but there is no"
+            f" [services {name}] section; write one with s3 = and an indented endpoint_url"
+        )
+    text = Profile(name, config=section).get("s3", "endpoint_url")
+    if text is None:
+        return None
+    return str(_parsed(_endpoint_url, text, f"s3 → endpoint_url of [services {name}]"))

@@ -1,0 +1,1 @@
+"""What a call goes through, from its arguments to its object."""

@@ -1,0 +1,52 @@
+"""What all event loops of one client share: its resolved configuration, and what it learns."""
+
+import ssl
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from aios3get._http.proxies import Proxies
+from aios3get._protocol.endpoints.resolver import EndpointResolver
+from aios3get._protocol.retry import RetryPolicy, RetryQuota
+from aios3get._protocol.timeouts import Timeouts
+from aios3get.credentials.source import CredentialsSource
+
+__all__ = ["ClientState"]
+
+_LEARNT_LIMIT = 1024
+
+
+@dataclass(slots=True, kw_only=True)
+class ClientState:
+    """Configuration that stays, and facts found on the way.
+
+    Attributes:
+        clock_offset: seconds that S3's clock is ahead of ours.
+        regions: bucket → region, where S3 corrected us.
+        without_checksum_mode: hosts that refuse ``x-amz-checksum-mode``.
+    """
+
+    resolver: EndpointResolver
+    credentials: CredentialsSource
+    retry: RetryPolicy
+    quota: RetryQuota
+    timeouts: Timeouts
+    validate_checksums: bool
+    allow_insecure_sse_customer_key: bool
+    max_concurrency: int
+    verify: ssl.SSLContext | bool
+    proxies: Proxies
+    clock: Callable[[], float] = time.time
+    clock_offset: float = 0.0
+    regions: dict[str, str] = field(default_factory=dict[str, str])
+    without_checksum_mode: set[str] = field(default_factory=set[str])
+
+    def now(self) -> float:
+        """Seconds since the epoch by S3's clock, as far as it is known."""
+        return self.clock() + self.clock_offset
+
+    def remember_region(self, bucket: str, region: str) -> None:
+        """Send the bucket's next requests there at once."""
+        if bucket not in self.regions and len(self.regions) >= _LEARNT_LIMIT:
+            del self.regions[next(iter(self.regions))]
+        self.regions[bucket] = region

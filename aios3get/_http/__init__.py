@@ -1,0 +1,1 @@
+"""aiohttp: connections, permits, time limits, proxies, and its exceptions in our words."""

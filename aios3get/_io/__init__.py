@@ -1,1 +1,0 @@
-"""The shell: sockets, files, clocks and tasks around the protocol core."""

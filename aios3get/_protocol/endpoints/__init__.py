@@ -1,0 +1,1 @@
+"""Bucket names and ARNs resolved to endpoints."""

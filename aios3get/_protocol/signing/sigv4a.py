@@ -1,0 +1,107 @@
+"""Signature Version 4A: one signature for several regions, as multi-region access points want it.
+
+An elliptic-curve signature (P-256, SHA-256) in place of SigV4's HMAC, its key derived from the
+secret access key; the scope names no region, a signed region set does. All else is SigV4's.
+
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/MultiRegionAccessPointRequests.html
+"""
+
+import hmac
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from types import MethodType
+from typing import TYPE_CHECKING, NamedTuple
+
+from aios3get._protocol.identity import Credentials
+from aios3get._protocol.signing.sigv4 import Signer, amz_date
+from aios3get.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePrivateKey
+
+__all__ = [
+    "SigningKey",
+    "candidates",
+    "scalar",
+    "signature",
+    "signer_for",
+    "signing_key",
+]
+
+ALGORITHM = "AWS4-ECDSA-P256-SHA256"
+# The number of points of P-256, NIST SP 800-186 section 3.2.1.3.
+CURVE_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+
+
+def signer_for(credentials: Credentials, region_set: str, service: str, now: float) -> Signer:
+    """SigV4A for one second.
+
+    Args:
+        credentials: who signs.
+        region_set: where the signature holds: ``*``, or regions with commas between them.
+        service: the signing name, ``s3``.
+        now: seconds since the epoch by the server's clock.
+
+    Raises:
+        ConfigurationError: the ``cryptography`` package is not installed.
+    """
+    stamp = amz_date(int(now))
+    parameters = {"X-Amz-Region-Set": region_set}
+    if credentials.session_token:
+        parameters["X-Amz-Security-Token"] = credentials.session_token
+    key = signing_key(credentials.access_key_id, credentials.secret_access_key)
+    scope = f"{stamp[:8]}/{service}/aws4_request"
+    return Signer(ALGORITHM, stamp, scope, credentials, parameters, MethodType(signature, key))
+
+
+class SigningKey(NamedTuple):
+    """A private key and the way it signs."""
+
+    private: "EllipticCurvePrivateKey"
+    algorithm: "ECDSA"
+
+
+def signature(key: SigningKey, text: str) -> str:
+    """The hexadecimal DER form of a string to sign's ECDSA signature; new at every call."""
+    return key.private.sign(text.encode(), key.algorithm).hex()
+
+
+@lru_cache(maxsize=64)
+def signing_key(access_key_id: str, secret_access_key: str) -> SigningKey:
+    """The P-256 key that belongs to an access key.
+
+    The first call of a process imports ``cryptography``, which reads files for tens of
+    milliseconds: an event loop leaves that call to a thread.
+
+    Raises:
+        ConfigurationError: ``cryptography`` is not installed.
+    """
+    try:
+        from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415 - an extra
+        from cryptography.hazmat.primitives.hashes import SHA256  # noqa: PLC0415 - an extra
+    except ImportError as cause:
+        raise ConfigurationError(
+            "multi-region access points are signed with SigV4A, which needs the cryptography "
+            'package; install it with: pip install "aios3get[sigv4a]"'
+        ) from cause
+    secret = scalar(candidates(access_key_id, secret_access_key))
+    return SigningKey(ec.derive_private_key(secret, ec.SECP256R1()), ec.ECDSA(SHA256()))
+
+
+def scalar(numbers: Iterable[int]) -> int:
+    """The private key's number: one more than the first candidate that the curve has room for."""
+    return next(number + 1 for number in numbers if number <= CURVE_ORDER - 2)
+
+
+def candidates(access_key_id: str, secret_access_key: str) -> Iterator[int]:
+    """What an access key offers as its private number, in the order in which they are tried."""
+    # NIST SP 800-108 in counter mode with HMAC-SHA256, one block of 256 bits; the "external
+    # counter" of the IAM guide goes from 1 to 254 and is the context's last byte.
+    key = f"AWS4A{secret_access_key}".encode()
+    label, block, bits = ALGORITHM.encode(), (1).to_bytes(4, "big"), (256).to_bytes(4, "big")
+    for counter in range(1, 255):
+        context = access_key_id.encode() + bytes([counter])
+        yield int.from_bytes(
+            hmac.digest(key, block + label + b"\0" + context + bits, "sha256"), "big"
+        )

@@ -1,0 +1,136 @@
+"""A service of a user's, tested without any server, as ``docs/aioresponses.md`` shows it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from typing import Any
+from unittest.mock import Mock
+
+import pytest
+import pytest_asyncio
+from aiohttp import ClientConnectionError, ClientResponse
+from aioresponses import aioresponses
+from yarl import URL
+
+from aios3get import Credentials, RetryPolicy, S3Client, errors
+from aios3get._http.connections import accepted_by
+
+BUCKET, KEY = "amzn-s3-demo-bucket", "photos/2006/February/sample.jpg"
+LOCATION = f"https://{BUCKET}.s3.eu-central-1.amazonaws.com/{KEY}"
+BODY = b"\xff\xd8\xff\xe0 a photograph"
+HEADERS = {"Content-Length": str(len(BODY)), "ETag": '"0123456789abcdef0123456789abcdef"'}
+NO_SUCH_KEY = (
+    '<?xml version="1.0" encoding="UTF-8"?>'
+    "<Error><Code>NoSuchKey</Code><Message>The specified key does not exist.</Message></Error>"
+)
+
+
+class Photos:
+    """The service under test."""
+
+    def __init__(self, s3: S3Client) -> None:
+        self._s3 = s3
+
+    async def load(self, key: str) -> bytes | None:
+        try:
+            async with self._s3.get_object(BUCKET, key) as obj:
+                return await obj.read()
+        except errors.NoSuchKey:
+            return None
+
+    async def age(self, key: str, now: datetime) -> float:
+        info = await self._s3.head_object(BUCKET, key)
+        assert info.last_modified is not None
+        return (now - info.last_modified).total_seconds()
+
+    async def fetch(self, link: str) -> bytes:
+        async with self._s3.get_url(link) as obj:
+            return await obj.read()
+
+
+class Response(ClientResponse):
+    """What aioresponses 0.7.9 makes, with the argument that aiohttp 3.14 wants."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        options |= accepted_by(ClientResponse.__init__, {"stream_writer": Mock(output_size=0)})
+        super().__init__(*args, **options)
+
+
+@pytest.fixture
+def s3() -> Iterator[aioresponses]:
+    with aioresponses() as mocked:
+        yield mocked
+
+
+@pytest_asyncio.fixture
+async def photos() -> AsyncIterator[Photos]:
+    async with S3Client(
+        region="eu-central-1",
+        credentials=Credentials("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"),
+        retry=RetryPolicy(attempts=2, wait_initial=0, wait_max=0),
+    ) as client:
+        yield Photos(client)
+
+
+async def test_a_mocked_body_needs_no_length(s3: aioresponses, photos: Photos) -> None:
+    s3.get(LOCATION, body=BODY, response_class=Response)
+    assert await photos.load(KEY) == BODY
+
+
+async def test_an_object(s3: aioresponses, photos: Photos) -> None:
+    s3.get(LOCATION, body=BODY, headers=HEADERS, response_class=Response)
+    assert await photos.load(KEY) == BODY
+    (sent,) = s3.requests["GET", URL(LOCATION)]
+    assert sent.kwargs["headers"]["Authorization"].startswith("AWS4-HMAC-SHA256 ")
+
+
+async def test_an_error_document(s3: aioresponses, photos: Photos) -> None:
+    s3.get(LOCATION, status=404, body=NO_SUCH_KEY, response_class=Response)
+    assert await photos.load(KEY) is None
+
+
+async def test_a_retry(s3: aioresponses, photos: Photos) -> None:
+    s3.get(LOCATION, status=503, response_class=Response)
+    s3.get(LOCATION, body=BODY, headers=HEADERS, response_class=Response)
+    assert await photos.load(KEY) == BODY
+    assert len(s3.requests["GET", URL(LOCATION)]) == 2
+
+
+async def test_a_connection_that_fails(s3: aioresponses, photos: Photos) -> None:
+    s3.get(LOCATION, exception=ClientConnectionError("no route"), repeat=True)
+    with pytest.raises(errors.TransportError) as told:
+        await photos.load(KEY)
+    assert told.value.attempts == len(s3.requests["GET", URL(LOCATION)])
+
+
+async def test_a_body_that_ends_early_is_asked_for_again(s3: aioresponses, photos: Photos) -> None:
+    s3.get(LOCATION, body=BODY[:7], headers=HEADERS, response_class=Response)
+    rest = {
+        "Content-Length": str(len(BODY) - 7),
+        "Content-Range": f"bytes 7-{len(BODY) - 1}/{len(BODY)}",
+        "ETag": HEADERS["ETag"],
+    }
+    s3.get(LOCATION, status=206, body=BODY[7:], headers=rest, response_class=Response)
+    assert await photos.load(KEY) == BODY
+    _, again = s3.requests["GET", URL(LOCATION)]
+    assert again.kwargs["headers"]["Range"] == f"bytes=7-{len(BODY) - 1}"
+    assert again.kwargs["headers"]["If-Match"] == HEADERS["ETag"]
+
+
+async def test_metadata(s3: aioresponses, photos: Photos) -> None:
+    headers = {**HEADERS, "Last-Modified": "Mon, 12 Oct 2009 17:50:00 GMT"}
+    s3.head(LOCATION, headers=headers, response_class=Response)
+    assert await photos.age(KEY, datetime(2009, 10, 12, 17, 51, tzinfo=UTC)) == 60
+
+
+async def test_a_link_of_somebody_elses(s3: aioresponses, photos: Photos) -> None:
+    link = f"{LOCATION}?X-Amz-Expires=60&X-Amz-Signature=0123"
+    s3.get(link, body=BODY, headers=HEADERS, response_class=Response)
+    assert await photos.fetch(link) == BODY
+    (sent,) = s3.requests["GET", URL(link)]
+    assert "Authorization" not in sent.kwargs["headers"]
+
+
+async def test_calls_side_by_side(s3: aioresponses, photos: Photos) -> None:
+    s3.get(LOCATION, body=BODY, headers=HEADERS, response_class=Response, repeat=True)
+    assert await asyncio.gather(*(photos.load(KEY) for _ in range(100))) == [BODY] * 100

@@ -1,0 +1,717 @@
+import asyncio
+import gc
+import os
+import pickle
+import subprocess
+import sys
+import threading
+import warnings
+import weakref
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from aios3get import errors
+from aios3get._config.settings import load_settings
+from aios3get._engine.s3_object import S3Object
+from aios3get._protocol.identity import ANONYMOUS, Credentials
+from aios3get._protocol.retry import RetryPolicy
+from aios3get._protocol.timeouts import Timeouts
+from aios3get.client import Opening, S3Client
+from aios3get.testing import S3Server, faults
+from tests.reading_client import (
+    BUCKET,
+    KEY,
+    acquired,
+    nothing_leaks,
+    quick_client,
+    transport_of,
+)
+from tests.servers.tls import Authority
+
+CONTENT = bytes(range(256)) * 4000
+EXAMPLE = Credentials("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
+
+
+@pytest.fixture
+def server() -> Iterator[S3Server]:
+    with S3Server.in_thread() as running:
+        running.put_object(BUCKET, KEY, CONTENT)
+        yield running
+
+
+@pytest.fixture
+async def client(server: S3Server) -> AsyncIterator[S3Client]:
+    async with quick_client(server) as made:
+        yield made
+
+
+async def read(client: S3Client, key: str = KEY) -> bytes:
+    async with client.get_object(BUCKET, key) as obj:
+        return await obj.read()
+
+
+class TestClosing:
+    async def test_a_closed_client_says_so(self, client: S3Client) -> None:
+        await read(client)
+        await client.aclose()
+        await client.aclose()
+        for call in (
+            client.get_object(BUCKET, KEY),
+            client.head_object(BUCKET, KEY),
+            client.presign_get_object(BUCKET, KEY),
+        ):
+            with pytest.raises(errors.ConfigurationError, match="the client is closed"):
+                await call
+
+    async def test_a_client_never_used_closes_too(self, client: S3Client) -> None:
+        await client.aclose()
+        with pytest.raises(errors.ConfigurationError, match="the client is closed"):
+            await read(client)
+
+    async def test_open_bodies_break_with_a_clear_error(
+        self, client: S3Client, server: S3Server
+    ) -> None:
+        server.faults.add(faults.stall_after(10), times=None)
+        waiting = asyncio.create_task(read(client))
+        paused = await client.get_object(BUCKET, KEY)
+        assert await paused.read(5) == CONTENT[:5]
+        await asyncio.sleep(0.05)
+        transport = transport_of(client)
+        await client.aclose()
+        for broken in (waiting, paused.read()):
+            with pytest.raises(errors.ConnectionLost, match="the client was closed") as caught:
+                await broken
+            assert not caught.value.retryable
+        assert transport.admission.taken == 0
+
+    async def test_a_call_that_waits_for_its_head_breaks(
+        self, client: S3Client, server: S3Server
+    ) -> None:
+        server.faults.add(faults.stall_before_head(), times=None)
+        waiting = asyncio.create_task(read(client))
+        await asyncio.sleep(0.05)
+        await client.aclose()
+        with pytest.raises(errors.ConnectionLost, match="the client was closed"):
+            await waiting
+
+    async def test_who_waits_in_line_is_told(self, server: S3Server) -> None:
+        async with quick_client(server, max_concurrency=1) as client:
+            obj = await client.get_object(BUCKET, KEY)
+            waiting = asyncio.create_task(read(client))
+            await asyncio.sleep(0.05)
+            await client.aclose()
+            with pytest.raises(errors.ConfigurationError, match="the client is closed"):
+                await waiting
+            await obj.aclose()
+
+    async def test_a_bodys_last_bytes_outlive_the_client(self, client: S3Client) -> None:
+        async with client.get_object(BUCKET, KEY, range="bytes=0-99") as obj:
+            assert await obj.read(1) == CONTENT[:1]
+            await client.aclose()
+            assert await obj.read() == CONTENT[1:100]
+
+    async def test_a_users_session_stays_open(self, server: S3Server) -> None:
+        async with aiohttp.ClientSession() as session:
+            async with quick_client(server, session=session) as client:
+                server.faults.add(faults.stall_after(10))
+                waiting = asyncio.create_task(read(client))
+                await asyncio.sleep(0.05)
+                await client.aclose()
+                with pytest.raises(errors.ConnectionLost, match="the client was closed"):
+                    await waiting
+            assert not session.closed
+            async with quick_client(server, session=session) as client:
+                assert await read(client) == CONTENT
+
+    async def test_a_users_session_that_is_closed_is_named(self, server: S3Server) -> None:
+        async with aiohttp.ClientSession() as session:
+            pass
+        async with quick_client(server, session=session) as client:
+            with pytest.raises(errors.ConfigurationError, match="session= is closed"):
+                await read(client)
+
+
+class TestFirstUse:
+    async def test_many_first_calls_load_the_settings_once(
+        self, client: S3Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        loads: list[object] = []
+        real = load_settings
+
+        async def counted(**options: Any) -> Any:
+            loads.append(options)
+            return await real(**options)
+
+        monkeypatch.setattr("aios3get.client.load_settings", counted)
+        assert set(await asyncio.gather(*(read(client) for _ in range(20)))) == {CONTENT}
+        assert len(loads) == 1
+        assert not client._loading
+
+    async def test_another_call_loads_when_the_first_is_cancelled(
+        self, client: S3Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        started = asyncio.Event()
+        real = load_settings
+
+        async def slow(**options: Any) -> Any:
+            if not started.is_set():
+                started.set()
+                await asyncio.sleep(3600)
+            return await real(**options)
+
+        monkeypatch.setattr("aios3get.client.load_settings", slow)
+        first = asyncio.create_task(read(client))
+        await started.wait()
+        second = asyncio.create_task(read(client))
+        await asyncio.sleep(0)
+        first.cancel()
+        assert await second == CONTENT
+        assert first.cancelled()
+
+    async def test_a_ca_bundle_that_cannot_be_used_is_named(self, server: S3Server) -> None:
+        async with quick_client(server, verify="/no/such/bundle.pem") as client:
+            with pytest.raises(errors.ConfigurationError, match=r"/no/such/bundle\.pem"):
+                await read(client)
+
+    @pytest.mark.parametrize("verify", ["path", "folder", "context", False])
+    async def test_certificates_are_verified_as_told(
+        self, authority: Authority, verify: Any
+    ) -> None:
+        given = {
+            "path": authority.ca_file,
+            "folder": str(authority.ca_file),
+            "context": authority.client_context(),
+        }.get(verify, verify)
+        with S3Server.in_thread(tls=authority.server_context()) as server:
+            server.put_object(BUCKET, KEY, CONTENT)
+            async with quick_client(server, verify=given) as client:
+                assert await read(client) == CONTENT
+            async with quick_client(server) as client:
+                with pytest.raises(errors.ConnectionFailed, match="certificate") as caught:
+                    await read(client)
+        assert caught.value.attempts == 1
+
+    @pytest.mark.parametrize("value", [0, -1, True, 1.5, "64"])
+    def test_a_concurrency_that_cannot_be_is_refused(self, value: Any) -> None:
+        with pytest.raises(errors.ConfigurationError, match="max_concurrency"):
+            S3Client(max_concurrency=value)
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("timeouts", 5),
+            ("retry", 5),
+            ("proxy", 5),
+            ("proxy", "proxy.example:3128"),
+            ("proxy", "socks5://user:SECRET@proxy.example"),
+            ("verify", 5),
+            ("verify", None),
+            ("session", object()),
+            ("session", aiohttp.ClientSession),
+            ("profile", 5),
+            ("credentials", "SECRET"),
+            ("credentials", Credentials),
+            ("request_payer", "owner"),
+            ("allow_insecure_sse_customer_key", "x"),
+            ("pickle_credentials", 1),
+            ("region", 5),
+            ("region", "eu central"),
+            ("endpoint_url", "s3.example.com"),
+            ("endpoint_url", "http://s3.example.com:99999"),
+            ("addressing_style", "dns"),
+            ("use_fips", "yes"),
+            ("response_checksum_validation", "never"),
+        ],
+    )
+    def test_what_an_argument_does_not_take_is_refused_at_once(self, name: str, value: Any) -> None:
+        with pytest.raises(errors.ConfigurationError, match=name) as caught:
+            S3Client(**{name: value})
+        assert "SECRET" not in str(caught.value)
+
+    def test_what_takes_a_look_elsewhere_is_left_to_the_first_call(self) -> None:
+        S3Client(profile="no-such-profile")
+        S3Client(verify="/no/such/file.pem")
+        S3Client(use_accelerate=True, endpoint_url="http://s3.example.com")
+
+
+class TestOpenings:
+    async def test_a_call_is_a_coroutine_to_whoever_wants_one(self, client: S3Client) -> None:
+        opened = [await asyncio.create_task(client.get_object(BUCKET, KEY))]
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(client.get_object(BUCKET, KEY))
+        opened.append(task.result())
+        loop = asyncio.get_running_loop()
+        future = asyncio.run_coroutine_threadsafe(client.get_object(BUCKET, KEY), loop)
+        opened.append(await asyncio.wrap_future(future))
+        opened += await asyncio.gather(*(client.get_object(BUCKET, KEY) for _ in range(2)))
+        opened.append(await asyncio.wait_for(client.get_object(BUCKET, KEY), 10))
+        for each in opened:
+            assert await each.read() == CONTENT
+
+    async def test_a_forgotten_await_is_told(self, client: S3Client) -> None:
+        opening: Any = client.get_object(BUCKET, KEY)
+        for name in ("info", "read", "verified"):
+            with pytest.raises(AttributeError, match=f"no attribute '{name}'; await it"):
+                getattr(opening, name)
+        with pytest.raises(AttributeError, match=r"no attribute 'body'$"):
+            opening.body  # noqa: B018 - the look is what is tested
+        await (await opening).aclose()
+
+    async def test_a_task_of_one_says_whose_it_is(self, client: S3Client) -> None:
+        task = asyncio.create_task(client.get_object(BUCKET, KEY))
+        link = asyncio.create_task(client.get_url("http://127.0.0.1/"))
+        link.cancel()
+        assert "coro=<get_object()" in repr(task)
+        assert "coro=<get_url()" in repr(link)
+        await (await task).aclose()
+
+    def test_a_program_may_run_one(self, server: S3Server) -> None:
+        obj = asyncio.run(quick_client(server).get_object(BUCKET, KEY))
+        assert obj.info.content_length == len(CONTENT)
+        asyncio.run(obj.aclose())
+
+    async def test_a_task_of_one_may_be_cancelled(self, client: S3Client, server: S3Server) -> None:
+        await read(client)
+        server.faults.add(faults.stall_before_head(), times=None)
+        for pause in (None, 0.0, 0.05):
+            with nothing_leaks(client):
+                task = asyncio.create_task(client.get_object(BUCKET, KEY))
+                if pause is not None:
+                    await asyncio.sleep(pause)
+                task.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+
+    async def test_one_may_be_closed_at_any_point(self, client: S3Client, server: S3Server) -> None:
+        await read(client)
+        server.faults.add(faults.stall_before_head())
+        client.get_object(BUCKET, KEY).close()
+        with nothing_leaks(client):
+            begun = client.get_object(BUCKET, KEY)
+            begun.send(None)
+            begun.close()
+        with pytest.raises(KeyError):
+            client.get_object(BUCKET, KEY).throw(KeyError("thrown"))
+
+
+class TestLoops:
+    def test_one_client_serves_loop_after_loop(self, server: S3Server) -> None:
+        client = quick_client(server)
+        for _ in range(5):
+            assert asyncio.run(read(client)) == CONTENT
+        # The loop that runs now finds those that ended, and only the newest of them is kept.
+        assert len(client._loops) == 1
+        assert server.connections_opened == 5
+
+    def test_one_client_serves_loops_of_several_threads(self, server: S3Server) -> None:
+        client = quick_client(server)
+        found: list[bytes] = []
+
+        async def several() -> None:
+            found.extend(await asyncio.gather(*(read(client) for _ in range(5))))
+
+        threads = [threading.Thread(target=asyncio.run, args=(several(),)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(20)
+        assert found == [CONTENT] * 20
+
+    async def test_closing_reaches_other_loops(self, server: S3Server) -> None:
+        client = quick_client(server)
+        loop = asyncio.new_event_loop()
+        thread = threading.Thread(target=loop.run_forever)
+        thread.start()
+        try:
+            future = asyncio.run_coroutine_threadsafe(read(client), loop)
+            assert await asyncio.wrap_future(future) == CONTENT
+            session = client._loops[loop].exchange.transport._pooled
+            assert session is not None
+            await client.aclose()
+            async with asyncio.timeout(10):
+                while not session.closed:  # noqa: ASYNC110 - aiohttp tells nobody
+                    await asyncio.sleep(0.01)
+        finally:
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+            loop.close()
+
+    @pytest.mark.parametrize("closed", [True, False])
+    def test_a_body_is_read_on_the_loop_that_opened_it(
+        self, server: S3Server, closed: bool
+    ) -> None:
+        server.faults.add(faults.stall_after(10))
+        client = quick_client(server, timeouts=Timeouts(idle=30))
+
+        async def begun() -> S3Object:
+            obj = await client.get_object(BUCKET, KEY)
+            assert await obj.read(10) == CONTENT[:10]
+            return obj
+
+        with asyncio.Runner() as first, asyncio.Runner() as second:
+            obj = first.run(begun())
+            admission = obj._exchange.transport.admission
+            if closed:
+                first.close()
+            with pytest.raises(errors.ConfigurationError, match="opened on another event loop"):
+                second.run(obj.read())
+            second.run(obj.aclose())
+            if not closed:
+                assert admission.taken == 1
+                first.run(asyncio.sleep(0))
+            assert admission.taken == 0
+
+
+class Held:
+    """What a caller has at hand when it fails."""
+
+
+async def left_of_caller(
+    fails: Callable[[], Awaitable[object]], *expected: type[Exception]
+) -> Held | None:
+    """What a failed caller had at hand, if that is there still without a garbage collection."""
+
+    async def caller() -> weakref.ref[Held]:
+        held = Held()
+        try:
+            await fails()
+        except expected:
+            return weakref.ref(held)
+        raise AssertionError("it did not fail")
+
+    gc.collect()
+    gc.disable()
+    try:
+        return (await caller())()
+    finally:
+        gc.enable()
+
+
+class TestCollection:
+    @pytest.mark.parametrize("verb", ["get_object", "head_object"])
+    @pytest.mark.parametrize("fault", [None, faults.reset_before_head()])
+    async def test_an_error_keeps_nothing_of_its_caller(
+        self, client: S3Client, server: S3Server, verb: str, fault: faults.Fault | None
+    ) -> None:
+        if fault is not None:
+            server.faults.add(fault, times=None)
+        expected = errors.NoSuchKey if fault is None else errors.TransportError
+        call = partial(getattr(client, verb), BUCKET, "missing")
+        assert await left_of_caller(call, expected) is None
+
+    @pytest.mark.parametrize(
+        "unlucky",
+        [
+            [faults.drop_after(100), *[faults.drop_after(0)] * 5],
+            [faults.drop_after(100), faults.status(412), faults.status(403)],
+            [faults.stall_after(100)],
+            [faults.flip_byte(100)],
+        ],
+    )
+    async def test_a_body_that_fails_keeps_nothing_of_its_reader(
+        self, server: S3Server, unlucky: list[faults.Fault]
+    ) -> None:
+        server.put_object(BUCKET, KEY, CONTENT, checksum_algorithm="CRC64NVME")
+        for fault in unlucky:
+            server.faults.add(fault)
+        async with quick_client(server, retry=RetryPolicy(attempts=2, wait_initial=0)) as client:
+
+            async def call() -> None:
+                await (
+                    await client.get_object(BUCKET, KEY, deadline=0.3, checksum_mode=True)
+                ).read()
+
+            expected = errors.TransportError, errors.IntegrityError
+            assert await left_of_caller(call, *expected) is None
+
+    @pytest.mark.parametrize("verb", ["get_object", "presign_get_object"])
+    async def test_credentials_that_fail_keep_nothing_of_their_caller(
+        self, server: S3Server, verb: str
+    ) -> None:
+        def unreachable() -> Credentials:
+            raise OSError
+
+        policy = RetryPolicy(attempts=1)
+        async with quick_client(server, credentials=unreachable, retry=policy) as client:
+            call = partial(getattr(client, verb), BUCKET, KEY)
+            assert await left_of_caller(call, errors.CredentialsError) is None
+
+    async def test_an_unread_body_is_released_and_told_of(
+        self, client: S3Client, server: S3Server
+    ) -> None:
+        with nothing_leaks(client):
+            obj = await client.get_object(BUCKET, KEY)
+            told = rf"{KEY}.*test_client\.py:\d+.*never read"
+            with pytest.warns(ResourceWarning, match=told):  # noqa: PT031 - dropped, then collected
+                del obj
+                gc.collect()
+            await asyncio.sleep(0)
+
+    async def test_a_body_read_in_part_is_released(self, client: S3Client) -> None:
+        with nothing_leaks(client), warnings.catch_warnings():
+            warnings.simplefilter("error")
+            async for _ in await client.get_object(BUCKET, KEY):
+                break
+            gc.collect()
+            await asyncio.sleep(0)
+
+    async def test_a_body_that_was_read_is_silent(self, client: S3Client) -> None:
+        with nothing_leaks(client), warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert await (await client.get_object(BUCKET, KEY)).read() == CONTENT
+            gc.collect()
+
+    async def test_a_call_never_awaited_is_silent(self, client: S3Client) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            client.get_object(BUCKET, KEY)
+            gc.collect()
+
+    async def test_a_client_that_is_dropped_closes_its_connections(self, server: S3Server) -> None:
+        client = quick_client(server)
+        await read(client)
+        session = transport_of(client)._pooled
+        assert session is not None
+        del client
+        gc.collect()
+        async with asyncio.timeout(10):
+            while not session.closed:  # noqa: ASYNC110 - aiohttp tells nobody
+                await asyncio.sleep(0.01)
+
+    async def test_a_body_outlives_its_client(self, server: S3Server) -> None:
+        server.faults.add(faults.stall_after(10, 0.1))
+        obj = await quick_client(server).get_object(BUCKET, KEY)
+        gc.collect()
+        session = obj._exchange.transport._pooled
+        assert session is not None
+        assert await obj.read() == CONTENT
+        del obj
+        gc.collect()
+        async with asyncio.timeout(10):
+            while not session.closed:  # noqa: ASYNC110 - aiohttp tells nobody
+                await asyncio.sleep(0.01)
+
+    async def test_a_call_outlives_its_client(self, server: S3Server) -> None:
+        async def about_to_call() -> Opening:
+            client = quick_client(server)
+            await client.head_object(BUCKET, KEY)
+            server.faults.add(faults.stall_before_head(0.1))
+            return client.get_object(BUCKET, KEY)
+
+        assert await (await (await about_to_call())).read() == CONTENT
+
+
+class TestPickling:
+    def test_a_client_pickles_as_its_configuration(self, server: S3Server) -> None:
+        client = S3Client(endpoint_url=server.endpoint_url, region="us-east-1", max_concurrency=3)
+        copy = pickle.loads(pickle.dumps(client))
+        assert copy._arguments == client._arguments
+        assert repr(copy) == repr(client)
+
+    def test_secrets_travel_only_when_told_to(self, server: S3Server) -> None:
+        with pytest.raises(TypeError, match="pickle_credentials=True"):
+            pickle.dumps(quick_client(server))
+        client = quick_client(server, pickle_credentials=True)
+        copy = pickle.loads(pickle.dumps(client))
+        assert asyncio.run(read(copy)) == CONTENT
+
+    def test_so_does_a_proxys_password(self) -> None:
+        proxy = "http://user:secret@proxy.example:3128"
+        with pytest.raises(TypeError, match=r"proxy=.*pickle_credentials=True"):
+            pickle.dumps(S3Client(proxy=proxy))
+        for client in (
+            S3Client(proxy=proxy, pickle_credentials=True),
+            S3Client(proxy="http://proxy.example:3128"),
+            S3Client(proxy=""),
+        ):
+            assert pickle.loads(pickle.dumps(client))._arguments == client._arguments
+
+    def test_anonymous_is_no_secret(self) -> None:
+        copy = pickle.loads(pickle.dumps(S3Client(credentials=ANONYMOUS)))
+        assert copy._arguments["credentials"] is ANONYMOUS
+
+    async def test_a_session_does_not_pickle(self) -> None:
+        async with aiohttp.ClientSession() as session:
+            with pytest.raises(TypeError, match="session="):
+                pickle.dumps(S3Client(session=session))
+
+
+def test_the_repr_holds_no_secret(server: S3Server) -> None:
+    client = quick_client(server)
+    assert repr(client) == f"S3Client(region='us-east-1', endpoint_url='{server.endpoint_url}')"
+    assert server.credentials.secret_access_key not in repr(client)
+
+
+async def test_unused_connections_are_kept_for_a_while_only(server: S3Server) -> None:
+    async with quick_client(server, timeouts=Timeouts(idle=1, keep_alive=0.05)) as client:
+        await read(client)
+        await read(client)
+        assert server.connections_opened == 1
+        await asyncio.sleep(0.2)
+        await read(client)
+    assert server.connections_opened == 2
+
+
+async def test_what_little_is_left_of_a_body_is_read_off(server: S3Server) -> None:
+    async with quick_client(server) as client:
+        async with client.get_object(BUCKET, KEY, range="bytes=0-199999") as obj:
+            await obj.read(100)
+        assert acquired(transport_of(client)) == 0
+        await read(client)
+        assert server.connections_opened == 1
+        async with client.get_object(BUCKET, KEY) as obj:
+            await obj.read(100)
+        await read(client)
+    assert server.connections_opened == 2
+
+
+PROGRAM = """
+import asyncio, os, sys
+from aios3get.client import S3Client
+from aios3get._protocol.identity import Credentials
+
+client = S3Client(
+    endpoint_url=sys.argv[1],
+    region="us-east-1",
+    verify=sys.argv[2],
+    credentials=Credentials("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"),
+)
+wanted = bytes(range(256)) * 4000
+
+async def read(client=client):
+    async with client.get_object("examplebucket", "photos/2006/February/sample.jpg") as obj:
+        assert await obj.read() == wanted
+"""
+PROGRAMS = {
+    "closed": """
+async def main():
+    async with client:
+        await read()
+asyncio.run(main())
+asyncio.run(client.aclose())
+""",
+    "never-closed": """
+asyncio.run(read())
+asyncio.run(read())
+async def half():
+    obj = await client.get_object("examplebucket", "photos/2006/February/sample.jpg")
+    await obj.read(10)
+asyncio.run(half())
+async def dropped():
+    await read(S3Client(**client._arguments))
+asyncio.run(dropped())
+async def cancelled():
+    tasks = [asyncio.create_task(read()) for _ in range(20)]
+    await asyncio.sleep(0.02)
+    for task in tasks[::2]:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+asyncio.run(cancelled())
+""",
+    "body-kept-beyond-its-loop": """
+async def main():
+    global kept
+    kept = await client.get_object("examplebucket", "photos/2006/February/sample.jpg")
+    await kept.read(10)
+asyncio.run(main())
+""",
+    "ended-by-an-exception": """
+async def main():
+    obj = await client.get_object("examplebucket", "photos/2006/February/sample.jpg")
+    await obj.read(10)
+    raise KeyError
+try:
+    asyncio.run(main())
+except KeyError:
+    pass
+""",
+    "forked-between-loops": """
+asyncio.run(read())
+pid = os.fork()
+asyncio.run(read())
+if pid:
+    assert os.waitpid(pid, 0)[1] == 0
+""",
+    "forked-and-run-on": """
+async def main():
+    async with client.get_object("examplebucket", "photos/2006/February/sample.jpg") as obj:
+        got = await obj.read(300_000)
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        pid = os.fork()
+        if not pid:
+            # The child lets its copy of the loop run on, as asyncio.run does after an exception
+            # or SystemExit, and closes all it has.
+            asyncio.events._set_running_loop(loop)
+            if sys.version_info >= (3, 14):
+                asyncio.tasks._enter_task(loop, task)
+            await asyncio.sleep(0.3)
+            await obj.aclose()
+            await client.aclose()
+            os._exit(0)
+        await asyncio.sleep(0.6)
+        rest = await obj.read()
+        assert os.waitpid(pid, 0)[1] == 0
+        assert got + rest == wanted
+        assert obj._call.attempts == 1
+        await read()
+asyncio.run(main())
+""",
+    "forked-within-a-body": """
+async def main():
+    async with client.get_object("examplebucket", "photos/2006/February/sample.jpg") as obj:
+        got = await obj.read(300_000)
+        pid = os.fork()
+        if not pid:
+            # What a child has of its parent's loop is not for use.
+            asyncio.events._set_running_loop(None)
+            asyncio.set_event_loop(None)
+            status = 1
+            try:
+                asyncio.run(read())
+                status = 0
+            finally:
+                os._exit(status)
+        while not (done := os.waitpid(pid, os.WNOHANG))[0]:
+            await asyncio.sleep(0.01)
+        assert done[1] == 0
+        assert got + await obj.read() == wanted
+        await read()
+asyncio.run(main())
+""",
+}
+
+
+@pytest.fixture(scope="module")
+def tls_server(authority: Authority) -> Iterator[S3Server]:
+    with S3Server.in_thread(tls=authority.server_context()) as running:
+        running.put_object(BUCKET, KEY, CONTENT)
+        yield running
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_program_ends_without_a_warning(
+    tls_server: S3Server, authority: Authority, name: str, tmp_path: Path
+) -> None:
+    if name.startswith("forked") and not hasattr(os, "fork"):
+        pytest.skip("this system does not fork")
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM + PROGRAMS[name])
+    done = subprocess.run(
+        [
+            sys.executable,
+            *("-X", "dev", "-W", "error"),
+            str(program),
+            tls_server.endpoint_url,
+            str(authority.ca_file),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -1,0 +1,173 @@
+import asyncio
+import logging
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+
+import pytest
+
+from aios3get import errors
+from aios3get._protocol.identity import Credentials
+from aios3get._protocol.retry import RetryPolicy
+from aios3get._protocol.timeouts import Timeouts
+from aios3get.client import S3Client
+from aios3get.testing import S3Server, ServerCredentials, faults
+from tests.reading_client import BUCKET, KEY, credentials_of, quick_client
+
+SSE_KEY = b"0123456789abcdef0123456789abcdef"
+CONTENT = bytes(5000)
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[S3Server]:
+    async with S3Server(credentials=ServerCredentials.temporary()) as running:
+        running.put_object(BUCKET, KEY, CONTENT, sse_customer_key=SSE_KEY)
+        running.put_object(BUCKET, "plain", CONTENT)
+        yield running
+
+
+async def _read(client: S3Client) -> None:
+    async with client.get_object(BUCKET, KEY, sse_customer_key=SSE_KEY) as obj:
+        await obj.read()
+
+
+async def _link(client: S3Client) -> None:
+    link = await client.presign_get_object(BUCKET, "plain")
+    async with client.get_url(link) as obj:
+        await obj.read()
+
+
+async def _link_in_pieces(client: S3Client) -> None:
+    link = await client.presign_get_object(BUCKET, "plain")
+    async with client.get_url(link.url) as obj:
+        repr(obj)
+        async for _ in obj:
+            pass
+
+
+FAULTS = [
+    faults.close_before_head(),
+    faults.reset_before_head(),
+    faults.garbage_head(),
+    faults.cut_head(30),
+    faults.stall_before_head(),
+    faults.stall_after(0),
+    faults.reset_after(0),
+    faults.truncated_chunked(0),
+    faults.no_length(until_close=True),
+    faults.set_headers({"Content-Range": "bytes 0-9/100"}),
+    faults.set_headers({"x-bad": "a\x00b"}),
+    faults.status(400, "InvalidToken"),
+    faults.status(403, "SignatureDoesNotMatch"),
+    faults.status(403),
+    faults.status(500),
+    faults.status(301, "PermanentRedirect"),
+    faults.expired_token(),
+]
+
+
+@pytest.mark.parametrize("call", [_read, _link, _link_in_pieces])
+async def test_no_failure_shows_a_secret(
+    server: S3Server,
+    caplog: pytest.LogCaptureFixture,
+    call: Callable[[S3Client], Awaitable[None]],
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    asyncio.get_running_loop().set_debug(False)
+    shown: list[str] = []
+    requests: list[str] = []
+    for fault in [*FAULTS, None]:
+        server.faults.clear()
+        if fault is not None:
+            server.faults.add(fault, times=None)
+        async with quick_client(
+            server,
+            retry=RetryPolicy(attempts=2, wait_initial=0.001, wait_max=0.001),
+            timeouts=Timeouts(idle=0.1),
+            allow_insecure_sse_customer_key=True,
+        ) as client:
+            if fault is None:
+                # The secret is wrong, and S3 says at length what it has computed.
+                client._arguments["credentials"] = Credentials(
+                    server.credentials.access_key_id,
+                    server.credentials.secret_access_key[::-1],
+                    server.credentials.session_token,
+                )
+            try:
+                await call(client)
+            except errors.S3Error as error:
+                shown += _told(error)
+            shown += [repr(client), repr(client._shared), str(client._loops)]
+        requests += [request.raw_path for request in server.requests]
+    shown += [repr(record.__dict__) + record.getMessage() for record in caplog.records]
+    assert len(shown) > 60
+    secrets = secrets_of(server) | {
+        pair.partition("=")[2]
+        for path in requests
+        for pair in path.partition("?")[2].split("&")
+        if pair.startswith(("X-Amz-Signature", "X-Amz-Security-Token"))
+    }
+    for text in shown:
+        found = [secret for secret in secrets if secret in text]
+        assert not found, text
+    if call is not _read:
+        assert not [text for text in shown if "X-Amz-Signature" in text]
+
+
+def secrets_of(server: S3Server) -> set[str]:
+    known = server.credentials
+    assert known.session_token is not None
+    return {
+        known.secret_access_key,
+        known.secret_access_key[::-1],
+        known.session_token,
+        "0123456789abcdef",
+        "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
+    }
+
+
+def _told(error: BaseException) -> list[str]:
+    """All that a program may print of an error and of what led to it."""
+    told = ["".join(traceback.format_exception(error))]
+    chain: BaseException | None = error
+    while chain is not None:
+        told += [str(chain), repr(chain), repr(chain.args), repr(chain.__dict__)]
+        chain = chain.__cause__ or chain.__context__
+    return told
+
+
+async def test_no_connection_error_shows_a_secret(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    known = ServerCredentials.temporary()
+    async with S3Client(
+        endpoint_url="http://127.0.0.1:1",
+        region="us-east-1",
+        credentials=credentials_of(known),
+        retry=RetryPolicy(attempts=1),
+    ) as client:
+        link = await client.presign_get_object(BUCKET, "plain")
+        assert "X-Amz-Signature" in str(link)
+        assert "X-Amz-Signature" not in repr(link)
+        shown: list[str] = []
+        for call in (_read_plain(client), _url(client, str(link)), _url(client, f"{link}#x")):
+            try:
+                await call
+            except errors.S3Error as error:
+                shown += _told(error)
+        with suppress(errors.S3Error):
+            await asyncio.wait_for(_url(client, str(link)), 5)
+    shown += [repr(record.__dict__) + record.getMessage() for record in caplog.records]
+    assert len(shown) > 12
+    assert known.session_token is not None
+    for text in shown:
+        assert known.secret_access_key not in text
+        assert known.session_token not in text
+        assert "X-Amz-Signature" not in text
+
+
+async def _read_plain(client: S3Client) -> None:
+    await client.get_object(BUCKET, "plain")
+
+
+async def _url(client: S3Client, url: str) -> None:
+    await client.get_url(url)

@@ -1,0 +1,92 @@
+import asyncio
+import time
+from typing import Any
+
+import pytest
+
+from aios3get._engine.call import Call, check_deadline
+from aios3get._http.watchdog import Watchdog
+from aios3get._protocol.get_object import GetObject
+from aios3get.errors import ConfigurationError, S3Error, TransportTimeout
+
+
+def call(deadline: float | None = None, **options: Any) -> Call:
+    request = GetObject.create("examplebucket", "key", options)
+    return Call("GET", request, deadline)
+
+
+async def test_within_its_time_a_call_gives_what_it_gives() -> None:
+    assert await call(10.0).within_deadline(asyncio.sleep(0, "done")) == "done"
+
+
+async def test_its_time_over_a_call_ends() -> None:
+    with pytest.raises(TransportTimeout, match=r"deadline of 0\.01 s passed") as caught:
+        await call(0.01).within_deadline(asyncio.sleep(3600))
+    assert (caught.value.limit, caught.value.seconds) == ("deadline", 0.01)
+    assert not caught.value.retryable
+    assert caught.value.elapsed >= 0.01
+
+
+async def test_the_time_is_counted_from_the_calls_start() -> None:
+    late = call(0.05)
+    await asyncio.sleep(0.06)
+    with pytest.raises(TransportTimeout):
+        await late.within_deadline(asyncio.sleep(0.01))
+
+
+async def _raising(error: BaseException) -> None:
+    raise error
+
+
+async def test_other_errors_pass() -> None:
+    for error in (TransportTimeout("idle", limit="idle"), TimeoutError("another"), KeyError("x")):
+        with pytest.raises(type(error)) as caught:
+            await call(10.0).within_deadline(_raising(error))
+        assert caught.value is error
+
+
+async def test_a_cancellation_passes() -> None:
+    task = asyncio.create_task(call(10.0).within_deadline(asyncio.sleep(3600)))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+def test_an_error_is_told_what_was_spent() -> None:
+    spent = call()
+    spent.attempts = 2
+    error = spent.told(S3Error("x"))
+    assert error.attempts == 2
+    assert error.elapsed > 0
+    assert error.request_ids == ()
+
+
+@pytest.mark.parametrize("deadline", [0, -1, True, "5", float("nan")])
+def test_what_is_no_deadline_is_refused(deadline: Any) -> None:
+    with pytest.raises(ConfigurationError, match="deadline is a number"):
+        check_deadline(deadline)
+
+
+@pytest.mark.parametrize("deadline", [1, 0.5])
+def test_a_deadline_is_a_number_of_seconds(deadline: float) -> None:
+    check_deadline(deadline)
+
+
+async def test_a_deadline_tells_of_a_loop_that_stood_still() -> None:
+    async def blocking() -> None:
+        time.sleep(0.3)  # noqa: ASYNC251 - blocking is what is to be told
+        await asyncio.sleep(3600)
+
+    with pytest.raises(TransportTimeout) as caught:
+        await call(0.05).within_deadline(blocking())
+    assert 0.2 < caught.value.loop_blocked < 5
+
+
+async def test_a_deadline_asks_the_watchdog_for_earlier_times() -> None:
+    late = call(0.5)
+    late.watchdog = watchdog = Watchdog(10.0, ())
+    watchdog._late.append((0, 0.25))
+    with pytest.raises(TransportTimeout) as caught:
+        await late.within_deadline(asyncio.sleep(3600))
+    assert caught.value.loop_blocked == pytest.approx(0.25, abs=0.1)

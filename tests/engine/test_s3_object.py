@@ -1,0 +1,306 @@
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from aios3get import errors
+from aios3get._engine.s3_object import S3Object
+from aios3get._protocol.retry import RetryPolicy
+from aios3get.client import S3Client
+from aios3get.testing import S3Server, faults
+from tests.reading_client import (
+    BUCKET,
+    KEY,
+    READERS,
+    nothing_leaks,
+    quick_client,
+    transport_of,
+)
+
+LINES = [b"one\n", b"\n", b"two\r\n", b"\r\n", b"three\rfour\n", b"last"]
+CONTENT = b"".join(LINES)
+BIG = bytes(range(256)) * 8000
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[S3Server]:
+    async with S3Server() as running:
+        running.put_object(BUCKET, KEY, CONTENT, checksum_algorithm="CRC32C")
+        running.put_object(BUCKET, "big", BIG)
+        running.put_object(BUCKET, "empty", b"")
+        yield running
+
+
+@pytest.fixture
+async def client(server: S3Server) -> AsyncIterator[S3Client]:
+    async with quick_client(server) as made:
+        with nothing_leaks(made):
+            yield made
+            await made._start()
+
+
+async def test_nothing_is_read_of_nothing(client: S3Client) -> None:
+    for reader in READERS.values():
+        assert await reader(await client.get_object(BUCKET, "empty")) == b""
+
+
+async def test_no_bytes_cost_no_reading(client: S3Client, server: S3Server) -> None:
+    server.faults.add(faults.stall_after(0))
+    async with client.get_object(BUCKET, KEY) as obj:
+        async with asyncio.timeout(0.1):
+            assert await obj.read(0) == b""
+            assert await obj.readinto(bytearray()) == 0
+
+
+@pytest.mark.parametrize("size", [None, -1])
+async def test_without_a_size_all_is_read(client: S3Client, size: int | None) -> None:
+    obj = await client.get_object(BUCKET, KEY)
+    assert await obj.read(size) == CONTENT
+    assert await obj.read() == await obj.read(5) == b""
+    assert [chunk async for chunk in obj] == []
+
+
+async def test_ways_of_reading_may_be_mixed(client: S3Client) -> None:
+    async with client.get_object(BUCKET, "big") as obj:
+        found = await obj.read(10)
+        found += await anext(obj)
+        buffer = bytearray(1000)
+        assert await obj.readinto(memoryview(buffer)[:777]) == 777
+        found += buffer[:777]
+        found += await anext(obj.iter_chunks(300_000))
+        found += await anext(obj.iter_lines(keepends=True))
+        found += await obj.read(5_000_000)
+    assert found == BIG
+
+
+async def test_lines_end_with_line_feeds(client: S3Client) -> None:
+    bare = [b"one", b"", b"two", b"", b"three\rfour", b"last"]
+    obj = await client.get_object(BUCKET, KEY)
+    assert [line async for line in obj.iter_lines()] == bare
+    obj = await client.get_object(BUCKET, KEY)
+    assert [line async for line in obj.iter_lines(keepends=True)] == LINES
+
+
+@pytest.mark.parametrize("cut", range(1, len(CONTENT)))
+async def test_lines_may_be_cut_anywhere(client: S3Client, server: S3Server, cut: int) -> None:
+    server.faults.add(faults.drop_after(cut))
+    obj = await client.get_object(BUCKET, KEY)
+    assert [line async for line in obj.iter_lines(keepends=True)] == LINES
+
+
+@pytest.mark.parametrize("size", [0, -1, True, 1.0, "1", None])
+async def test_a_chunk_size_that_cannot_be_is_refused(client: S3Client, size: Any) -> None:
+    async with client.get_object(BUCKET, KEY) as obj:
+        with pytest.raises(errors.ConfigurationError, match="size="):
+            obj.iter_chunks(size)
+
+
+async def test_readinto_takes_a_buffer_of_other_items(client: S3Client) -> None:
+    buffer = memoryview(bytearray(16)).cast("I")
+    async with client.get_object(BUCKET, "big") as obj:
+        assert await obj.readinto(buffer) == 16
+    assert bytes(buffer) == BIG[:16]
+
+
+async def test_a_closed_body_says_so(client: S3Client) -> None:
+    obj = await client.get_object(BUCKET, KEY)
+    await obj.aclose()
+    await obj.aclose()
+    for reader in READERS.values():
+        with pytest.raises(errors.ConfigurationError, match="the body is closed"):
+            await reader(obj)
+
+
+async def test_a_body_that_failed_gives_no_further_bytes(
+    client: S3Client, server: S3Server
+) -> None:
+    server.faults.add(faults.drop_after(300_000))
+    server.faults.add(faults.status(403))
+    obj = await client.get_object(BUCKET, "big")
+    with pytest.raises(errors.AccessDenied) as caught:
+        await obj.read()
+    assert (caught.value.bytes_received, caught.value.bytes_expected) == (300_000, len(BIG))
+    assert caught.value.attempts == 2
+    with pytest.raises(errors.ConfigurationError, match="the body is closed"):
+        await obj.read()
+
+
+async def test_two_tasks_do_not_read_one_body(client: S3Client, server: S3Server) -> None:
+    server.faults.add(faults.stall_after(10, 0.1))
+    async with client.get_object(BUCKET, KEY) as obj:
+        assert await obj.read(10) == CONTENT[:10]
+        first = asyncio.create_task(obj.read())
+        await asyncio.sleep(0)
+        with pytest.raises(errors.ConfigurationError, match="two tasks"):
+            await obj.read()
+        assert await first == CONTENT[10:]
+
+
+async def test_closing_a_body_ends_another_tasks_reading(
+    client: S3Client, server: S3Server
+) -> None:
+    server.faults.add(faults.stall_after(10), times=None)
+    obj = await client.get_object(BUCKET, KEY)
+    assert await obj.read(10) == CONTENT[:10]
+    reading = asyncio.create_task(obj.read())
+    await asyncio.sleep(0.01)
+    await obj.aclose()
+    with pytest.raises(errors.ConfigurationError, match="the body is closed"):
+        await reading
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [faults.stall_before_head(0.1), faults.stall_before_head(), faults.status(503, retry_after=60)],
+    ids=["an-answer-that-comes", "an-answer-that-does-not", "a-backoff"],
+)
+async def test_closing_a_body_while_it_resumes_ends_that(
+    server: S3Server, fault: faults.Fault
+) -> None:
+    server.faults.add(faults.drop_after(10))
+    server.faults.add(fault, times=None)
+    async with quick_client(server, retry=RetryPolicy(wait_initial=0, wait_max=60)) as client:
+        with nothing_leaks(client):
+            obj = await client.get_object(BUCKET, KEY)
+            reading = asyncio.create_task(obj.read())
+            await asyncio.sleep(0.05)
+            await obj.aclose()
+            await obj.aclose()
+            async with asyncio.timeout(10):
+                with pytest.raises(errors.ConfigurationError, match="the body is closed"):
+                    await reading
+    assert len(server.requests) == 2
+
+
+async def test_closing_a_body_that_waits_in_line_to_resume_ends_that(server: S3Server) -> None:
+    server.faults.add(faults.drop_after(10))
+    async with quick_client(server, max_concurrency=1) as client:
+        obj = await client.get_object(BUCKET, KEY)
+        other = asyncio.create_task(client.get_object(BUCKET, "big"))
+        reading = asyncio.create_task(obj.read())
+        async with await other:
+            await obj.aclose()
+            async with asyncio.timeout(10):
+                with pytest.raises(errors.ConfigurationError, match="the body is closed"):
+                    await reading
+
+
+async def test_a_read_only_buffer_costs_no_bytes(client: S3Client) -> None:
+    async with client.get_object(BUCKET, KEY) as obj:
+        with pytest.raises(errors.ConfigurationError, match="writable buffer"):
+            await obj.readinto(bytes(10))  # type: ignore[arg-type]  # the point of the test
+        assert await obj.read() == CONTENT
+
+
+@pytest.mark.parametrize("size", ["1", 1.5])
+async def test_a_size_that_is_no_number_costs_no_bytes(client: S3Client, size: Any) -> None:
+    async with client.get_object(BUCKET, KEY) as obj:
+        with pytest.raises(TypeError):
+            await obj.read(size)
+        assert await obj.read(-2) == CONTENT
+
+
+async def test_closing_loses_what_was_not_read_and_says_so(client: S3Client) -> None:
+    async with client.get_object(BUCKET, KEY, checksum_mode=True) as obj:
+        assert await obj.read(3) == CONTENT[:3]
+        assert repr(obj) == f"<S3Object '{BUCKET}/{KEY}' at 3 of 0..{len(CONTENT)}, open>"
+        assert obj.verified.state == "pending"
+    assert (
+        repr(obj) == f"<S3Object '{BUCKET}/{KEY}' at {len(CONTENT)} of 0..{len(CONTENT)}, closed>"
+    )
+    for read in (obj.read, obj.__anext__, obj.iter_lines().__anext__):
+        with pytest.raises(errors.ConfigurationError, match="closed"):
+            await read()
+    assert obj.verified.state == "pending"
+
+
+async def test_lines_end_loudly_where_another_task_closes(client: S3Client) -> None:
+    async with client.get_object(BUCKET, KEY) as obj:
+        lines = obj.iter_lines()
+        assert await anext(lines) == b"one"
+        await obj.aclose()
+        with pytest.raises(errors.ConfigurationError, match="closed"):
+            await anext(lines)
+
+
+async def test_a_cancelled_read_of_everything_closes(client: S3Client, server: S3Server) -> None:
+    server.faults.add(faults.stall_after(0))
+    async with client.get_object(BUCKET, KEY) as obj:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await obj.read()
+        assert transport_of(client).admission.taken == 0
+        with pytest.raises(errors.ConfigurationError, match="closed"):
+            await obj.read()
+
+
+async def test_the_repr_tells_where_the_reading_is(client: S3Client) -> None:
+    async with client.get_object(BUCKET, "big", range="bytes=100-") as obj:
+        assert repr(obj) == f"<S3Object '{BUCKET}/big' at 100 of 100..{len(BIG)}, open>"
+        await obj.read()
+        assert repr(obj) == f"<S3Object '{BUCKET}/big' at {len(BIG)} of 100..{len(BIG)}, read>"
+    obj = await client.get_object(BUCKET, "big")
+    await obj.aclose()
+    assert repr(obj).endswith("closed>")
+
+
+async def test_what_was_verified_is_told(client: S3Client, server: S3Server) -> None:
+    async with client.get_object(BUCKET, KEY, checksum_mode=True) as obj:
+        assert obj.verified.state == "pending"
+        await obj.read()
+        assert (obj.verified.state, obj.verified.algorithm) == ("verified", "CRC32C")
+    server.faults.add(faults.flip_byte(3))
+    obj = await client.get_object(BUCKET, KEY, checksum_mode=True)
+    with pytest.raises(errors.ChecksumMismatch):
+        await obj.read()
+    assert obj.verified.state == "mismatch"
+    async with client.get_object(BUCKET, KEY, range="bytes=0-3", checksum_mode=True) as obj:
+        assert await obj.read() == CONTENT[:4]
+    assert obj.verified.state == "unverified"
+
+
+async def test_a_range_sliced_from_the_whole_is_not_verified(
+    client: S3Client, server: S3Server
+) -> None:
+    server.faults.add(faults.ignore_range())
+    async with client.get_object(BUCKET, KEY, range="bytes=2-5", checksum_mode=True) as obj:
+        assert await obj.read() == CONTENT[2:6]
+        assert "ignored the range" in obj.verified.reason
+
+
+@pytest.mark.parametrize("framing", [faults.no_length(), faults.drop_after(10)])
+async def test_no_chunk_is_the_last_before_all_is_verified(
+    client: S3Client, server: S3Server, framing: faults.Fault
+) -> None:
+    server.put_object(BUCKET, "lie", BIG, checksum_algorithm="SHA256")
+    flip = faults.flip_byte(-1)
+    server.faults.add(
+        faults.Fault(
+            name="both",
+            alter=lambda answer: (framing.alter or (lambda a: a))(flip.alter(answer)),  # type: ignore[misc]  # flip_byte alters
+        )
+    )
+    got = 0
+    obj = await client.get_object(BUCKET, "lie", checksum_mode=True)
+    with pytest.raises(errors.ChecksumMismatch):  # noqa: PT012 - what came before counts
+        async for chunk in obj:
+            got += len(chunk)
+    if framing.alter is None:
+        assert got < len(BIG)
+
+
+async def test_metadata_outlives_the_body(client: S3Client) -> None:
+    obj: S3Object = await client.get_object(BUCKET, KEY)
+    info = obj.info
+    assert info is obj.info
+    await obj.aclose()
+    assert (info.content_length, info.bucket, info.key) == (len(CONTENT), BUCKET, KEY)
+
+
+async def test_a_whole_body_frees_its_connection_at_once(client: S3Client) -> None:
+    obj = await client.get_object(BUCKET, "big")
+    async for _ in obj:
+        if obj._ended:
+            break
+    assert transport_of(client).admission.taken == 0

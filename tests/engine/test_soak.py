@@ -1,0 +1,179 @@
+import asyncio
+import gc
+import os
+import random
+import resource
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from aios3get import errors
+from aios3get._protocol.timeouts import Timeouts
+from aios3get.client import S3Client
+from aios3get.testing import S3Server, faults
+from aios3get.testing.faults import Fault
+from tests.reading_client import BUCKET, READERS, nothing_leaks, quick_client
+
+SEED = 20_130_524
+AT_ONCE = 16
+MIB = 1 << 20
+SIZES = [0, 1, 2, 255, 1000, 4096, 65_535, 65_536, 262_144, 262_145, MIB, 3 * MIB + 17, 8 * MIB]
+# Most are small, so that the faults rather than the bytes take the time.
+WEIGHTS = [6, 6, 6, 8, 20, 20, 12, 12, 4, 4, 3, 2, 1]
+
+# By how a fault may end; those of ``right`` must not be seen by the caller at all.
+RIGHT = "right"
+
+
+def _cuts(draw: random.Random, size: int) -> Fault:
+    offset = draw.choice([0, 1, size // 2, max(0, size - 1), size, draw.randrange(size + 1)])
+    kinds: list[Callable[[int], Fault]] = [
+        faults.drop_after,
+        faults.reset_after,
+        lambda count: faults.stall_after(count, 0.5),
+    ]
+    return draw.choices(kinds, [8, 8, 1])[0](offset)
+
+
+def _heads(draw: random.Random, size: int) -> Fault:
+    return draw.choice(
+        [
+            faults.close_before_head(),
+            faults.reset_before_head(),
+            faults.cut_head(draw.randrange(120)),
+            faults.garbage_head(),
+            faults.status(500),
+            faults.status(503),
+            faults.status(502, body=b"<html>"),
+            faults.status(429),
+            faults.expired_token(),
+        ]
+    )
+
+
+def _framing(draw: random.Random, size: int) -> Fault:
+    return draw.choice([faults.no_length(), faults.truncated_chunked(draw.randrange(size + 1))])
+
+
+def _lies(draw: random.Random, size: int) -> Fault:
+    kinds = [
+        faults.wrong_range(),
+        faults.ignore_range(),
+        faults.shifted_content_range(),
+        faults.change_etag(),
+        faults.no_etag(),
+        faults.too_long(),
+        faults.length_lie(draw.choice([-1, 1, 100])),
+        faults.no_length(until_close=True),
+        faults.checksum_lie(),
+        faults.status(403),
+    ]
+    if size:
+        kinds += [faults.too_short(), faults.flip_byte(draw.randrange(size))]
+    return draw.choice(kinds)
+
+
+def plan_of(draw: random.Random, size: int) -> list[Fault]:
+    makers = draw.choices([_cuts, _heads, _framing, _lies], [10, 6, 2, 2], k=draw.randrange(5))
+    return [make(draw, size) for make in makers]
+
+
+async def download(client: S3Client, key: str, wanted: bytes, reader: str) -> str:
+    try:
+        async with asyncio.timeout(60):
+            async with client.get_object(BUCKET, key, checksum_mode=True) as obj:
+                found = await READERS[reader](obj)
+    except errors.S3Error as error:
+        return type(error).__name__
+    except TimeoutError:
+        return "HUNG"
+    return RIGHT if found == wanted else "WRONG"
+
+
+def small_enough(reader: str, size: int) -> str:
+    # Steps of 64 bytes through MiBs would test nothing more.
+    return (
+        "read()" if size > 65_536 and reader in ("read(n)", "iter_chunks", "readinto") else reader
+    )
+
+
+async def soak(server: S3Server, count: int) -> Counter[str]:
+    """So many downloads under random faults; what came of them."""
+    draw = random.Random(SEED)
+    bodies = [draw.randbytes(size) for size in SIZES]
+    outcomes: Counter[str] = Counter()
+    jobs: list[tuple[str, bytes, str, list[Fault]]] = []
+    for number in range(count):
+        body = draw.choices(bodies, WEIGHTS)[0]
+        reader = small_enough(draw.choice([*READERS]), len(body))
+        jobs.append((f"{number}", body, reader, plan_of(draw, len(body))))
+    pending = iter(jobs)
+
+    async def work() -> None:
+        for key, body, reader, plan in pending:
+            server.put_object(BUCKET, key, body, checksum_algorithm="CRC64NVME")
+            for fault in plan:
+                server.faults.add(fault, key=key)
+            outcomes[await download(client, key, body, reader)] += 1
+            # Nobody comes back for it.
+            server.bucket(BUCKET).delete(key, None, server.now())
+            server.requests.clear()
+
+    client = quick_client(server, timeouts=Timeouts(idle=0.3), max_concurrency=AT_ONCE)
+    async with client:
+        with nothing_leaks(client):
+            await asyncio.gather(*(work() for _ in range(AT_ONCE)))
+    return outcomes
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
+
+
+def resident() -> int:
+    """Bytes of memory in use, or the most there ever was where the system tells no more."""
+    try:
+        with open("/proc/self/statm") as statm:
+            return int(statm.read().split()[1]) * resource.getpagesize()
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+@pytest.fixture
+def server() -> Iterator[S3Server]:
+    with S3Server.in_thread() as running:
+        yield running
+
+
+async def soaked(server: S3Server, count: int) -> Counter[str]:
+    asyncio.get_running_loop().set_debug(False)
+    await soak(server, 100)
+    gc.collect()
+    tasks, files, memory = len(asyncio.all_tasks()), descriptors(), resident()
+    began = time.monotonic()
+    outcomes = await soak(server, count)
+    print(f"{count} downloads in {time.monotonic() - began:.1f} s: {dict(outcomes)}")
+    gc.collect()
+    await asyncio.sleep(0.1)
+    print(f"{(resident() - memory) / MIB:.1f} MiB, {descriptors() - files} files more")
+    assert outcomes.total() == count
+    assert not outcomes["WRONG"]
+    assert not outcomes["HUNG"]
+    assert not outcomes["ConfigurationError"]
+    assert outcomes[RIGHT] > count * 0.7
+    assert len(asyncio.all_tasks()) == tasks
+    # The server's side of a reset connection may take a moment more.
+    assert descriptors() <= files + 2
+    assert resident() - memory < 64 * MIB
+    return outcomes
+
+
+async def test_downloads_under_random_faults_end_right_or_with_an_error(server: S3Server) -> None:
+    await soaked(server, 250)
+
+
+@pytest.mark.deep
+async def test_two_thousand_downloads_under_random_faults(server: S3Server) -> None:
+    await soaked(server, 2000)

@@ -1,0 +1,54 @@
+import re
+
+import botocore.session
+import pytest
+
+from aios3get._protocol.endpoints.partitions import PARTITIONS, partition_of
+
+_theirs = botocore.session.Session().get_component("data_loader").load_data("partitions")
+LISTED = [
+    (region, partition["id"], partition["outputs"]["dnsSuffix"])
+    for partition in _theirs["partitions"]
+    for region in partition["regions"]
+]
+UNLISTED = [
+    *("us-north-7", "eu-south-99", "ap-x1-2", "af-west-1", "mx-south-2", "il-east-3"),
+    *("cn-south-9", "us-gov-north-1", "us-iso-north-2", "us-isob-south-3", "eu-isoe-east-4"),
+    *(
+        "us-isof-north-5",
+        "eusc-de-west-6",
+        "eusc-fr-west-6",
+        "auto",
+        "default",
+        "us-east",
+        "east-1",
+    ),
+    *("us-isog-east-1", "aws-nowhere-global", "fake-region-1", "us-east-1a", "xus-east-1"),
+]
+
+
+@pytest.mark.parametrize(("region", "name", "suffix"), LISTED)
+def test_every_listed_region_is_of_its_partition(region: str, name: str, suffix: str) -> None:
+    found = partition_of(region)
+    assert (found.name, found.dns_suffix) == (name, suffix)
+
+
+@pytest.mark.parametrize("region", UNLISTED)
+def test_a_region_that_is_not_listed_goes_by_its_form(region: str) -> None:
+    by_form = [
+        partition["id"]
+        for partition in _theirs["partitions"]
+        if re.match(partition["regionRegex"], region)
+    ]
+    assert [partition_of(region).name] == (by_form or ["aws"])
+
+
+def test_no_partition_is_missing() -> None:
+    assert {partition.name for partition in PARTITIONS} == {
+        partition["id"] for partition in _theirs["partitions"]
+    }
+
+
+def test_no_region_is_of_two_partitions() -> None:
+    for region, *_ in LISTED:
+        assert sum(partition.has(region) is not None for partition in PARTITIONS) == 1

@@ -1,0 +1,87 @@
+from typing import cast
+
+import pytest
+
+from aios3get._protocol.endpoints.resolver import EndpointResolver, EndpointSettings
+from aios3get._protocol.http import HttpRequest
+from aios3get._protocol.identity import ANONYMOUS, BearerToken, Credentials, Identity
+from aios3get._protocol.signing.signed_request import signed_request, signer_of
+
+NOW = 1369353600.0
+EXAMPLE = Credentials("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "token")
+
+
+def signed(
+    bucket: str, identity: Identity, *, query: tuple[tuple[str, str], ...] = ()
+) -> HttpRequest:
+    endpoint = EndpointResolver(EndpointSettings(region="us-east-1")).resolve(bucket)
+    return signed_request("GET", endpoint, "/a%20b", query, {"Range": "bytes=0-9"}, identity, NOW)
+
+
+def test_the_url_is_made_of_what_is_signed() -> None:
+    query = (("versionId", "a/b"), ("response-content-type", "text/x y"))
+    request = signed("examplebucket", EXAMPLE, query=query)
+    assert request.url == (
+        "https://examplebucket.s3.us-east-1.amazonaws.com/a%20b"
+        "?response-content-type=text%2Fx%20y&versionId=a%2Fb"
+    )
+
+
+@pytest.mark.parametrize(
+    ("bucket", "token_header"),
+    [
+        ("examplebucket", "x-amz-security-token"),
+        ("amzn-s3-demo-bucket--use1-az4--x-s3", "x-amz-s3session-token"),
+    ],
+)
+def test_the_token_goes_where_the_bucket_wants_it(bucket: str, token_header: str) -> None:
+    request = signed(bucket, EXAMPLE)
+    headers = request.headers
+    assert headers[token_header] == "token"
+    assert token_header in headers["Authorization"]
+    assert headers["Range"] == "bytes=0-9"
+
+
+def test_nobody_signs_nothing() -> None:
+    request = signed("examplebucket", ANONYMOUS)
+    assert request.headers == {
+        "Host": "examplebucket.s3.us-east-1.amazonaws.com",
+        "Range": "bytes=0-9",
+    }
+
+
+def test_a_bearer_says_so() -> None:
+    request = signed("examplebucket", BearerToken("abc"))
+    assert request.headers["Authorization"] == "Bearer abc"
+
+
+def test_a_multi_region_access_point_is_signed_for_its_regions() -> None:
+    arn = "arn:aws:s3::123456789012:accesspoint:mfzwi23gnjvgw.mrap"
+    headers = signed(arn, EXAMPLE).headers
+    assert headers["Authorization"].startswith("AWS4-ECDSA-P256-SHA256 ")
+    assert headers["x-amz-region-set"] == "*"
+
+
+def test_a_seconds_requests_have_one_signer_and_their_number_is_bounded() -> None:
+    keys = (EXAMPLE.access_key_id, EXAMPLE.secret_access_key)
+    signer = signer_of(("sigv4", "us-east-1", "s3"), *keys, "token", 1)
+    assert signer_of(("sigv4", "us-east-1", "s3"), *keys, "token", 1) is signer
+    others = {
+        signer_of(("sigv4", "us-east-1", "s3"), *keys, "token", 2),
+        signer_of(("sigv4", "us-east-1", "s3"), *keys, "other", 1),
+        signer_of(("sigv4", "us-east-1", "s3"), *keys, None, 1),
+        signer_of(("sigv4", "eu-west-1", "s3"), *keys, "token", 1),
+        signer_of(("sigv4", "us-east-1", "s3express"), *keys, "token", 1),
+        signer_of(("sigv4-s3express", "us-east-1", "s3"), *keys, "token", 1),
+        signer_of(("sigv4a", "us-east-1", "s3"), *keys, "token", 1),
+    }
+    assert len(others - {signer}) == 7
+    kept = signer_of.cache_info().maxsize
+    assert kept is not None
+    assert 1 < kept <= 256
+
+
+def test_requests_of_one_second_share_nothing_that_can_be_changed() -> None:
+    first = dict(signed("examplebucket", EXAMPLE).headers)
+    cast("dict[str, str]", signed("examplebucket", EXAMPLE).headers).clear()
+    assert signed("examplebucket", EXAMPLE).headers == first

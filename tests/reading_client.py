@@ -1,0 +1,108 @@
+"""What the tests of bodies and retries share: a quick client, ways to read, and a leak check."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from aios3get._engine.s3_object import S3Object
+from aios3get._http.transport import Transport
+from aios3get._protocol.identity import Credentials
+from aios3get._protocol.retry import RetryPolicy
+from aios3get._protocol.timeouts import Timeouts
+from aios3get.client import S3Client
+from aios3get.testing import S3Server, ServerCredentials
+
+BUCKET = "examplebucket"
+KEY = "photos/2006/February/sample.jpg"
+QUICK = RetryPolicy(wait_initial=0.001, wait_max=0.002)
+IDLE = 0.25
+
+Reader = Callable[[S3Object], Awaitable[bytes]]
+
+
+def credentials_of(known: ServerCredentials) -> Credentials:
+    return Credentials(
+        known.access_key_id, known.secret_access_key, known.session_token, known.expires_at
+    )
+
+
+def quick_client(server: S3Server, **options: Any) -> S3Client:
+    """A client of the server that waits for nothing long."""
+    given = {
+        "endpoint_url": server.endpoint_url,
+        "region": server.region,
+        "credentials": credentials_of(server.credentials),
+        "retry": QUICK,
+        "timeouts": Timeouts(idle=IDLE),
+        **options,
+    }
+    return S3Client(**given)
+
+
+def transport_of(client: S3Client) -> Transport:
+    """The client's transport on the running loop."""
+    return client._loops[asyncio.get_running_loop()].exchange.transport
+
+
+def acquired(transport: Transport) -> int:
+    """How many connections are in use by aiohttp's count."""
+    sessions = {id(s): s for s in (transport._pooled, transport._fresh) if s is not None}
+    return sum(
+        len(session.connector._acquired)
+        for session in sessions.values()
+        if session.connector is not None
+    )
+
+
+@contextmanager
+def nothing_leaks(client: S3Client) -> Iterator[None]:
+    """No slot, connection or wait is left of what happened inside."""
+    yield
+    transport = transport_of(client)
+    assert transport.admission.taken == 0
+    assert acquired(transport) == 0
+
+
+async def _whole(obj: S3Object) -> bytes:
+    return await obj.read()
+
+
+async def _iterated(obj: S3Object) -> bytes:
+    return b"".join([chunk async for chunk in obj])
+
+
+async def _into(obj: S3Object) -> bytes:
+    got, buffer = bytearray(), bytearray(300)
+    while count := await obj.readinto(buffer):
+        got += buffer[:count]
+    return bytes(got)
+
+
+async def _sized(obj: S3Object) -> bytes:
+    got = bytearray()
+    while piece := await obj.read(130):
+        got += piece
+    return bytes(got)
+
+
+async def _in_chunks(obj: S3Object) -> bytes:
+    chunks = [chunk async for chunk in obj.iter_chunks(64)]
+    assert all(len(chunk) == 64 for chunk in chunks[:-1])
+    return b"".join(chunks)
+
+
+async def _in_lines(obj: S3Object) -> bytes:
+    lines = [line async for line in obj.iter_lines(keepends=True)]
+    assert all(line.endswith(b"\n") and line.count(b"\n") == 1 for line in lines[:-1])
+    return b"".join(lines)
+
+
+READERS: Mapping[str, Reader] = {
+    "read()": _whole,
+    "async for": _iterated,
+    "readinto": _into,
+    "read(n)": _sized,
+    "iter_chunks": _in_chunks,
+    "iter_lines": _in_lines,
+}
