@@ -53,7 +53,7 @@ FORBIDDEN = {
     "a merge's leftover": r"^(?:<{7}|>{7}) ",
     "a private key": r"BEGIN (?:[A-Z]+ )?PRIVATE KEY",
 }
-_skipped = {"uv.lock", Path(__file__).name}
+_skipped = {".git", "uv.lock", Path(__file__).name}
 _folders = ("aios3get", "tests", "docs", "examples", "benchmarks", ".ci")
 
 
