@@ -7,12 +7,12 @@ import sys
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Mapping
 from datetime import timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, Unpack
 from weakref import WeakSet
 
 import aiohttp
 
-from aios3get._config.settings import ExplicitSettings, check_explicit, load_settings
+from aios3get._config.client_config import ClientConfig, load_config
 from aios3get._engine.call import Call, Place, check_deadline
 from aios3get._engine.client_state import ClientState
 from aios3get._engine.exchange import Exchange, taken
@@ -119,10 +119,33 @@ class S3Client:
         allow_insecure_sse_customer_key: bool = False,
         pickle_credentials: bool = False,
     ) -> None:
-        arguments = dict(locals())
-        del arguments["self"]
-        self._arguments: dict[str, Any] = arguments
-        _check(arguments)
+        self._config = ClientConfig(
+            region=region,
+            credentials=credentials,
+            profile=profile,
+            endpoint_url=endpoint_url,
+            addressing_style=addressing_style,
+            use_fips=use_fips,
+            use_dualstack=use_dualstack,
+            use_accelerate=use_accelerate,
+            use_arn_region=use_arn_region,
+            use_global_endpoint=use_global_endpoint,
+            disable_access_points=disable_access_points,
+            disable_multi_region_access_points=disable_multi_region_access_points,
+            disable_s3_express_session_auth=disable_s3_express_session_auth,
+            retry=retry,
+            timeouts=timeouts,
+            max_concurrency=max_concurrency,
+            response_checksum_validation=response_checksum_validation,
+            request_payer=request_payer,
+            verify=verify,
+            proxy=proxy,
+            session=session,
+            allow_insecure_sse_customer_key=allow_insecure_sse_customer_key,
+            pickle_credentials=pickle_credentials,
+        )
+        if credentials is not None:
+            check_source(credentials)
         self._options: GetObjectOptions = {}
         if request_payer is not None:
             self._options["request_payer"] = request_payer
@@ -276,31 +299,27 @@ class S3Client:
         await self.aclose()
 
     def __repr__(self) -> str:
-        told = ", ".join(
-            f"{name}={self._arguments[name]!r}"
-            for name in ("region", "profile", "endpoint_url")
-            if self._arguments[name] is not None
-        )
-        return f"S3Client({told})"
+        names = ("region", "profile", "endpoint_url")
+        arguments = {name: getattr(self._config, name) for name in names}
+        shown = [f"{name}={value!r}" for name, value in arguments.items() if value is not None]
+        return f"S3Client({', '.join(shown)})"
 
     def __reduce__(self) -> tuple[object, ...]:
-        arguments = self._arguments
-        if arguments["session"] is not None:
+        config = self._config
+        if config.session is not None:
             raise TypeError("a client with session= does not pickle; let it own its session")
-        secret = isinstance(arguments["credentials"], Credentials | BearerToken)
-        if secret and not arguments["pickle_credentials"]:
-            raise TypeError(
-                "the client holds explicit credentials, which would stand readable in the"
-                " pickle; pass a provider or a profile, or pickle_credentials=True"
-            )
-        proxy = arguments["proxy"]
-        if proxy and split_login(proxy)[1] is not None and not arguments["pickle_credentials"]:
-            raise TypeError(
-                "proxy= holds a password, which would stand readable in the pickle; name the proxy"
-                " in the environment instead, or pass pickle_credentials=True"
-            )
-        given = {name: value for name, value in arguments.items() if value is not None}
-        return _unpickled, (given,)
+        if not config.pickle_credentials:
+            if isinstance(config.credentials, Credentials | BearerToken):
+                raise TypeError(
+                    "the client holds explicit credentials, which would stand readable in the"
+                    " pickle; pass a provider or a profile, or pickle_credentials=True"
+                )
+            if config.proxy and split_login(config.proxy)[1] is not None:
+                raise TypeError(
+                    "proxy= holds a password, which would stand readable in the pickle; name the"
+                    " proxy in the environment instead, or pass pickle_credentials=True"
+                )
+        return _unpickle, (config.arguments(),)
 
     def _request(self, bucket: str, key: str, options: GetObjectOptions) -> GetObject:
         if self._options:
@@ -327,7 +346,7 @@ class S3Client:
         # Many first calls at once load once; if the one that does is cancelled, the next one does.
         async with self._loading.setdefault(loop, asyncio.Lock()):
             if self._shared is None:
-                loaded = await _load(self._arguments)
+                loaded = await _load(self._config)
                 # Two loops may have loaded at once; what the first one learns must not be lost.
                 self._shared = self._shared or loaded
         self._loading.pop(loop, None)
@@ -338,7 +357,7 @@ class S3Client:
             for each in list(self._loops):
                 if each.is_closed():
                     self._loops.pop(each, None)
-            self._loops[loop] = _Running(shared, self._arguments["session"])
+            self._loops[loop] = _Running(shared, self._config.session)
             await self._loops[loop].start()
         return self._loops[loop].exchange
 
@@ -463,56 +482,12 @@ async def _closed_with_loop(transport: Transport) -> AsyncGenerator[None, None]:
         await transport.aclose()
 
 
-def _check(arguments: dict[str, Any]) -> None:
-    """Refuse arguments that cannot be right whatever else is the case.
-
-    Raises:
-        ConfigurationError: one is not what its parameter takes.
-    """
-    for name, (kinds, wanted) in _KINDS.items():
-        value = arguments[name]
-        if not isinstance(value, kinds):
-            # It may be a secret in the wrong place.
-            raise ConfigurationError(f"{name} is of type {type(value).__name__}; pass {wanted}")
-    concurrency = arguments["max_concurrency"]
-    if type(concurrency) is not int or concurrency < 1:
-        raise ConfigurationError(f"max_concurrency is a whole number above 0, got {concurrency!r}")
-    if arguments["request_payer"] not in (None, "requester"):
-        raise ConfigurationError(
-            f'request_payer is {arguments["request_payer"]!r}; pass "requester" or nothing'
-        )
-    if arguments["credentials"] is not None:
-        check_source(arguments["credentials"])
-    if arguments["proxy"] is not None:
-        Proxies.always(arguments["proxy"])
-    explicit = {name: arguments[name] for name in ExplicitSettings.__annotations__}
-    check_explicit(cast(ExplicitSettings, explicit))
-
-
-_NONE = type(None)
-_KINDS: dict[str, tuple[tuple[type[Any], ...], str]] = {
-    "profile": ((str, _NONE), "the name of a profile in the shared files"),
-    "retry": ((RetryPolicy, _NONE), "a RetryPolicy, such as RetryPolicy(attempts=5)"),
-    "timeouts": ((Timeouts, _NONE), "Timeouts, such as Timeouts(idle=30)"),
-    "verify": (
-        (bool, str, os.PathLike, ssl.SSLContext),
-        "True, False, the path of a CA bundle, or an ssl.SSLContext",
-    ),
-    "proxy": ((str, _NONE), "the URL of an HTTP proxy as text"),
-    "session": ((aiohttp.ClientSession, _NONE), "an aiohttp.ClientSession"),
-    "allow_insecure_sse_customer_key": ((bool,), "True or False"),
-    "pickle_credentials": ((bool,), "True or False"),
-}
-
-
-async def _load(arguments: dict[str, Any]) -> ClientState:
+async def _load(config: ClientConfig) -> ClientState:
     """The whole configuration; files are read and certificates loaded off the loop."""
-    explicit: Any = {name: arguments[name] for name in ExplicitSettings.__annotations__}
-    settings = await load_settings(profile=arguments["profile"], **explicit)
-    credentials = arguments["credentials"]
+    loaded = await load_config(config)
+    settings, credentials, verify = loaded.settings, config.credentials, config.verify
     if credentials is None:
-        credentials = default_chain(arguments["profile"])
-    verify = arguments["verify"]
+        credentials = default_chain(config.profile, environ=loaded.environ, shared=loaded.shared)
     if verify is True and settings.ca_bundle is not None:
         verify = settings.ca_bundle
     if isinstance(verify, str | os.PathLike):
@@ -520,16 +495,14 @@ async def _load(arguments: dict[str, Any]) -> ClientState:
     return ClientState(
         resolver=EndpointResolver(settings.endpoint),
         credentials=CredentialsSource(credentials),
-        retry=arguments["retry"] or RetryPolicy(),
-        quota=RetryQuota(arguments["max_concurrency"]),
-        timeouts=arguments["timeouts"] or Timeouts(),
+        retry=config.retry or RetryPolicy(),
+        quota=RetryQuota(config.max_concurrency),
+        timeouts=config.timeouts or Timeouts(),
         validate_checksums=settings.response_checksum_validation == "when_supported",
-        allow_insecure_sse_customer_key=arguments["allow_insecure_sse_customer_key"],
-        max_concurrency=arguments["max_concurrency"],
+        allow_insecure_sse_customer_key=config.allow_insecure_sse_customer_key,
+        max_concurrency=config.max_concurrency,
         verify=verify,
-        proxies=settings.proxies
-        if arguments["proxy"] is None
-        else Proxies.always(arguments["proxy"]),
+        proxies=settings.proxies if config.proxy is None else Proxies.always(config.proxy),
     )
 
 
@@ -542,7 +515,7 @@ def _context(ca_bundle: str) -> ssl.SSLContext:
         raise ConfigurationError(f"the CA bundle {ca_bundle!r} cannot be used: {error}") from error
 
 
-def _unpickled(arguments: dict[str, Any]) -> S3Client:
+def _unpickle(arguments: dict[str, Any]) -> S3Client:
     return S3Client(**arguments)
 
 

@@ -128,7 +128,7 @@ def test_only_the_transport_speaks_http(path: Path) -> None:
     if name in KNOW_THEM or name.startswith(("testing/", "cli")):
         return
     used = {module.split(".")[0] for module in _imports(path)} & HTTP_LIBRARIES
-    if name == "client.py":
+    if name in ("client.py", "_config/client_config.py"):
         # the session= argument is typed
         attributes = {
             node.attr

@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 
 from aios3get._protocol.identity import CredentialsProvider, Identity
+from aios3get._protocol.shared_config import SharedConfig
 from aios3get.credentials.environment import EnvironmentCredentials
 from aios3get.credentials.profile import ProfileCredentials
 from aios3get.credentials.source import ask, name_of, tell
@@ -54,7 +55,10 @@ def chain(*providers: CredentialsProvider) -> CredentialsProvider:
 
 
 def default_chain(
-    profile: str | None = None, *, environ: Mapping[str, str] | None = None
+    profile: str | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    shared: SharedConfig | None = None,
 ) -> CredentialsProvider:
     """What a client asks that was given no credentials: the environment, then the profile.
 
@@ -62,11 +66,12 @@ def default_chain(
         profile: only this profile of the shared files; the environment's keys are then passed
             over, as in botocore.
         environ: the environment to read; ``os.environ`` if None.
+        shared: the shared files as they were just read; None to read them at the first call.
     """
     environ = os.environ if environ is None else environ
     if profile is not None:
-        return chain(ProfileCredentials(profile, environ=environ))
+        return chain(ProfileCredentials(profile, environ=environ, shared=shared))
     return chain(
         EnvironmentCredentials(environ=environ),
-        ProfileCredentials(environ=environ),
+        ProfileCredentials(environ=environ, shared=shared),
     )

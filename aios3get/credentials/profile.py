@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from aios3get._config.shared_files import profile_name, read_shared_config, shared_file_paths
 from aios3get._protocol.identity import Credentials
-from aios3get._protocol.shared_config import Profile, Section
+from aios3get._protocol.shared_config import Profile, Section, SharedConfig
 from aios3get.errors import ConfigurationError, CredentialsError
 
 __all__ = ["ProfileCredentials", "static_keys"]
@@ -36,13 +36,19 @@ class ProfileCredentials:
     Args:
         profile: its name; None for ``AWS_PROFILE``, ``AWS_DEFAULT_PROFILE`` or ``default``.
         environ: the environment to read; ``os.environ`` if None.
+        shared: the files as they were just read, which serve the first call.
     """
 
     def __init__(
-        self, profile: str | None = None, *, environ: Mapping[str, str] | None = None
+        self,
+        profile: str | None = None,
+        *,
+        environ: Mapping[str, str] | None = None,
+        shared: SharedConfig | None = None,
     ) -> None:
         self._profile = profile
         self._environ = os.environ if environ is None else environ
+        self._shared = shared
 
     def __repr__(self) -> str:
         return f"ProfileCredentials({self._profile!r})"
@@ -53,7 +59,9 @@ class ProfileCredentials:
         return f"aws_access_key_id of the profile {name!r} in {credentials} and {config}"
 
     async def __call__(self) -> Credentials | None:  # noqa: D102 - the class says it
-        shared = await read_shared_config(self._environ)
+        shared, self._shared = self._shared, None
+        if shared is None:
+            shared = await read_shared_config(self._environ)
         return static_keys(shared.profile(profile_name(self._profile, self._environ)))
 
 

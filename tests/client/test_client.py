@@ -16,7 +16,7 @@ import aiohttp
 import pytest
 
 from aios3get import errors
-from aios3get._config.settings import load_settings
+from aios3get._config.client_config import load_config
 from aios3get._engine.s3_object import S3Object
 from aios3get._protocol.identity import ANONYMOUS, Credentials
 from aios3get._protocol.retry import RetryPolicy
@@ -141,13 +141,13 @@ class TestFirstUse:
         self, client: S3Client, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         loads: list[object] = []
-        real = load_settings
+        real = load_config
 
-        async def counted(**options: Any) -> Any:
-            loads.append(options)
-            return await real(**options)
+        async def counted(config: Any) -> Any:
+            loads.append(config)
+            return await real(config)
 
-        monkeypatch.setattr("aios3get.client.load_settings", counted)
+        monkeypatch.setattr("aios3get.client.load_config", counted)
         assert set(await asyncio.gather(*(read(client) for _ in range(20)))) == {CONTENT}
         assert len(loads) == 1
         assert not client._loading
@@ -156,15 +156,15 @@ class TestFirstUse:
         self, client: S3Client, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         started = asyncio.Event()
-        real = load_settings
+        real = load_config
 
-        async def slow(**options: Any) -> Any:
+        async def slow(config: Any) -> Any:
             if not started.is_set():
                 started.set()
                 await asyncio.sleep(3600)
-            return await real(**options)
+            return await real(config)
 
-        monkeypatch.setattr("aios3get.client.load_settings", slow)
+        monkeypatch.setattr("aios3get.client.load_config", slow)
         first = asyncio.create_task(read(client))
         await started.wait()
         second = asyncio.create_task(read(client))
@@ -510,7 +510,7 @@ class TestPickling:
     def test_a_client_pickles_as_its_configuration(self, server: S3Server) -> None:
         client = S3Client(endpoint_url=server.endpoint_url, region="us-east-1", max_concurrency=3)
         copy = pickle.loads(pickle.dumps(client))
-        assert copy._arguments == client._arguments
+        assert copy._config == client._config
         assert repr(copy) == repr(client)
 
     def test_secrets_travel_only_when_told_to(self, server: S3Server) -> None:
@@ -529,11 +529,11 @@ class TestPickling:
             S3Client(proxy="http://proxy.example:3128"),
             S3Client(proxy=""),
         ):
-            assert pickle.loads(pickle.dumps(client))._arguments == client._arguments
+            assert pickle.loads(pickle.dumps(client))._config == client._config
 
     def test_anonymous_is_no_secret(self) -> None:
         copy = pickle.loads(pickle.dumps(S3Client(credentials=ANONYMOUS)))
-        assert copy._arguments["credentials"] is ANONYMOUS
+        assert copy._config.credentials is ANONYMOUS
 
     async def test_a_session_does_not_pickle(self) -> None:
         async with aiohttp.ClientSession() as session:
@@ -603,7 +603,7 @@ async def half():
     await obj.read(10)
 asyncio.run(half())
 async def dropped():
-    await read(S3Client(**client._arguments))
+    await read(S3Client(**client._config.arguments()))
 asyncio.run(dropped())
 async def cancelled():
     tasks = [asyncio.create_task(read()) for _ in range(20)]

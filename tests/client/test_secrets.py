@@ -3,6 +3,7 @@ import logging
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from typing import Any
 
 import pytest
 
@@ -80,19 +81,21 @@ async def test_no_failure_shows_a_secret(
         server.faults.clear()
         if fault is not None:
             server.faults.add(fault, times=None)
+        options: dict[str, Any] = {}
+        if fault is None:
+            # The secret is wrong, and S3 says at length what it has computed.
+            options["credentials"] = Credentials(
+                server.credentials.access_key_id,
+                server.credentials.secret_access_key[::-1],
+                server.credentials.session_token,
+            )
         async with quick_client(
             server,
             retry=RetryPolicy(attempts=2, wait_initial=0.001, wait_max=0.001),
             timeouts=Timeouts(idle=0.1),
             allow_insecure_sse_customer_key=True,
+            **options,
         ) as client:
-            if fault is None:
-                # The secret is wrong, and S3 says at length what it has computed.
-                client._arguments["credentials"] = Credentials(
-                    server.credentials.access_key_id,
-                    server.credentials.secret_access_key[::-1],
-                    server.credentials.session_token,
-                )
             try:
                 await call(client)
             except errors.S3Error as error:

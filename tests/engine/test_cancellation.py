@@ -200,7 +200,7 @@ async def test_a_retry_may_be_cancelled_anywhere(
 
 
 async def test_a_wait_in_line_may_be_cancelled(client: S3Client, server: S3Server) -> None:
-    one = quick_client(server, max_concurrency=1, verify=client._arguments["verify"])
+    one = quick_client(server, max_concurrency=1, verify=client._config.verify)
     async with one:
         first = await one.get_object(BUCKET, KEY)
         waiting = [asyncio.create_task(_get(one)) for _ in range(3)]

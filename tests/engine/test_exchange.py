@@ -414,12 +414,12 @@ async def test_the_deadline_is_for_the_call_and_its_body(server: S3Server) -> No
 async def test_the_deadline_covers_reading_the_configuration(
     server: S3Server, monkeypatch: pytest.MonkeyPatch, verb: str
 ) -> None:
-    async def stuck(**_: Any) -> None:
+    async def stuck(_: Any) -> None:
         await asyncio.sleep(60)
 
     async with quick_client(server) as client:
         with monkeypatch.context() as patched:
-            patched.setattr("aios3get.client.load_settings", stuck)
+            patched.setattr("aios3get.client.load_config", stuck)
             with pytest.raises(errors.TransportTimeout) as caught:
                 async with asyncio.timeout(5):
                     await getattr(client, verb)(BUCKET, KEY, deadline=0.05)
