@@ -205,7 +205,8 @@ class TransportTimeout(TransportError, TimeoutError):
     """A limit of ``Timeouts``, or the call's own deadline, passed.
 
     Attributes:
-        limit: which limit it was: ``"connect"``, ``"idle"`` or ``"deadline"``.
+        limit: which limit it was: ``"connect"``, ``"idle"``, ``"queue"`` or
+            ``"deadline"``.
         seconds: that limit's value.
         loop_blocked: the longest time in seconds that the event loop itself was seen not running
             while this call waited; a high figure means the process, not the network, was slow.
@@ -218,7 +219,7 @@ class TransportTimeout(TransportError, TimeoutError):
         self.limit = limit
         self.seconds = seconds
         self.loop_blocked = loop_blocked
-        self.retryable = limit != "deadline"
+        self.retryable = limit not in ("deadline", "queue")
 
 
 def _empty() -> Mapping[str, str]:

@@ -60,7 +60,7 @@ def nothing_leaks(client: S3Client) -> Iterator[None]:
     """No slot, connection or wait is left of what happened inside."""
     yield
     transport = transport_of(client)
-    assert transport.admission.taken == 0
+    assert transport.limiter.in_use == 0
     assert acquired(transport) == 0
 
 

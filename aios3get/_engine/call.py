@@ -3,9 +3,9 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Mapping
-from types import CodeType
 from typing import TypeVar
 
+from aios3get._http.call_site import Place
 from aios3get._http.watchdog import Watchdog
 from aios3get._protocol.endpoints.resolver import Endpoint
 from aios3get._protocol.get_object import GetObject
@@ -17,8 +17,6 @@ from aios3get.errors import ConfigurationError, S3Error, TransportTimeout
 __all__ = ["Call", "Place"]
 
 T = TypeVar("T")
-
-Place = tuple[CodeType, int]
 
 
 class Call:

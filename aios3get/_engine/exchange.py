@@ -14,6 +14,7 @@ from typing import Final, TypeVar
 from aios3get._engine.call import Call
 from aios3get._engine.client_state import ClientState
 from aios3get._engine.express_sessions import ExpressSessions
+from aios3get._http.limiter import Permit
 from aios3get._http.transport import Response, Transport
 from aios3get._protocol import error_response
 from aios3get._protocol.endpoints.resolver import Endpoint
@@ -92,9 +93,15 @@ class Exchange:
         """
         while True:
             try:
-                request = self._prepared(call) or await self._prepare(call)
+                permit = await self._acquire(call)
+                # Signed once there is a permit: a signature grows old while it waits.
+                try:
+                    request = self._prepared(call) or await self._prepare(call)
+                except BaseException:
+                    permit.release()
+                    raise
                 call.attempts += 1
-                answer = await self.transport.send(request, fresh=call.fresh)
+                answer = await self.transport.send(request, permit, fresh=call.fresh)
                 call.heads += (answer.headers,)
                 if answer.status in (200, 206):
                     if call.budget is None:
@@ -103,7 +110,6 @@ class Exchange:
                         call.budget.answered()
                         self._learn(call)
                     if call.deadline is not None:
-                        answer.within = call.within_deadline
                         call.watchdog = self.transport.watchdog
                     if _log.isEnabledFor(logging.DEBUG):
                         self._log(call, answer.status)
@@ -121,6 +127,10 @@ class Exchange:
                 # Its traceback holds this frame, and those of all callers with all they hold.
                 del error
         return made(self, call, answer)
+
+    async def _acquire(self, call: Call) -> Permit:
+        place = call.opened_at
+        return self.transport.try_acquire(place) or await self.transport.acquire(place)
 
     async def recover(self, call: Call, error: S3Error) -> None:
         """Wait, or correct what ``error`` shows to be wrong; raise it if neither helps."""
@@ -299,14 +309,14 @@ class Exchange:
     async def _refusal(self, call: Call, answer: Response) -> ServiceError:
         request = call.request
         body, bucket_region = b"", ""
-        if answer.status >= 500:
-            answer.blame()
         if call.method == "HEAD":
             answer.close()
             if answer.status == 400 and _BUCKET_REGION not in answer.headers:
                 bucket_region = await self._bucket_region(call)
         else:
-            body = await answer.read_all(error_response.MAX_ERROR_BODY, self.shared.timeouts.idle)
+            body = await answer.read_error_body(
+                error_response.MAX_ERROR_BODY, self.shared.timeouts.idle
+            )
         error = error_response.parse(
             answer.head,
             body,
@@ -332,7 +342,7 @@ class Exchange:
             return ""
         now = self.shared.now()
         asked = signed_request("HEAD", endpoint, "/", (), {}, identity, now)
-        answer = await self.transport.send(asked)
+        answer = await self.transport.send(asked, await self._acquire(call))
         answer.close()
         return answer.headers.get(_BUCKET_REGION, "")
 

@@ -65,10 +65,12 @@ class ExpressSessions:
         shared = self._shared
         endpoint = shared.resolver.resolve_session(bucket)
         request = session_request(endpoint, identity, shared.now())
-        answer = await self._transport.send(request, fresh=fresh)
+        # The request that needs the session holds a permit already.
+        permit = self._transport.uncounted_permit()
+        answer = await self._transport.send(request, permit, fresh=fresh)
         if answer.status == 200:
             return parse_session(await _whole(answer))
-        body = await answer.read_all(error_response.MAX_ERROR_BODY, shared.timeouts.idle)
+        body = await answer.read_error_body(error_response.MAX_ERROR_BODY, shared.timeouts.idle)
         raise error_response.parse(answer.head, body, method="GET", bucket=bucket, key="")
 
 

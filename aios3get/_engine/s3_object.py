@@ -10,26 +10,16 @@ from types import TracebackType
 from typing import Self
 
 from aios3get import errors
-from aios3get._engine.call import Call, Place
+from aios3get._engine.call import Call
 from aios3get._engine.exchange import Exchange
 from aios3get._engine.resuming import Resuming
+from aios3get._http.call_site import describe
 from aios3get._http.transport import Response
 from aios3get._protocol.checksum import Unverified, Verified, Verifier
 from aios3get._protocol.extent import Extent
 from aios3get._protocol.object_info import ObjectInfo
 
 __all__ = ["S3Object"]
-
-
-def _spelled(place: Place | None) -> str:
-    if place is None:
-        return ""
-    code, instruction = place
-    line = next(
-        (line for start, stop, line in code.co_lines() if start <= instruction < stop),
-        code.co_firstlineno,
-    )
-    return f" at {code.co_filename}:{line}"
 
 
 class S3Object:
@@ -255,7 +245,7 @@ class S3Object:
             while not self._ended:
                 answer = self._answer or await self._reopen()
                 try:
-                    chunk = await answer.read()
+                    chunk = await self._call.within_deadline(answer.read())
                 except errors.TransportError as error:
                     self._break(error)
                     continue
@@ -469,8 +459,10 @@ class S3Object:
             return
         answer.close_soon()
         if self._offset == self._first:
+            place = self._call.opened_at
+            at = "" if place is None else f" at {describe(place)}"
             warnings.warn(
-                f"{self!r}, opened{_spelled(self._call.opened_at)}, was never read or closed;"
+                f"{self!r}, opened{at}, was never read or closed;"
                 " use async with, or await its aclose()",
                 ResourceWarning,
                 stacklevel=3,

@@ -1,78 +1,115 @@
-"""Who may use a connection now: a fair queue for slots, safe to cancel at any await."""
+"""A fair limit on the number of requests in progress, safe to cancel at any await."""
 
 import asyncio
 from collections import OrderedDict
-from typing import Generic, TypeVar
 
-__all__ = ["ConcurrencyLimiter"]
+from aios3get._http.call_site import Place
+from aios3get._http.watchdog import Wait
 
-T = TypeVar("T")
+__all__ = ["ConcurrencyLimiter", "Permit"]
 
 
-class ConcurrencyLimiter(Generic[T]):
-    """``limit`` slots, handed out in the order asked for, each to a holder.
+class Permit(Wait):
+    """The right of one request, and of its response, to use a connection.
 
-    Waiting for a slot happens here, before aiohttp sees the request, so that it never counts as
-    connecting.
+    Args:
+        limiter: the limiter that counts the permit; None if none does.
+        opened_at: the place in the user's code that made the call.
+    """
+
+    def __init__(
+        self, limiter: "ConcurrencyLimiter | None" = None, opened_at: Place | None = None
+    ) -> None:
+        self._limiter = limiter
+        self.opened_at = opened_at
+
+    def release(self) -> None:
+        """Give the permit back. A second call has no effect."""
+        if self._limiter is not None:
+            self._limiter.release(self)
+
+
+class ConcurrencyLimiter:
+    """Hands out ``limit`` permits in the order in which they are requested.
+
+    Requests wait here, before aiohttp sees them, so the wait never counts as connecting.
 
     Attributes:
-        holders: who has a slot.
+        holders: the permits in use.
     """
 
     __slots__ = ("_closed", "_waiting", "holders", "limit")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self.holders: set[T] = set()
+        self.holders: set[Permit] = set()
         self._closed = False
-        # By their futures, so that who gives up leaves the line at once, wherever in it.
-        self._waiting: OrderedDict[asyncio.Future[None], T] = OrderedDict()
+        # Keyed by future, so that a cancelled waiter is removed at once from anywhere in the line.
+        self._waiting: OrderedDict[asyncio.Future[bool], Permit] = OrderedDict()
 
     @property
-    def taken(self) -> int:
-        """How many slots are in use."""
+    def in_use(self) -> int:
+        """The number of permits in use."""
         return len(self.holders)
 
-    def try_enter(self, holder: T) -> bool:
-        """Take a slot at once if one is free; nobody waits while one is."""
+    def try_acquire(self, permit: Permit) -> bool:
+        """Grant the permit if one is free. While tasks wait, none is."""
         if len(self.holders) < self.limit:
-            self.holders.add(holder)
+            self.holders.add(permit)
             return True
         return False
 
-    async def enter(self, holder: T) -> bool:
-        """Take a slot, waiting in line for it; False if ``close`` comes first."""
-        if self.try_enter(holder):
+    async def acquire(self, permit: Permit, timeout: float | None = None) -> bool:
+        """Wait in line until the permit is granted.
+
+        Returns:
+            False if the limiter is closed first.
+
+        Raises:
+            TimeoutError: ``timeout`` seconds passed.
+        """
+        if self.try_acquire(permit):
             return True
-        turn = asyncio.get_running_loop().create_future()
-        self._waiting[turn] = holder
+        loop = asyncio.get_running_loop()
+        turn = loop.create_future()
+        self._waiting[turn] = permit
+        timer = None if timeout is None else loop.call_later(timeout, _deny, turn)
         try:
-            await turn
+            granted = await turn
         except BaseException:
-            self._waiting.pop(turn, None)
-            self.leave(holder)  # the slot may have come in the same moment
+            self.release(permit)  # it may have been granted in the same loop iteration
             raise
+        finally:
+            self._waiting.pop(turn, None)
+            if timer is not None:
+                timer.cancel()
         if self._closed:
-            self.leave(holder)  # so may it here
+            self.release(permit)
             return False
+        if not granted:
+            raise TimeoutError
         return True
 
     def close(self) -> None:
-        """Let all who wait in line go, without a slot."""
+        """End all waits without a permit."""
         self._closed = True
         while self._waiting:
             turn, _ = self._waiting.popitem(last=False)
-            if not turn.done():
-                turn.set_result(None)
+            _deny(turn)
 
-    def leave(self, holder: T) -> None:
-        """Give the holder's slot, if it has one, to the first in line."""
-        if holder not in self.holders:
+    def release(self, permit: Permit) -> None:
+        """Pass the permit, if it is in use, to the first task in line."""
+        if permit not in self.holders:
             return
-        self.holders.discard(holder)
+        self.holders.discard(permit)
         while self._waiting:
-            turn, next_holder = self._waiting.popitem(last=False)
+            turn, next_permit = self._waiting.popitem(last=False)
             if not turn.done():
-                self.holders.add(next_holder)
-                turn.set_result(None)
+                self.holders.add(next_permit)
+                turn.set_result(True)
                 return
+
+
+def _deny(turn: "asyncio.Future[bool]") -> None:
+    if not turn.done():
+        turn.set_result(False)

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from contextlib import AsyncExitStack
 from typing import Any, Final
 from weakref import WeakSet
@@ -14,6 +14,7 @@ from yarl import URL
 
 from aios3get import errors
 from aios3get._http.addresses import Addresses
+from aios3get._http.call_site import Place
 from aios3get._http.connections import (
     UNSIGNED_HEADERS,
     connections_of,
@@ -21,10 +22,10 @@ from aios3get._http.connections import (
     own_session,
 )
 from aios3get._http.exception_mapping import BROKEN, failure_of
-from aios3get._http.limiter import ConcurrencyLimiter
+from aios3get._http.limiter import ConcurrencyLimiter, Permit
 from aios3get._http.proxies import DIRECT, Proxies
 from aios3get._http.user_session import check_given, options_for
-from aios3get._http.watchdog import Wait, Watchdog
+from aios3get._http.watchdog import Watchdog
 from aios3get._protocol.http import HttpHead, HttpRequest
 from aios3get._protocol.timeouts import Timeouts
 
@@ -55,8 +56,9 @@ class Transport:
         verify: ssl.SSLContext | bool = True,
         proxies: Proxies = DIRECT,
     ) -> None:
-        self.admission: ConcurrencyLimiter[Response] = ConcurrencyLimiter(max_concurrency)
-        self.watchdog = Watchdog(timeouts.idle, self.admission.holders)
+        self.limiter = ConcurrencyLimiter(max_concurrency)
+        self.watchdog = Watchdog(timeouts.idle)
+        self.responses = set[Response]()
         self.loop = asyncio.get_running_loop()
         self._timeouts = timeouts
         self._verify = verify
@@ -74,26 +76,75 @@ class Transport:
             self._grace = timeouts.connect
         _transports.add(self)
 
-    async def send(self, request: HttpRequest, *, fresh: bool = False) -> "Response":
-        """Send the request and wait for the answer's head.
+    def try_acquire(self, opened_at: Place | None = None) -> Permit | None:
+        """A permit for one request if one is free; None if the caller has to wait.
+
+        Args:
+            opened_at: the place in the user's code that made the call.
+
+        Raises:
+            UsageError: the client is closed.
+        """
+        if self._closed:
+            raise errors.UsageError(_CLOSED)
+        permit = Permit(self.limiter, opened_at)
+        return permit if self.limiter.try_acquire(permit) else None
+
+    async def acquire(self, opened_at: Place | None = None) -> Permit:
+        """Wait in line for a permit for one request.
+
+        Args:
+            opened_at: as for ``try_acquire``.
+
+        Raises:
+            TransportTimeout: ``Timeouts.queue`` seconds passed.
+            UsageError: the client is closed, or was while the task waited.
+        """
+        permit = Permit(self.limiter, opened_at)
+        seconds = self._timeouts.queue
+        try:
+            granted = not self._closed and await self.limiter.acquire(permit, seconds)
+        except TimeoutError:
+            assert seconds is not None
+            raise errors.TransportTimeout(
+                f"no permit within {seconds:g} s:"
+                f" waiting for one of max_concurrency={self.limiter.limit} permits",
+                limit="queue",
+                seconds=seconds,
+                loop_blocked=self.watchdog.longest_pause(seconds),
+            ) from None
+        if not granted:
+            raise errors.UsageError(_CLOSED)
+        return permit
+
+    @staticmethod
+    def uncounted_permit() -> Permit:
+        """A permit that ``max_concurrency`` does not count.
+
+        It is for requests that another request waits for while it holds a permit.
+        """
+        return Permit()
+
+    async def send(
+        self, request: HttpRequest, permit: Permit, *, fresh: bool = False
+    ) -> "Response":
+        """Send the request and wait for the response's head.
 
         Args:
             request: sent exactly as it is.
+            permit: belongs to the response from here on; released if this raises.
             fresh: on a new connection, to an address resolved anew that did not fail lately.
 
         Raises:
             TransportError: no head arrived.
-            ConfigurationError: the URL or the proxy's is not one, the session would add what must
-                be signed, or the client or its session is closed.
+            ConfigurationError: the URL or the proxy's is not one, or the session would add what
+                must be signed.
+            UsageError: the client or its session is closed, or the session is another loop's.
         """
-        if self._closed:
-            raise errors.ConfigurationError(_CLOSED)
-        answer = Response(self)
-        admission = self.admission
-        if not admission.try_enter(answer) and not await admission.enter(answer):
-            raise errors.ConfigurationError(_CLOSED)
-        self.watchdog.begin(answer, self._grace)
+        self.watchdog.begin(permit, self._grace)
         try:
+            if self._closed:
+                raise errors.UsageError(_CLOSED)
             session = (self._fresh if fresh else self._pooled) or self._open(fresh=fresh)
             method, url, headers = request
             options: dict[str, Any] = self._options
@@ -113,22 +164,21 @@ class Transport:
                 requesting = session.request(
                     method, URL(url, encoded=True), headers=headers, **options
                 )
-            response = await requesting
-            answer.response = response
-            answer.status = response.status
-            answer.headers = response.headers
-            return answer
+            response = Response(self, permit, await requesting)
+            if response.status >= 500:
+                response.blame()
+            return response
         except BaseException as error:
-            admission.leave(answer)
-            failure = self.failure(error, answer)
+            permit.release()
+            failure = self.failure(error, permit, "no response came")
             if failure is None:
                 raise
             if isinstance(failure, errors.ConnectionLost):
-                failure.reused = self._given is None and not answer.connected
-            if isinstance(failure, errors.TransportError):
-                answer.blame()
+                failure.reused = self._given is None and not permit.connected
+            if isinstance(failure, errors.TransportError) and permit.address is not None:
+                self.blame(permit.address)
         finally:
-            self.watchdog.end(answer)
+            self.watchdog.end(permit)
         try:
             raise failure
         finally:
@@ -161,12 +211,12 @@ class Transport:
     async def aclose(self) -> None:
         """Close the connections; a session of the user's stays open."""
         self._closed = True
-        self.admission.close()
+        self.limiter.close()
         self.watchdog.stop()
         for pause in [*self._pauses]:
             _end_pause(pause, _closed_meanwhile())
-        for answer in [*self.admission.holders]:
-            answer.close()
+        for response in [*self.responses]:
+            response.close()
         if self._given is None:
             sessions, self._pooled, self._fresh = (self._pooled, self._fresh), None, None
             # Each is closed, also when this task is cancelled while it waits for one.
@@ -181,9 +231,9 @@ class Transport:
         one that closes a connection would take it out of the selector that both share.
         """
         connections = {
-            answer.response.connection.transport
-            for answer in self.admission.holders
-            if answer.status and answer.response.connection is not None
+            response.connection.transport
+            for response in (each._response for each in self.responses)
+            if response.connection is not None
         }
         for session in (self._pooled, self._fresh) if self._given is None else ():
             if session is not None:
@@ -195,9 +245,9 @@ class Transport:
         """Have new connections try the name's other addresses first, for a while."""
         self._addresses.failed(address)
 
-    def failure(self, error: BaseException, answer: "Response") -> errors.S3Error | None:
+    def failure(self, error: BaseException, permit: Permit, missing: str) -> errors.S3Error | None:
         """The error of ours that ``error`` stands for, without a URL in it; None if it is none."""
-        timed_out = answer.is_timeout()
+        timed_out = permit.is_timeout()
         if isinstance(error, asyncio.CancelledError):
             if not timed_out:
                 return None
@@ -205,7 +255,7 @@ class Transport:
                 return _closed_meanwhile()
             idle = self._timeouts.idle
             return errors.TransportTimeout(
-                f"no {'byte' if answer.status else 'answer'} came for {idle:g} s",
+                f"{missing} for {idle:g} s",
                 limit="idle",
                 seconds=idle,
                 loop_blocked=self.watchdog.longest_pause(idle),
@@ -242,75 +292,64 @@ def _end_pause(
         pause.set_result(error)
 
 
-class Response(Wait):
-    """The slot of one request, and then its answer, whose body is to be read.
+class Response:
+    """A response's status and headers, its unread body, and the permit that it holds.
 
     Attributes:
-        status: HTTP's; 0 as long as no head has come.
-        headers: the head's, from then on.
-        response: aiohttp's, from then on.
-        within: what a read is awaited through, for a call with a deadline.
+        status: the HTTP status.
+        headers: the header fields.
+        permit: released with the connection.
     """
 
-    status = 0
-    headers: CIMultiDictProxy[str]
-    response: aiohttp.ClientResponse
-    within: Callable[[Awaitable[bytes]], Awaitable[bytes]] | None = None
+    __slots__ = ("_body", "_response", "_transport", "headers", "permit", "status")
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(
+        self, transport: Transport, permit: Permit, response: aiohttp.ClientResponse
+    ) -> None:
         self._transport = transport
+        self._response = response
+        self._body = response.content
+        self.permit = permit
+        self.status = response.status
+        self.headers: CIMultiDictProxy[str] = response.headers
+        transport.responses.add(self)
 
     @property
     def head(self) -> HttpHead:
-        """Status and headers as one value."""
+        """The status and the headers as one value."""
         return HttpHead(self.status, self.headers)
 
     @property
     def from_wire(self) -> bool:
         """Whether an HTTP connection brought it, rather than a test double of aiohttp's."""
-        return self.response.version is not None
+        return self._response.version is not None
 
     @property
     def held(self) -> bool:
-        """Whether its slot, and perhaps a connection, are still in use."""
-        return self in self._transport.admission.holders
+        """Whether its permit, and perhaps a connection, are still in use."""
+        return self in self._transport.responses
 
     async def read(self) -> bytes:
-        """The next bytes of the body as they came, or nothing at its end.
+        """The next bytes of the body as they arrive, or ``b""`` at its end.
 
         Raises:
-            TransportError: the connection broke or went silent, or the call's time is over.
+            TransportError: the connection broke or was idle for too long.
         """
-        chunk = await (self._read() if self.within is None else self.within(self._read()))
-        if not chunk:
-            # At the body's end aiohttp has given the connection back, but not after a 101.
-            self.close()
-        return chunk
-
-    def read_nowait(self) -> bytes | None:
-        """All the rest of a body that has arrived whole; None if ``read`` has to be awaited."""
-        content = self.response.content
-        if not content.is_eof():
-            return None
-        try:
-            rest = content.read_nowait()
-        except BROKEN:
-            return None  # ``read`` says what it means
-        # At the body's end aiohttp has given the connection back already.
-        self._transport.admission.leave(self)
-        return rest
-
-    async def _read(self) -> bytes:
         watchdog = self._transport.watchdog
-        watchdog.begin(self)
+        watchdog.begin(self.permit)
         try:
-            return await self.response.content.readany()
+            chunk = await self._body.readany()
         except BaseException as error:
-            failure = self._transport.failure(error, self)
+            failure = self._transport.failure(error, self.permit, "no byte came")
             if failure is None:
                 raise
+        else:
+            if not chunk:
+                # At the body's end aiohttp has given the connection back, but not after a 101.
+                self.close()
+            return chunk
         finally:
-            watchdog.end(self)
+            watchdog.end(self.permit)
         self.blame()
         self.close()
         try:
@@ -318,10 +357,22 @@ class Response(Wait):
         finally:
             del failure  # its traceback holds this frame
 
-    async def read_all(self, limit: int, seconds: float) -> bytes:
-        """What comes of the body, up to ``limit`` bytes and within ``seconds``; then give it back.
+    def read_nowait(self) -> bytes | None:
+        """All the rest of a body that has arrived whole; None if ``read`` has to be awaited."""
+        if not self._body.is_eof():
+            return None
+        try:
+            rest = self._body.read_nowait()
+        except BROKEN:
+            return None  # ``read`` raises it as one of our errors
+        # At the body's end aiohttp has given the connection back already.
+        self._release_permit()
+        return rest
 
-        A body that breaks is as good as one that ends: this is for what explains a refusal.
+    async def read_error_body(self, limit: int, seconds: float) -> bytes:
+        """The first ``limit`` bytes of the body that arrive within ``seconds``; then close.
+
+        A body that breaks off is returned as far as it came: it only explains an error.
         """
         body = bytearray()
         try:
@@ -336,7 +387,7 @@ class Response(Wait):
 
     def at_end(self) -> bool:
         """Whether the body is known to have ended, nothing being left to read."""
-        return self.response.content.at_eof()
+        return self._body.at_eof()
 
     async def release(self, remaining: int | None) -> None:
         """Give the connection back, reading off what little may remain, or close it.
@@ -361,16 +412,20 @@ class Response(Wait):
 
     def close(self) -> None:
         """Close the connection, unless the body has arrived whole: then it goes back."""
-        if self.status and self.held:
-            if self.response.connection is not None or not self.response.content.is_eof():
-                self.response.close()
-            self._transport.admission.leave(self)
+        if self.held:
+            if self._response.connection is not None or not self._body.is_eof():
+                self._response.close()
+            self._release_permit()
+
+    def _release_permit(self) -> None:
+        self._transport.responses.discard(self)
+        self.permit.release()
 
     def blame(self) -> None:
-        """Say that the server failed: new connections try its name's other addresses first."""
-        address = self.address
-        if address is None and self.status:
-            address = getattr(getattr(self.response, "_protocol", None), "address", None)
+        """Have new connections try the server name's other addresses first."""
+        address = self.permit.address
+        if address is None:
+            address = getattr(getattr(self._response, "_protocol", None), "address", None)
         if address is not None:
             self._transport.blame(address)
 

@@ -6,7 +6,6 @@ that timer, so a process that blocks its event loop does not blame the network f
 
 import asyncio
 from collections import deque
-from collections.abc import Collection
 from typing import Final
 
 __all__ = ["Wait", "Watchdog"]
@@ -49,13 +48,12 @@ class Watchdog:
 
     Args:
         idle: seconds.
-        watched: all who may wait, by and by.
     """
 
-    def __init__(self, idle: float, watched: Collection[Wait]) -> None:
+    def __init__(self, idle: float) -> None:
         self._interval = min(_LONGEST_BEAT, idle / _BEATS)
         self._limit = round(idle / self._interval)
-        self._watched = watched
+        self._waits = set[Wait]()
         self._loop = asyncio.get_running_loop()
         self._beats = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -68,13 +66,14 @@ class Watchdog:
         assert task is not None
         wait.cancelling = task.cancelling()
         wait.began = self._beats + round(grace / self._interval) if grace else self._beats
+        self._waits.add(wait)
         if self._timer is None:
             self._schedule()
 
     def connecting(self) -> Wait | None:
         """The running task's wait, not counted until ``connected``."""
         task = asyncio.current_task(self._loop)
-        for wait in self._watched:
+        for wait in [*self._waits]:
             if wait.task is task and task is not None:
                 wait.began = None
                 return wait
@@ -86,9 +85,9 @@ class Watchdog:
             wait.began = self._beats
             wait.connected = True
 
-    @staticmethod
-    def end(wait: Wait) -> None:
+    def end(self, wait: Wait) -> None:
         """The wait is over."""
+        self._waits.discard(wait)
         # A task that is kept would keep all that it holds.
         wait.task = wait.began = None
 
@@ -103,7 +102,7 @@ class Watchdog:
 
     def stop(self) -> None:
         """End all waits, and watch no more."""
-        for wait in self._watched:
+        for wait in [*self._waits]:
             wait.expire()
         if self._timer is not None:
             self._timer.cancel()
@@ -118,15 +117,11 @@ class Watchdog:
         if late > _LATE:
             self._late.append((self._beats, late))
         self._beats += 1
-        waiting = False
-        for wait in self._watched:
-            if wait.task is None:
-                continue
-            waiting = True
+        for wait in [*self._waits]:
             if wait.began is not None and self._beats - wait.began > self._limit:
                 wait.began = None
                 wait.expire()
-        if waiting:
+        if self._waits:
             self._schedule()
         else:
             self._timer = None

@@ -87,7 +87,7 @@ class TestClosing:
             with pytest.raises(errors.ConnectionLost, match="the client was closed") as caught:
                 await broken
             assert not caught.value.retryable
-        assert transport.admission.taken == 0
+        assert transport.limiter.in_use == 0
 
     async def test_a_call_that_waits_for_its_head_breaks(
         self, client: S3Client, server: S3Server
@@ -105,7 +105,7 @@ class TestClosing:
             waiting = asyncio.create_task(read(client))
             await asyncio.sleep(0.05)
             await client.aclose()
-            with pytest.raises(errors.ConfigurationError, match="the client is closed"):
+            with pytest.raises(errors.UsageError, match="the client is closed"):
                 await waiting
             await obj.aclose()
 
@@ -355,16 +355,16 @@ class TestLoops:
 
         with asyncio.Runner() as first, asyncio.Runner() as second:
             obj = first.run(begun())
-            admission = obj._exchange.transport.admission
+            limiter = obj._exchange.transport.limiter
             if closed:
                 first.close()
             with pytest.raises(errors.ConfigurationError, match="opened on another event loop"):
                 second.run(obj.read())
             second.run(obj.aclose())
             if not closed:
-                assert admission.taken == 1
+                assert limiter.in_use == 1
                 first.run(asyncio.sleep(0))
-            assert admission.taken == 0
+            assert limiter.in_use == 0
 
 
 class Held:

@@ -85,7 +85,7 @@ async def test_a_deadline_tells_of_a_loop_that_stood_still() -> None:
 
 async def test_a_deadline_asks_the_watchdog_for_earlier_times() -> None:
     late = call(0.5)
-    late.watchdog = watchdog = Watchdog(10.0, ())
+    late.watchdog = watchdog = Watchdog(10.0)
     watchdog._late.append((0, 0.25))
     with pytest.raises(TransportTimeout) as caught:
         await late.within_deadline(asyncio.sleep(3600))

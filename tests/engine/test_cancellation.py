@@ -91,7 +91,7 @@ async def cancelled_everywhere(
             await _settled(before)
             if asyncio.get_running_loop() in fresh._loops:
                 transport = transport_of(fresh)
-                assert transport.admission.taken == 0, at
+                assert transport.limiter.in_use == 0, at
                 assert acquired(transport) == 0, at
             await fresh.aclose()
         if not inner.reached:
@@ -211,7 +211,7 @@ async def test_a_wait_in_line_may_be_cancelled(client: S3Client, server: S3Serve
         waiting[1].cancel()
         await asyncio.wait(waiting, timeout=10)
         assert [task.cancelled() for task in waiting] == [True, True, False]
-        assert transport_of(one).admission.taken == 0
+        assert transport_of(one).limiter.in_use == 0
 
 
 async def test_a_read_of_so_many_bytes_loses_none_when_cancelled(
@@ -258,7 +258,7 @@ async def test_a_cancelled_read_of_everything_closes_the_body(
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.1):
             await obj.read()
-    assert transport_of(client).admission.taken == 0
+    assert transport_of(client).limiter.in_use == 0
     with pytest.raises(Exception, match="the body is closed"):
         await obj.read()
 
@@ -286,7 +286,7 @@ async def test_a_cancelled_block_does_not_wait_for_the_rest(
         _, hanging = await asyncio.wait({task}, timeout=10)
         assert not hanging
         assert task.cancelled()
-        assert transport_of(client).admission.taken == 0
+        assert transport_of(client).limiter.in_use == 0
 
 
 @pytest.mark.parametrize("server", ["tcp"], indirect=True)

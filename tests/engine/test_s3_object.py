@@ -230,7 +230,7 @@ async def test_a_cancelled_read_of_everything_closes(client: S3Client, server: S
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05):
                 await obj.read()
-        assert transport_of(client).admission.taken == 0
+        assert transport_of(client).limiter.in_use == 0
         with pytest.raises(errors.ConfigurationError, match="closed"):
             await obj.read()
 
@@ -303,4 +303,4 @@ async def test_a_whole_body_frees_its_connection_at_once(client: S3Client) -> No
     async for _ in obj:
         if obj._ended:
             break
-    assert transport_of(client).admission.taken == 0
+    assert transport_of(client).limiter.in_use == 0

@@ -2,115 +2,133 @@ import asyncio
 
 import pytest
 
-from aios3get._http.limiter import ConcurrencyLimiter
+from aios3get._http.limiter import ConcurrencyLimiter, Permit
 
 
-async def test_slots_are_counted() -> None:
-    admission = ConcurrencyLimiter[str](2)
-    await admission.enter("a")
-    assert admission.try_enter("b")
-    assert not admission.try_enter("c")
-    assert admission.taken == 2
-    admission.leave("a")
-    assert admission.taken == 1
-    assert admission.holders == {"b"}
+async def acquire(limiter: ConcurrencyLimiter) -> Permit:
+    permit = Permit(limiter)
+    assert await limiter.acquire(permit)
+    return permit
 
 
-async def test_a_slot_is_given_back_once() -> None:
-    admission = ConcurrencyLimiter[str](2)
-    await admission.enter("a")
-    await admission.enter("b")
+async def test_permits_in_use_are_counted() -> None:
+    limiter = ConcurrencyLimiter(2)
+    first, second = await acquire(limiter), Permit(limiter)
+    assert limiter.try_acquire(second)
+    assert not limiter.try_acquire(Permit(limiter))
+    assert limiter.in_use == 2
+    first.release()
+    assert limiter.holders == {second}
+
+
+async def test_a_permit_is_released_once() -> None:
+    limiter = ConcurrencyLimiter(2)
+    first, _ = await acquire(limiter), await acquire(limiter)
     for _ in range(2):
-        admission.leave("a")
-    assert admission.taken == 1
+        first.release()
+    assert limiter.in_use == 1
 
 
-async def test_those_who_wait_come_in_their_order() -> None:
-    admission, order = ConcurrencyLimiter[object](1), list[int]()
-    await admission.enter("first")
+async def test_a_permit_without_a_limiter_is_not_counted() -> None:
+    limiter = ConcurrencyLimiter(1)
+    Permit().release()
+    assert limiter.in_use == 0
+
+
+async def test_permits_are_granted_in_the_order_of_requests() -> None:
+    limiter, order = ConcurrencyLimiter(1), list[int]()
+    first = await acquire(limiter)
 
     async def visit(number: int) -> None:
-        await admission.enter(number)
+        permit = await acquire(limiter)
         order.append(number)
         await asyncio.sleep(0)
-        admission.leave(number)
+        permit.release()
 
     tasks = [asyncio.create_task(visit(number)) for number in range(5)]
     await asyncio.sleep(0)
-    admission.leave("first")
-    # A slot goes to the first in line at once, past whoever asks now.
-    assert not admission.try_enter("late")
+    first.release()
+    # The permit goes to the first in line at once, past a task that asks only now.
+    assert not limiter.try_acquire(Permit(limiter))
     await asyncio.gather(*tasks)
     assert order == [0, 1, 2, 3, 4]
-    assert admission.taken == 0
+    assert limiter.in_use == 0
 
 
-async def test_who_gives_up_is_passed_over() -> None:
-    admission = ConcurrencyLimiter[object](1)
-    await admission.enter("first")
-    gone, next_in_line = (asyncio.create_task(admission.enter(who)) for who in ("gone", "next"))
+async def test_a_cancelled_waiter_is_passed_over() -> None:
+    limiter = ConcurrencyLimiter(1)
+    first = await acquire(limiter)
+    gone, next_in_line = (asyncio.create_task(acquire(limiter)) for _ in range(2))
     await asyncio.sleep(0)
     gone.cancel()
-    admission.leave("first")
-    await next_in_line
+    first.release()
+    permit = await next_in_line
     assert gone.cancelled()
-    assert admission.holders == {"next"}
+    assert limiter.holders == {permit}
 
 
-async def test_who_gives_up_is_not_kept() -> None:
-    admission = ConcurrencyLimiter[object](1)
-    await admission.enter("first")
-    gone, stays = (asyncio.create_task(admission.enter(who)) for who in ("gone", "stays"))
+async def test_a_cancelled_waiter_is_not_kept() -> None:
+    limiter = ConcurrencyLimiter(1)
+    first = await acquire(limiter)
+    gone, stays = (asyncio.create_task(acquire(limiter)) for _ in range(2))
     await asyncio.sleep(0)
     gone.cancel()
     await asyncio.wait({gone})
-    # The first may hold its slot for hours.
-    assert list(admission._waiting.values()) == ["stays"]
-    admission.leave("first")
+    # The first permit may be in use for hours.
+    assert len(limiter._waiting) == 1
+    first.release()
     await stays
 
 
-async def test_a_slot_that_comes_with_the_cancellation_is_passed_on() -> None:
-    admission = ConcurrencyLimiter[object](1)
-    await admission.enter("first")
-    gone, next_in_line = (asyncio.create_task(admission.enter(who)) for who in ("gone", "next"))
+async def test_a_permit_granted_to_a_task_that_is_cancelled_is_passed_on() -> None:
+    limiter = ConcurrencyLimiter(1)
+    first = await acquire(limiter)
+    gone, next_in_line = (asyncio.create_task(acquire(limiter)) for _ in range(2))
     await asyncio.sleep(0)
-    admission.leave("first")
+    first.release()
     gone.cancel()
-    await next_in_line
+    permit = await next_in_line
     with pytest.raises(asyncio.CancelledError):
         await gone
-    assert admission.holders == {"next"}
-    admission.leave("next")
-    assert admission.taken == 0
+    assert limiter.holders == {permit}
+    permit.release()
+    assert limiter.in_use == 0
 
 
 async def test_a_coroutine_closed_while_it_waits_leaves_the_line() -> None:
-    admission = ConcurrencyLimiter[str](1)
-    await admission.enter("first")
-    waiting = admission.enter("closed")
+    limiter = ConcurrencyLimiter(1)
+    first = await acquire(limiter)
+    waiting = acquire(limiter)
     waiting.send(None)
     waiting.close()
-    admission.leave("first")
-    assert admission.taken == 0
+    first.release()
+    assert limiter.in_use == 0
 
 
-async def test_closing_sends_all_away() -> None:
-    admission = ConcurrencyLimiter[object](1)
-    await admission.enter("first")
-    waiting = [asyncio.create_task(admission.enter(number)) for number in range(3)]
+async def test_a_wait_ends_after_its_timeout_and_leaves_the_line() -> None:
+    limiter = ConcurrencyLimiter(1)
+    first = await acquire(limiter)
+    with pytest.raises(TimeoutError):
+        await limiter.acquire(Permit(limiter), 0.01)
+    assert not limiter._waiting
+    first.release()
+    assert await limiter.acquire(Permit(limiter), 0.01)
+    await asyncio.sleep(0.02)
+    assert limiter.in_use == 1
+
+
+async def test_closing_ends_all_waits() -> None:
+    limiter = ConcurrencyLimiter(1)
+    first = await acquire(limiter)
+    waiting = [asyncio.create_task(limiter.acquire(Permit(limiter))) for _ in range(3)]
     await asyncio.sleep(0)
     waiting[0].cancel()
-    admission.close()
-    # One that is sent away and cancelled in the same moment holds no slot to give back.
+    limiter.close()
+    # A waiter that is denied and cancelled in the same loop iteration has no permit to release.
     waiting[1].cancel()
-    found = await asyncio.gather(*waiting, return_exceptions=True)
-    assert [type(each) for each in found] == [
-        asyncio.CancelledError,
-        asyncio.CancelledError,
-        bool,
-    ]
-    assert found[2] is False
-    assert admission.holders == {"first"}
-    admission.leave("first")
-    assert admission.taken == 0
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(result) for result in results[:2]] == [asyncio.CancelledError] * 2
+    assert results[2] is False
+    assert limiter.holders == {first}
+    first.release()
+    assert limiter.in_use == 0

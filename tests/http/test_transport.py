@@ -41,12 +41,13 @@ async def transport() -> AsyncIterator[Transport]:
     made = Transport(timeouts=QUICK, max_concurrency=4)
     yield made
     await made.aclose()
-    assert made.admission.taken == 0
-    assert not made.admission.holders
+    assert made.limiter.in_use == 0
+    assert not made.responses
 
 
 async def get(transport: Transport, url: str, *, fresh: bool = False, **headers: str) -> Response:
-    return await transport.send(HttpRequest("GET", url, headers), fresh=fresh)
+    permit = transport.try_acquire() or await transport.acquire()
+    return await transport.send(HttpRequest("GET", url, headers), permit, fresh=fresh)
 
 
 async def whole(answered: Response) -> bytes:
@@ -215,26 +216,26 @@ class TestGivingBack:
     async def test_an_error_body_is_read_up_to_a_limit(self, transport: Transport) -> None:
         script = [read_request(), send(answer(b"", length=10**9)), flood(b"x" * 1000)]
         with LyingServer(script) as server:
-            found = await (await get(transport, server.url)).read_all(5000, 5.0)
+            found = await (await get(transport, server.url)).read_error_body(5000, 5.0)
         assert found == b"x" * 5000
 
     async def test_an_error_body_that_breaks_is_as_good_as_its_beginning(
         self, transport: Transport
     ) -> None:
         with LyingServer([read_request(), send(answer(b"<Error>", length=99)), close()]) as server:
-            assert await (await get(transport, server.url)).read_all(5000, 5.0) == b"<Error>"
+            assert await (await get(transport, server.url)).read_error_body(5000, 5.0) == b"<Error>"
 
     async def test_an_error_body_that_stalls_is_too(self, transport: Transport) -> None:
         script: list[Any] = [read_request(), send(answer(b"<Error>", length=99)), read_request()]
         with LyingServer(script) as server:
-            assert await (await get(transport, server.url)).read_all(5000, 0.1) == b"<Error>"
+            assert await (await get(transport, server.url)).read_error_body(5000, 0.1) == b"<Error>"
 
 
 async def test_an_upgrade_leaves_no_connection_behind(transport: Transport) -> None:
     upgrade = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"
     with LyingServer([read_request(), send(upgrade), hang()]) as server:
         answered = await get(transport, server.url)
-        assert await answered.read_all(100, 5.0) == b""
+        assert await answered.read_error_body(100, 5.0) == b""
         assert not answered.held
         assert acquired(transport) == 0
 
@@ -414,8 +415,6 @@ class TestAddresses:
         transport = Transport(timeouts=QUICK, max_concurrency=4)
         try:
             failed = await get(transport, url + path)
-            if failed.status >= 500:
-                failed.blame()
             with suppress(errors.TransportError):
                 await whole(failed)
         except errors.TransportError:
@@ -434,8 +433,7 @@ class TestAddresses:
         for _ in range(2):
             failed = await get(transport, f"http://several.test:{port}/503")
             await whole(failed)
-        assert failed.address is None
-        failed.blame()
+        assert failed.permit.address is None
         await whole(await get(transport, f"http://several.test:{port}/503", fresh=True))
         assert met == ["127.0.0.1", "127.0.0.1", "127.0.0.2"]
         await transport.aclose()
@@ -454,6 +452,57 @@ class TestAddresses:
             await transport.aclose()
             assert sorted(met) == ["127.0.0.1"] * 2 + ["127.0.0.2"] * 2
             met.clear()
+
+
+class TestPermits:
+    async def test_a_request_waits_for_a_permit_no_longer_than_the_queue_timeout(self) -> None:
+        transport = Transport(timeouts=Timeouts(queue=0.05), max_concurrency=1)
+        held = await transport.acquire()
+        with pytest.raises(errors.TransportTimeout) as caught:
+            await transport.acquire()
+        assert str(caught.value) == (
+            "no permit within 0.05 s: waiting for one of max_concurrency=1 permits"
+        )
+        assert (caught.value.limit, caught.value.retryable) == ("queue", False)
+        held.release()
+        (await transport.acquire()).release()
+        await transport.aclose()
+
+    async def test_a_failed_request_releases_its_permit(self, transport: Transport) -> None:
+        permit = await transport.acquire()
+        with pytest.raises(errors.ConnectionFailed):
+            await transport.send(HttpRequest("GET", "http://127.0.0.1:1/", {}), permit)
+        assert transport.limiter.in_use == 0
+
+    async def test_an_uncounted_permit_is_watched_for_idle_time_and_closed_with_the_client(
+        self, transport: Transport
+    ) -> None:
+        for _ in range(transport.limiter.limit):
+            await transport.acquire()
+        with LyingServer([read_request(), send(answer(b"x", length=9)), hang()]) as server:
+            request = HttpRequest("GET", server.url, {})
+            response = await transport.send(request, transport.uncounted_permit())
+            assert await response.read() == b"x"
+            with pytest.raises(errors.TransportTimeout):
+                await response.read()
+            assert not response.held
+            response = await transport.send(request, transport.uncounted_permit())
+            await transport.aclose()
+            assert not response.held
+        for permit in [*transport.limiter.holders]:
+            permit.release()
+
+    async def test_a_closed_client_grants_no_permit(self, transport: Transport) -> None:
+        permit = await transport.acquire()
+        await transport.aclose()
+        for attempt in (
+            transport.acquire(),
+            transport.send(HttpRequest("GET", "http://127.0.0.1:1/", {}), permit),
+        ):
+            with pytest.raises(errors.UsageError, match="closed"):
+                await attempt
+        with pytest.raises(errors.UsageError, match="closed"):
+            transport.try_acquire()
 
 
 class TestClosing:
@@ -479,7 +528,7 @@ class TestClosing:
             assert [str(each) for each in found] == ["the client is closed; create a new one"] * 3
             # Each caller's error tells of that call.
             assert len({id(each) for each in found}) == 3
-            assert (transport._pooled, transport.admission.taken) == (None, 0)
+            assert (transport._pooled, transport.limiter.in_use) == (None, 0)
             assert len(server.requests) == 1
 
     @pytest.mark.parametrize("steps", range(5))
@@ -544,6 +593,6 @@ def _never_says_farewell(
 async def test_a_head_that_trickles_in_is_no_answer(transport: Transport) -> None:
     script = [read_request(), drip(b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 50, 0.01)]
     with LyingServer(script) as server:
-        with pytest.raises(errors.TransportTimeout, match=r"no answer came for 0\.3 s") as caught:
+        with pytest.raises(errors.TransportTimeout, match=r"no response came for 0\.3 s") as caught:
             await get(transport, server.url)
         assert caught.value.limit == "idle"

@@ -79,7 +79,7 @@ async def refused(session: aiohttp.ClientSession, told: str) -> None:
     with LyingServer([read_request(), send(answer(b""))]) as server:
         transport = Transport(timeouts=QUICK, max_concurrency=1, session=session)
         with pytest.raises(errors.ConfigurationError, match=told) as caught:
-            await transport.send(HttpRequest("GET", server.url, {}))
+            await transport.send(HttpRequest("GET", server.url, {}), await transport.acquire())
         await transport.aclose()
         assert not server.requests
     assert "SECRET" not in repr(caught.value)
@@ -88,7 +88,9 @@ async def refused(session: aiohttp.ClientSession, told: str) -> None:
 async def served(session: aiohttp.ClientSession) -> bytes:
     with LyingServer([read_request(), send(answer(b""))]) as server:
         transport = Transport(timeouts=QUICK, max_concurrency=1, session=session)
-        answered = await transport.send(HttpRequest("GET", server.url, {}))
-        await answered.read_all(1, 1.0)
+        answered = await transport.send(
+            HttpRequest("GET", server.url, {}), await transport.acquire()
+        )
+        await answered.read_error_body(1, 1.0)
         await transport.aclose()
         return server.requests[0]

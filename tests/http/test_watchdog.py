@@ -8,22 +8,14 @@ from aios3get._http.watchdog import Wait, Watchdog
 IDLE = 0.1
 
 
-def watching(idle: float = IDLE) -> tuple[Watchdog, set[Wait]]:
-    watched = set[Wait]()
-    return Watchdog(idle, watched), watched
-
-
-def begin(watchdog: Watchdog, watched: set[Wait], grace: float = 0.0) -> Wait:
+def begin(watchdog: Watchdog, grace: float = 0.0) -> Wait:
     wait = Wait()
-    watched.add(wait)
     watchdog.begin(wait, grace)
     return wait
 
 
-async def waited(
-    watchdog: Watchdog, watched: set[Wait], seconds: float, *, grace: float = 0.0
-) -> Wait:
-    wait = begin(watchdog, watched, grace)
+async def waited(watchdog: Watchdog, seconds: float, *, grace: float = 0.0) -> Wait:
+    wait = begin(watchdog, grace)
     try:
         await asyncio.sleep(seconds)
     finally:
@@ -32,19 +24,19 @@ async def waited(
 
 
 async def test_a_short_wait_is_left_alone() -> None:
-    watchdog, watched = watching()
-    wait = await waited(watchdog, watched, IDLE / 5)
+    watchdog = Watchdog(IDLE)
+    wait = await waited(watchdog, IDLE / 5)
     assert not wait.expired
     assert not wait.is_timeout()
     assert wait.task is None
 
 
 async def test_a_long_wait_ends() -> None:
-    watchdog, watched = watching()
+    watchdog = Watchdog(IDLE)
     task = asyncio.current_task()
     assert task is not None
     began = time.monotonic()
-    wait = begin(watchdog, watched)
+    wait = begin(watchdog)
     with pytest.raises(asyncio.CancelledError):
         await asyncio.sleep(3600)
     assert time.monotonic() - began >= IDLE * 0.9
@@ -55,11 +47,11 @@ async def test_a_long_wait_ends() -> None:
 
 
 async def test_a_cancellation_of_somebody_elses_is_none_of_ours() -> None:
-    watchdog, watched = watching()
+    watchdog = Watchdog(IDLE)
     waits: list[Wait] = []
 
     async def wait() -> None:
-        waits.append(begin(watchdog, watched))
+        waits.append(begin(watchdog))
         try:
             await asyncio.sleep(3600)
         finally:
@@ -74,13 +66,13 @@ async def test_a_cancellation_of_somebody_elses_is_none_of_ours() -> None:
 
 
 async def test_grace_is_added() -> None:
-    watchdog, watched = watching()
-    assert not (await waited(watchdog, watched, 1.5 * IDLE, grace=10 * IDLE)).expired
+    watchdog = Watchdog(IDLE)
+    assert not (await waited(watchdog, 1.5 * IDLE, grace=10 * IDLE)).expired
 
 
 async def test_connecting_does_not_count() -> None:
-    watchdog, watched = watching()
-    wait = begin(watchdog, watched)
+    watchdog = Watchdog(IDLE)
+    wait = begin(watchdog)
     assert watchdog.connecting() is wait
     await asyncio.sleep(2 * IDLE)
     watchdog.connected(wait)
@@ -91,22 +83,22 @@ async def test_connecting_does_not_count() -> None:
 
 
 async def test_connecting_outside_of_any_wait_is_fine() -> None:
-    watchdog, _ = watching()
+    watchdog = Watchdog(IDLE)
     watchdog.connected(watchdog.connecting())
 
 
 async def test_no_timer_runs_while_nothing_waits() -> None:
-    watchdog, watched = watching()
-    await waited(watchdog, watched, 0)
+    watchdog = Watchdog(IDLE)
+    await waited(watchdog, 0)
     await asyncio.sleep(IDLE)
     assert watchdog._timer is None
-    await waited(watchdog, watched, 0)
+    await waited(watchdog, 0)
     assert watchdog._timer is not None
 
 
 async def test_a_blocked_loop_is_noticed_and_takes_no_waiters_time() -> None:
-    watchdog, watched = watching()
-    wait = begin(watchdog, watched)
+    watchdog = Watchdog(IDLE)
+    wait = begin(watchdog)
     await asyncio.sleep(0)
     time.sleep(3 * IDLE)  # noqa: ASYNC251 - blocking is what is to be noticed
     await asyncio.sleep(IDLE / 5)
@@ -117,8 +109,8 @@ async def test_a_blocked_loop_is_noticed_and_takes_no_waiters_time() -> None:
 
 
 async def test_stopping_ends_all_waits() -> None:
-    watchdog, watched = watching(10.0)
-    task = asyncio.create_task(waited(watchdog, watched, 3600))
+    watchdog = Watchdog(10.0)
+    task = asyncio.create_task(waited(watchdog, 3600))
     await asyncio.sleep(0)
     watchdog.stop()
     watchdog.stop()

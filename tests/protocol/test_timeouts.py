@@ -10,11 +10,17 @@ def test_a_download_as_a_whole_has_no_limit() -> None:
     assert Timeouts() == Timeouts(connect=10, idle=30, keep_alive=4.5)
 
 
-@pytest.mark.parametrize("name", ["connect", "idle", "keep_alive"])
-@pytest.mark.parametrize("value", [0, -1, True, None, "5", float("nan"), float("inf")])
+@pytest.mark.parametrize("name", ["connect", "idle", "keep_alive", "queue"])
+@pytest.mark.parametrize("value", [0, -1, True, "5", float("nan"), float("inf")])
 def test_what_is_no_time_is_refused_by_name(name: str, value: Any) -> None:
     with pytest.raises(ConfigurationError, match=rf"timeouts\.{name} is .* got"):
         Timeouts(**{name: value})
+
+
+def test_only_the_wait_for_a_permit_may_be_unlimited() -> None:
+    assert Timeouts(queue=None).queue is None
+    with pytest.raises(ConfigurationError, match=r"timeouts\.idle is .* got None"):
+        Timeouts(idle=None)  # type: ignore[arg-type]  # what is to be refused
 
 
 def test_whole_numbers_and_fractions_are_times() -> None:
