@@ -41,6 +41,7 @@ JOURNEYS = {
     },
     "engine": {"blocking", "cancellation", "fault_matrix", "lies", "soak"},
     "credentials": {"credentials"},
+    "protocol": {"linear_time"},
 }
 
 # In pieces, so that this file does not hold what it looks for.

@@ -125,20 +125,25 @@ _region_name = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?").fullmatch
 _region_in_endpoint = re.compile(
     r"(?:^|\.)s3(?:[.-]fips)?(?:[.-]dualstack)?[.-]([a-z]{2,}(?:-[a-z]+)+-\d+)\.amazonaws\."
 ).search
-_region_in_message = re.compile(r"\b(unspecified|[a-z]{2,}(?:-[a-z]+)+-\d+) location").search
+_region_code = re.compile(r"[a-z]{2,}(?:-[a-z]+)+-\d+").fullmatch
 
 
 def _region(headers: CIMultiDictProxy[str], told: Mapping[str, str]) -> str | None:
-    for named in (headers.get("x-amz-bucket-region", ""), told.get("Region", "")):
-        if _region_name(named):
-            return named
+    named = [headers.get("x-amz-bucket-region", ""), told.get("Region", "")]
     if found := _region_in_endpoint(told.get("Endpoint", "")):
-        return found.group(1)
+        named.append(found.group(1))
     if told.get("Code") == "IllegalLocationConstraintException":
-        found = _region_in_message(told.get("Message", ""))
-        # Endpoints of regions that are opted into call a bucket of us-east-1 "unspecified".
-        return found and found.group(1).replace("unspecified", "us-east-1")
-    return None
+        named.append(_region_in_message(told.get("Message", "")))
+    return next(filter(_region_name, named), None)
+
+
+def _region_in_message(message: str) -> str:
+    # "The af-south-1 location constraint is incompatible for the region specific endpoint …"
+    word = message.partition(" location")[0].rpartition(" ")[2]
+    # Endpoints of opt-in regions call the location of a bucket in us-east-1 "unspecified".
+    if word == "unspecified":
+        return "us-east-1"
+    return word if _region_code(word) else ""
 
 
 _by_code: Mapping[str, type[ServiceError]] = {

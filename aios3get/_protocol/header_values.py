@@ -41,7 +41,9 @@ _iso_date = re.compile(
 ).fullmatch
 _field_value = re.compile(r"[\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?|").fullmatch
 _digits = re.compile(r"\d{1,19}", re.ASCII).fullmatch
-_parameter = re.compile(r'([a-z-]+)\s*=\s*"([^"]*)"', re.ASCII | re.IGNORECASE)
+# The lookbehind tries each name once, from its first letter: without it a long text of letters
+# takes quadratic time.
+_parameter = re.compile(r'(?<![a-z-])([a-z-]+)\s*=\s*"([^"]*)"', re.ASCII | re.IGNORECASE)
 
 # RFC 2047 section 2; the charset may carry an RFC 2231 language behind "*". S3 itself writes UTF-8.
 # The charsets are a closed list, because some of Python's codecs take quadratic time and some are
