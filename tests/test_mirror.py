@@ -77,7 +77,8 @@ def _texts() -> list[Path]:
 _modules = [
     path.relative_to(_root).as_posix()
     for path in sorted(_package.rglob("*.py"))
-    if path.name not in {"__init__.py", "_version.py"} and "testing" not in path.parts
+    if path.name not in {"__init__.py", "_version.py"}
+    and "testing" not in path.relative_to(_package).parts
 ]
 
 

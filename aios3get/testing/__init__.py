@@ -1,9 +1,9 @@
 """An S3 for tests: ``S3Server`` on loopback, with faults on demand."""
 
 from aios3get.testing import faults
-from aios3get.testing.answers import Refusal
 from aios3get.testing.credentials import ServerCredentials
-from aios3get.testing.received import ReceivedRequest
+from aios3get.testing.recorded_request import RecordedRequest
+from aios3get.testing.responses import ErrorResponse
 from aios3get.testing.server import S3Server
 from aios3get.testing.store import StoredObject
 
@@ -11,7 +11,7 @@ __all__ = [
     "S3Server",
     "ServerCredentials",
     "StoredObject",
-    "ReceivedRequest",
-    "Refusal",
+    "RecordedRequest",
+    "ErrorResponse",
     "faults",
 ]

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from aios3get.testing.answers import Refusal, http_date
+from aios3get.testing.responses import ErrorResponse, http_date
 from aios3get.testing.store import StoredObject
 
 __all__ = ["check_conditions"]
@@ -15,7 +15,7 @@ def check_conditions(headers: Mapping[str, str], version: StoredObject) -> None:
     """Nothing, if the object is to be sent.
 
     Raises:
-        Refusal: 412, or 304 with the validators.
+        ErrorResponse: 412, or 304 with the validators.
     """
     if_match = headers.get("If-Match")
     if if_match is not None:
@@ -56,8 +56,8 @@ def _aware(moment: datetime) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def _failed(condition: str) -> Refusal:
-    return Refusal(
+def _failed(condition: str) -> ErrorResponse:
+    return ErrorResponse(
         412,
         "PreconditionFailed",
         "At least one of the pre-conditions you specified did not hold",
@@ -65,8 +65,8 @@ def _failed(condition: str) -> Refusal:
     )
 
 
-def _not_modified(version: StoredObject) -> Refusal:
+def _not_modified(version: StoredObject) -> ErrorResponse:
     headers = {"ETag": version.etag, "Last-Modified": http_date(version.last_modified)}
     if version.version_id != "null":
         headers["x-amz-version-id"] = version.version_id
-    return Refusal(304, "NotModified", "Not Modified", headers=headers)
+    return ErrorResponse(304, "NotModified", "Not Modified", headers=headers)

@@ -8,7 +8,7 @@ import hashlib
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
 
-from aios3get.testing.answers import Refusal
+from aios3get.testing.responses import ErrorResponse
 
 __all__ = ["check_customer_key", "customer_headers", "read_customer_key"]
 
@@ -20,7 +20,7 @@ def read_customer_key(headers: Mapping[str, str]) -> bytes | None:
     """The key of the request, checked by itself.
 
     Raises:
-        Refusal: one of the three headers is missing or wrong.
+        ErrorResponse: one of the three headers is missing or wrong.
     """
     algorithm, text, digest = (headers.get(_prefix + n) for n in ("algorithm", "key", "key-MD5"))
     if algorithm is None and text is None and digest is None:
@@ -29,7 +29,7 @@ def read_customer_key(headers: Mapping[str, str]) -> bytes | None:
         raise _argument(_mode + "a valid encryption algorithm.", "algorithm")
     if algorithm != "AES256":
         message = "The Encryption request you specified is not valid. Supported value: AES256."
-        raise Refusal(400, "InvalidEncryptionAlgorithmError", message)
+        raise ErrorResponse(400, "InvalidEncryptionAlgorithmError", message)
     if text is None:
         raise _argument(_mode + "an appropriate secret key.", "key")
     if digest is None:
@@ -43,9 +43,9 @@ def read_customer_key(headers: Mapping[str, str]) -> bytes | None:
     return key
 
 
-def _argument(message: str, name: str) -> Refusal:
+def _argument(message: str, name: str) -> ErrorResponse:
     fields = {"ArgumentName": _prefix + name, "ArgumentValue": "null"}
-    return Refusal(400, "InvalidArgument", message, fields)
+    return ErrorResponse(400, "InvalidArgument", message, fields)
 
 
 def _base64(text: str) -> bytes | None:
@@ -59,23 +59,23 @@ def check_customer_key(stored: bytes | None, given: bytes | None) -> None:
     """Nothing, if ``given`` opens what was stored with ``stored``.
 
     Raises:
-        Refusal: as S3 words it.
+        ErrorResponse: as S3 words it.
     """
     if stored is not None and given is None:
-        raise Refusal(
+        raise ErrorResponse(
             400,
             "InvalidRequest",
             "The object was stored using a form of Server Side Encryption. The correct "
             "parameters must be provided to retrieve the object.",
         )
     if stored is None and given is not None:
-        raise Refusal(
+        raise ErrorResponse(
             400,
             "InvalidRequest",
             "The encryption parameters are not applicable to this object.",
         )
     if stored != given:
-        raise Refusal(403, "AccessDenied", "Access Denied")
+        raise ErrorResponse(403, "AccessDenied", "Access Denied")
 
 
 def customer_headers(key: bytes) -> Mapping[str, str]:

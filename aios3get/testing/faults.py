@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 
 from multidict import CIMultiDict
 
-from aios3get.testing.answers import Answer, Refusal
-from aios3get.testing.wire import Wire
+from aios3get.testing.response_writer import ResponseWriter
+from aios3get.testing.responses import ErrorResponse, Response
 
 __all__ = [
     "Fault",
     "change_etag",
-    "checksum_lie",
+    "wrong_checksum",
     "clock_skew",
     "close_before_head",
     "cut_head",
@@ -23,14 +23,14 @@ __all__ = [
     "flip_byte",
     "garbage_head",
     "ignore_range",
-    "length_lie",
+    "wrong_content_length",
     "no_etag",
     "no_length",
     "replace_object",
     "reset_after",
     "reset_before_head",
     "set_headers",
-    "shifted_content_range",
+    "wrong_content_range",
     "slow",
     "stall_after",
     "stall_before_head",
@@ -41,7 +41,7 @@ __all__ = [
     "wrong_range",
 ]
 
-Send = Callable[[Wire, Answer], Awaitable[None]]
+Send = Callable[[ResponseWriter, Response], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,7 @@ class Fault:
     """One thing that goes wrong, in as many of four places as it needs.
 
     Attributes:
-        name: how it shows in ``ReceivedRequest.fault``.
+        name: how it shows in ``RecordedRequest.fault``.
         refuse: makes the answer, in place of S3's.
         ask: changes the request's headers, after its signature was checked.
         alter: changes the finished answer.
@@ -58,9 +58,9 @@ class Fault:
     """
 
     name: str
-    refuse: Callable[[], Refusal] | None = None
-    ask: Callable[[CIMultiDict[str]], None] | None = None
-    alter: Callable[[Answer], Answer] | None = None
+    error: Callable[[], ErrorResponse] | None = None
+    alter_request: Callable[[CIMultiDict[str]], None] | None = None
+    alter_response: Callable[[Response], Response] | None = None
     send: Send | None = None
     clock_skew: float = 0.0
 
@@ -74,7 +74,7 @@ def drop_after(count: int, *, close_notify: bool = True) -> Fault:
     With ``close_notify=False`` a TLS connection ends without its closing alert.
     """
 
-    async def send(wire: Wire, answer: Answer) -> None:
+    async def send(wire: ResponseWriter, answer: Response) -> None:
         await wire.send_part(answer, count)
         if close_notify:
             wire.close()
@@ -87,7 +87,7 @@ def drop_after(count: int, *, close_notify: bool = True) -> Fault:
 def reset_after(count: int) -> Fault:
     """Reset the connection (TCP RST) after ``count`` body bytes."""
 
-    async def send(wire: Wire, answer: Answer) -> None:
+    async def send(wire: ResponseWriter, answer: Response) -> None:
         await wire.send_part(answer, count)
         await wire.reset()
 
@@ -97,7 +97,7 @@ def reset_after(count: int) -> Fault:
 def stall_after(count: int, seconds: float = 3600.0) -> Fault:
     """Send nothing for ``seconds`` after ``count`` body bytes, then the rest."""
 
-    async def send(wire: Wire, answer: Answer) -> None:
+    async def send(wire: ResponseWriter, answer: Response) -> None:
         await wire.send_part(answer, count)
         await wire.sleep(seconds)
         await wire.send_rest(answer, count)
@@ -108,7 +108,7 @@ def stall_after(count: int, seconds: float = 3600.0) -> Fault:
 def close_before_head() -> Fault:
     """Close the connection without any answer."""
 
-    async def send(wire: Wire, answer: Answer) -> None:
+    async def send(wire: ResponseWriter, answer: Response) -> None:
         wire.close()
 
     return Fault(name="close_before_head", send=send)
@@ -117,16 +117,16 @@ def close_before_head() -> Fault:
 def reset_before_head() -> Fault:
     """Reset the connection (TCP RST) without any answer."""
 
-    async def send(wire: Wire, answer: Answer) -> None:
+    async def send(wire: ResponseWriter, answer: Response) -> None:
         await wire.reset()
 
     return Fault(name="reset_before_head", send=send)
 
 
 def stall_before_head(seconds: float = 3600.0) -> Fault:
-    """Answer only after ``seconds``."""
+    """Response only after ``seconds``."""
 
-    async def send(wire: Wire, answer: Answer) -> None:
+    async def send(wire: ResponseWriter, answer: Response) -> None:
         await wire.sleep(seconds)
         await wire.send(answer)
 
@@ -136,7 +136,7 @@ def stall_before_head(seconds: float = 3600.0) -> Fault:
 def cut_head(count: int) -> Fault:
     """Close the connection after ``count`` bytes of the head."""
 
-    async def send(wire: Wire, answer: Answer) -> None:
+    async def send(wire: ResponseWriter, answer: Response) -> None:
         await wire.write(answer.head()[:count])
         wire.close()
 
@@ -146,7 +146,7 @@ def cut_head(count: int) -> Fault:
 def garbage_head(data: bytes = b"\x16\x03\x01 this is not HTTP\r\n\r\n") -> Fault:
     """Send ``data`` in place of an answer, then close."""
 
-    async def send(wire: Wire, answer: Answer) -> None:
+    async def send(wire: ResponseWriter, answer: Response) -> None:
         await wire.write(data)
         wire.close()
 
@@ -157,7 +157,7 @@ def slow(bytes_per_second: float) -> Fault:
     """Send the body no faster than this, in about ten pieces a second."""
     piece = max(1, int(bytes_per_second / 10))
 
-    async def send(wire: Wire, answer: Answer) -> None:
+    async def send(wire: ResponseWriter, answer: Response) -> None:
         await wire.send_part(answer, 0)
         if not wire.is_head:
             for start in range(0, len(answer.body), piece):
@@ -192,7 +192,7 @@ def status(
     headers: Mapping[str, str] | None = None,
     body: bytes | None = None,
 ) -> Fault:
-    """Answer with this HTTP status, in place of S3's answer.
+    """Response with this HTTP status, in place of S3's answer.
 
     Args:
         code_number: the HTTP status.
@@ -209,15 +209,15 @@ def status(
         further["Retry-After"] = (
             f"{retry_after:g}" if not isinstance(retry_after, str) else retry_after
         )
-    refusal = Refusal(
+    refusal = ErrorResponse(
         code_number, code or usual[0], message or usual[1], dict(fields or {}), further
     )
 
-    def alter(answer: Answer) -> Answer:
+    def alter_response(answer: Response) -> Response:
         return answer if body is None else replace(answer, body=body, framing="length")
 
     name = f"status({code_number}, {refusal.code!r})"
-    return Fault(name=name, refuse=lambda: refusal, alter=alter)
+    return Fault(name=name, error=lambda: refusal, alter_response=alter_response)
 
 
 def expired_token() -> Fault:
@@ -231,30 +231,30 @@ def clock_skew(seconds: float) -> Fault:
 
 
 def ignore_range() -> Fault:
-    """Answer a ranged request with 200 and the whole object."""
+    """Response a ranged request with 200 and the whole object."""
 
-    def ask(headers: CIMultiDict[str]) -> None:
+    def alter_request(headers: CIMultiDict[str]) -> None:
         headers.popall("Range", None)
 
-    return Fault(name="ignore_range", ask=ask)
+    return Fault(name="ignore_range", alter_request=alter_request)
 
 
 def wrong_range(shift: int = 1) -> Fault:
     """Send bytes that start ``shift`` later than asked, with their truthful ``Content-Range``."""
 
-    def ask(headers: CIMultiDict[str]) -> None:
+    def alter_request(headers: CIMultiDict[str]) -> None:
         unit, _, span = headers.get("Range", "bytes=0-").partition("=")
         first, _, last = span.partition("-")
         moved = (str(int(text) + shift) if text else "" for text in (first, last))
         headers["Range"] = f"{unit}={'-'.join(moved)}"
 
-    return Fault(name=f"wrong_range({shift})", ask=ask)
+    return Fault(name=f"wrong_range({shift})", alter_request=alter_request)
 
 
-def shifted_content_range(shift: int = 1) -> Fault:
+def wrong_content_range(shift: int = 1) -> Fault:
     """Send the bytes asked for under a ``Content-Range`` that starts ``shift`` later."""
 
-    def alter(answer: Answer) -> Answer:
+    def alter_response(answer: Response) -> Response:
         told = answer.get("Content-Range")
         if told is None:
             return answer
@@ -263,18 +263,18 @@ def shifted_content_range(shift: int = 1) -> Fault:
         moved = f"bytes {int(first) + shift}-{int(last) + shift}/{total}"
         return answer.having({"Content-Range": moved})
 
-    return Fault(name=f"shifted_content_range({shift})", alter=alter)
+    return Fault(name=f"wrong_content_range({shift})", alter_response=alter_response)
 
 
 def flip_byte(offset: int) -> Fault:
     """Turn over all bits of the body's byte at ``offset``; from the end if negative."""
 
-    def alter(answer: Answer) -> Answer:
+    def alter_response(answer: Response) -> Response:
         body = bytearray(answer.body)
         body[offset] ^= 0xFF
         return replace(answer, body=bytes(body))
 
-    return Fault(name=f"flip_byte({offset})", alter=alter)
+    return Fault(name=f"flip_byte({offset})", alter_response=alter_response)
 
 
 def change_etag(etag: str = '"00000000000000000000000000000000"') -> Fault:
@@ -292,13 +292,13 @@ def set_headers(headers: Mapping[str, str | None]) -> Fault:
     gone = tuple(name for name, value in headers.items() if value is None)
     kept = {name: value for name, value in headers.items() if value is not None}
 
-    def alter(answer: Answer) -> Answer:
+    def alter_response(answer: Response) -> Response:
         return answer.without(*gone).having(kept)
 
-    return Fault(name=f"set_headers({', '.join(headers)})", alter=alter)
+    return Fault(name=f"set_headers({', '.join(headers)})", alter_response=alter_response)
 
 
-def checksum_lie() -> Fault:
+def wrong_checksum() -> Fault:
     """Send a false value in every ``x-amz-checksum-`` header of the answer."""
 
     def lie(name: str, value: str) -> str:
@@ -306,10 +306,10 @@ def checksum_lie() -> Fault:
             return value
         return ("B" if value[0] == "A" else "A") + value[1:]
 
-    def alter(answer: Answer) -> Answer:
+    def alter_response(answer: Response) -> Response:
         return replace(answer, headers=tuple((n, lie(n, v)) for n, v in answer.headers))
 
-    return Fault(name="checksum_lie", alter=alter)
+    return Fault(name="wrong_checksum", alter_response=alter_response)
 
 
 def replace_object(replacing: Callable[[], object], *, after: int = 0) -> Fault:
@@ -320,7 +320,7 @@ def replace_object(replacing: Callable[[], object], *, after: int = 0) -> Fault:
         faults.replace_object(lambda: server.put_object("b", "k", b"new"), after=1000)
     """
 
-    async def send(wire: Wire, answer: Answer) -> None:
+    async def send(wire: ResponseWriter, answer: Response) -> None:
         await wire.send_part(answer, after)
         replacing()
         wire.close()
@@ -331,43 +331,49 @@ def replace_object(replacing: Callable[[], object], *, after: int = 0) -> Fault:
 def too_long(extra: int = 1) -> Fault:
     """Send ``extra`` bytes more than the object has, with a ``Content-Length`` that agrees."""
 
-    def alter(answer: Answer) -> Answer:
+    def alter_response(answer: Response) -> Response:
         return replace(answer, body=bytes(answer.body) + b"\x00" * extra)
 
-    return Fault(name=f"too_long({extra})", alter=alter)
+    return Fault(name=f"too_long({extra})", alter_response=alter_response)
 
 
 def too_short(missing: int = 1) -> Fault:
     """Leave out the last ``missing`` bytes, with a ``Content-Length`` that agrees."""
 
-    def alter(answer: Answer) -> Answer:
+    def alter_response(answer: Response) -> Response:
         return replace(answer, body=answer.body[: max(0, len(answer.body) - missing)])
 
-    return Fault(name=f"too_short({missing})", alter=alter)
+    return Fault(name=f"too_short({missing})", alter_response=alter_response)
 
 
-def length_lie(difference: int) -> Fault:
+def wrong_content_length(difference: int) -> Fault:
     """Announce a ``Content-Length`` that is off by ``difference``, send the body, then close."""
 
-    def alter(answer: Answer) -> Answer:
+    def alter_response(answer: Response) -> Response:
         return replace(answer, length=max(0, len(answer.body) + difference), framing="length")
 
-    async def send(wire: Wire, answer: Answer) -> None:
+    async def send(wire: ResponseWriter, answer: Response) -> None:
         await wire.send(answer)
         wire.close()
 
-    return Fault(name=f"length_lie({difference:+d})", alter=alter, send=send)
+    return Fault(
+        name=f"wrong_content_length({difference:+d})", alter_response=alter_response, send=send
+    )
 
 
 def no_length(*, until_close: bool = False) -> Fault:
     """Send the body in chunks without ``Content-Length``, or ended by closing."""
 
-    def alter(answer: Answer) -> Answer:
+    def alter_response(answer: Response) -> Response:
         return replace(answer, framing="close" if until_close else "chunked")
 
-    return Fault(name=f"no_length(until_close={until_close})", alter=alter)
+    return Fault(name=f"no_length(until_close={until_close})", alter_response=alter_response)
 
 
 def truncated_chunked(count: int) -> Fault:
     """Send the body in chunks, and close after ``count`` bytes without the final chunk."""
-    return replace(drop_after(count), name=f"truncated_chunked({count})", alter=no_length().alter)
+    return replace(
+        drop_after(count),
+        name=f"truncated_chunked({count})",
+        alter_response=no_length().alter_response,
+    )

@@ -11,7 +11,7 @@ from ipaddress import ip_address
 from typing import Literal
 from urllib.parse import unquote_to_bytes
 
-from aios3get.testing.answers import Refusal
+from aios3get.testing.responses import ErrorResponse
 
 __all__ = ["Target", "decode", "find_target"]
 
@@ -69,7 +69,7 @@ def _text(raw: str) -> str:
     try:
         return decode(raw).decode()
     except UnicodeDecodeError:
-        raise Refusal(
+        raise ErrorResponse(
             400, "InvalidURI", "Couldn't parse the specified URI.", {"URI": raw}
         ) from None
 
@@ -78,7 +78,7 @@ def find_target(host: str, path: str, names: Iterable[str]) -> Target:
     """Read the host and the raw path; ``names`` may stand before a host of the user's own.
 
     Raises:
-        Refusal: the path is no UTF-8.
+        ErrorResponse: the path is no UTF-8.
     """
     host = re.sub(r":\d+$", "", host).lower()
     for service, kind, pattern in _doors:

@@ -10,8 +10,8 @@ from typing import Any
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from aios3get.testing.received import ReceivedRequest
-from aios3get.testing.wire import Wire
+from aios3get.testing.recorded_request import RecordedRequest
+from aios3get.testing.response_writer import ResponseWriter
 
 __all__ = ["Listener", "loop_thread"]
 
@@ -19,7 +19,7 @@ __all__ = ["Listener", "loop_thread"]
 _limit = 1 << 16
 
 Run = Callable[[Coroutine[Any, Any, None]], None]
-Handle = Callable[[ReceivedRequest, Wire], Coroutine[Any, Any, None]]
+Handle = Callable[[RecordedRequest, ResponseWriter], Coroutine[Any, Any, None]]
 
 
 class _CountingServer(web.Server):
@@ -99,7 +99,7 @@ class Listener:
         if request.headers.get("Expect", "").lower() == "100-continue":
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         number, transport = self._server.connected[request.protocol]
-        received = ReceivedRequest(
+        received = RecordedRequest(
             method=request.method,
             raw_path=request.raw_path,
             headers=request.headers,
@@ -108,7 +108,7 @@ class Listener:
             connection=number,
             keep_alive=request.keep_alive,
         )
-        wire = Wire(request.writer, transport, received, self._stopping)
+        wire = ResponseWriter(request.writer, transport, received, self._stopping)
         try:
             await self._handle(received, wire)
         except ConnectionError:

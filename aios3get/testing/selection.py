@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from aios3get.testing.answers import Refusal
 from aios3get.testing.checksums import checksum
+from aios3get.testing.responses import ErrorResponse
 from aios3get.testing.store import StoredObject
 
 __all__ = ["Selection", "checksum_headers", "select"]
@@ -29,10 +29,10 @@ def select(version: StoredObject, header: str | None, part: str | None) -> Selec
     """What ``Range`` and ``partNumber`` choose.
 
     Raises:
-        Refusal: 400 for what contradicts itself, 416 for what the object does not have.
+        ErrorResponse: 400 for what contradicts itself, 416 for what the object does not have.
     """
     if header is not None and part is not None:
-        raise Refusal(
+        raise ErrorResponse(
             400,
             "InvalidRequest",
             "Cannot specify both Range header and partNumber query parameter",
@@ -55,7 +55,7 @@ def _select_range(size: int, first: str, last: str, header: str) -> Selection:
         if last and int(last) < start:
             return Selection(0, size)
     if start >= size:
-        raise Refusal(
+        raise ErrorResponse(
             416,
             "InvalidRange",
             "The requested range is not satisfiable",
@@ -67,7 +67,7 @@ def _select_range(size: int, first: str, last: str, header: str) -> Selection:
 
 def _select_part(version: StoredObject, text: str) -> Selection:
     if not re.fullmatch(r"[0-9]{1,5}", text) or not 1 <= int(text) <= 10000:
-        raise Refusal(
+        raise ErrorResponse(
             400,
             "InvalidArgument",
             "Part number must be an integer between 1 and 10000, inclusive",
@@ -75,7 +75,7 @@ def _select_part(version: StoredObject, text: str) -> Selection:
         )
     number, count = int(text), len(version.parts) or 1
     if number > count:
-        raise Refusal(
+        raise ErrorResponse(
             416,
             "InvalidPartNumber",
             "The requested partnumber is not satisfiable",

@@ -8,16 +8,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Self, TypedDict, Unpack
 
 from aios3get._protocol.identity import Credentials
-from aios3get.testing.answers import Refusal
 from aios3get.testing.credentials import EXAMPLE_CREDENTIALS, ServerCredentials
-from aios3get.testing.fault_plan import FaultPlan
+from aios3get.testing.fault_queue import FaultQueue
 from aios3get.testing.faults import Fault
-from aios3get.testing.given import check_object, utc
 from aios3get.testing.listener import Listener, loop_thread
-from aios3get.testing.received import ReceivedRequest
-from aios3get.testing.service import ElsewhereAnswer, Service
+from aios3get.testing.recorded_request import RecordedRequest
+from aios3get.testing.response_writer import ResponseWriter
+from aios3get.testing.responses import ErrorResponse
+from aios3get.testing.service import Service, WrongRegionResponse
 from aios3get.testing.store import AccessPoint, Bucket, Restore, StoredObject, make_object
-from aios3get.testing.wire import Wire
+from aios3get.testing.validation import check_object, utc
 
 __all__ = ["S3Server", "S3ServerOptions"]
 
@@ -30,7 +30,7 @@ class S3ServerOptions(TypedDict, total=False):
     tls: ssl.SSLContext | None
     clock: Callable[[], datetime]
     account: str
-    elsewhere: ElsewhereAnswer
+    wrong_region_response: WrongRegionResponse
     port: int
 
 
@@ -60,8 +60,8 @@ class S3Server:
         clock: what time it is for signatures and expiries, an aware datetime; asked
             when the server is made, and for every request.
         account: the owner of the buckets, twelve digits.
-        elsewhere: how a request for a bucket of another region is answered: ``301``, ``307`` or
-            ``400``, the last one where it is signed for another region.
+        wrong_region_response: the response to a request for a bucket of another region: ``301``,
+            ``307``, or ``400`` where it is signed for another region.
         port: 0 takes a free one.
 
     Raises:
@@ -85,21 +85,21 @@ class S3Server:
         tls: ssl.SSLContext | None = None,
         clock: Callable[[], datetime] = _system_clock,
         account: str = "123456789012",
-        elsewhere: ElsewhereAnswer = "301",
+        wrong_region_response: WrongRegionResponse = "301",
         port: int = 0,
     ) -> None:
         self.region = region
         self.account = account
         self.clock_skew = 0.0
-        self.faults = FaultPlan()
-        self.requests: list[ReceivedRequest] = []
+        self.faults = FaultQueue()
+        self.requests: list[RecordedRequest] = []
         self.connections_opened = 0
         self._tls = tls
         self._clock = clock
         self._port = port
         self.now()
         self._service = Service(region, account, self.now)
-        self._service.elsewhere = elsewhere
+        self._service.wrong_region_response = wrong_region_response
         self._listener: Listener | None = None
         given = [credentials] if isinstance(credentials, Credentials) else [*credentials]
         if not given:
@@ -372,18 +372,18 @@ class S3Server:
     def _accepted(self) -> None:
         self.connections_opened += 1
 
-    async def _handle(self, received: ReceivedRequest, wire: Wire) -> None:
+    async def _handle(self, received: RecordedRequest, wire: ResponseWriter) -> None:
         self.requests.append(received)
         fault = self._take_fault(received)
         received.fault = fault.name if fault else None
         answer = self._service.answer(received, fault)
-        send = fault.send if fault and fault.send else Wire.send
+        send = fault.send if fault and fault.send else ResponseWriter.send
         await send(wire, answer)
 
-    def _take_fault(self, received: ReceivedRequest) -> Fault | None:
+    def _take_fault(self, received: RecordedRequest) -> Fault | None:
         # A path that is no UTF-8 is refused by the service, in S3's words.
         try:
             self._service.find_target(received)
-        except Refusal:
+        except ErrorResponse:
             return None
         return self.faults.take(received)

@@ -10,13 +10,13 @@ from urllib.parse import parse_qsl
 
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from aios3get.testing.answers import Answer, Refusal, http_date, iso_time
 from aios3get.testing.creating import bucket_created, is_creation, new_bucket, refuse_again
 from aios3get.testing.credentials import ServerCredentials
 from aios3get.testing.faults import Fault
+from aios3get.testing.get_object import read_object, read_transformed
 from aios3get.testing.hosts import Target, find_target
-from aios3get.testing.reading import read_object, read_transformed
-from aios3get.testing.received import ReceivedRequest
+from aios3get.testing.recorded_request import RecordedRequest
+from aios3get.testing.responses import ErrorResponse, Response, http_date, iso_time
 from aios3get.testing.store import Bucket, Store
 from aios3get.testing.verify import (
     ECDSA,
@@ -28,9 +28,9 @@ from aios3get.testing.verify import (
 )
 from aios3get.testing.writing import write_object
 
-__all__ = ["ElsewhereAnswer", "Service"]
+__all__ = ["WrongRegionResponse", "Service"]
 
-ElsewhereAnswer = Literal["301", "307", "400"]
+WrongRegionResponse = Literal["301", "307", "400"]
 
 
 @dataclass(slots=True)
@@ -46,7 +46,7 @@ class Service:
         store: the buckets.
         credentials: what is accepted, by access key.
         api_keys: IBM API keys that ``/identity/token`` takes.
-        elsewhere: how a request for a bucket of another region is answered.
+        wrong_region_response: how a request for a bucket of another region is answered.
         session_lifetime: of what ``CreateSession`` gives out; S3's own is five minutes.
     """
 
@@ -58,11 +58,11 @@ class Service:
         self.credentials: dict[str, ServerCredentials] = {}
         self.api_keys: set[str] = set()
         self.bearer_tokens: dict[str, datetime] = {}
-        self.elsewhere: ElsewhereAnswer = "301"
+        self.wrong_region_response: WrongRegionResponse = "301"
         self.session_lifetime = timedelta(minutes=5)
         self.bearer_lifetime = timedelta(hours=1)
 
-    def find_target(self, request: ReceivedRequest) -> Target:
+    def find_target(self, request: RecordedRequest) -> Target:
         """What the request is about; noted in ``request``."""
         target = find_target(request.host, request.path, self.store.names())
         bucket = self.store.find(target.name)
@@ -70,16 +70,16 @@ class Service:
         request.key = target.key or None
         return target
 
-    def answer(self, request: ReceivedRequest, fault: Fault | None = None) -> Answer:
+    def answer(self, request: RecordedRequest, fault: Fault | None = None) -> Response:
         """The answer that S3 would give, but for ``fault``."""
         now = self.clock() + timedelta(seconds=fault.clock_skew if fault else 0.0)
         request_id = secrets.token_hex(8).upper()
         host_id = secrets.token_urlsafe(56)
         try:
-            if fault and fault.refuse:
-                raise fault.refuse()
+            if fault and fault.error:
+                raise fault.error()
             answer = self._answer(request, now, fault)
-        except Refusal as refusal:
+        except ErrorResponse as refusal:
             request.error_code = refusal.code
             answer = refusal.answer(request_id, host_id)
         usual = {
@@ -95,11 +95,11 @@ class Service:
             # region, has none: boto/botocore#1413.
             usual["x-amz-bucket-region"] = bucket.region
         answer = replace(answer, headers=tuple(usual.items())).having(dict(answer.headers))
-        answer = fault.alter(answer) if fault and fault.alter else answer
+        answer = fault.alter_response(answer) if fault and fault.alter_response else answer
         request.status = answer.status
         return answer
 
-    def _answer(self, request: ReceivedRequest, now: datetime, fault: Fault | None) -> Answer:
+    def _answer(self, request: RecordedRequest, now: datetime, fault: Fault | None) -> Response:
         if request.method == "POST" and request.path == "/identity/token":
             return self._bearer_token(request, now)
         target = self.find_target(request)
@@ -111,21 +111,21 @@ class Service:
             return self._create_bucket(request, target, caller)
         charged = self._admit(request, bucket, caller)
         _check_key(target.key)
-        if fault and fault.ask:
+        if fault and fault.alter_request:
             headers = CIMultiDict(request.headers)
-            fault.ask(headers)
+            fault.alter_request(headers)
             request = replace(request, headers=CIMultiDictProxy(headers))
         answer = self._perform(request, target, bucket, caller, now)
         return answer.having({"x-amz-request-charged": "requester"}) if charged else answer
 
     def _perform(
         self,
-        request: ReceivedRequest,
+        request: RecordedRequest,
         target: Target,
         bucket: Bucket,
         caller: _Caller,
         now: datetime,
-    ) -> Answer:
+    ) -> Response:
         if not target.key:
             return self._perform_on_bucket(request, target, bucket, caller, now)
         match request.method:
@@ -144,15 +144,15 @@ class Service:
 
     def _perform_on_bucket(
         self,
-        request: ReceivedRequest,
+        request: RecordedRequest,
         target: Target,
         bucket: Bucket,
         caller: _Caller,
         now: datetime,
-    ) -> Answer:
+    ) -> Response:
         match request.method:
             case "HEAD":
-                return Answer(200, framing="chunked")
+                return Response(200, framing="chunked")
             case "GET" if request.parameter("session") is not None and bucket.is_directory:
                 return self._create_session(bucket, caller, now)
             case "PUT" if target.name == bucket.name and is_creation(request):
@@ -162,7 +162,7 @@ class Service:
                 raise _not_allowed(request)
 
     def _authenticate(
-        self, request: ReceivedRequest, target: Target, bucket: Bucket | None, now: datetime
+        self, request: RecordedRequest, target: Target, bucket: Bucket | None, now: datetime
     ) -> _Caller:
         bearer = request.headers.get("Authorization", "")
         if bearer.startswith("Bearer "):
@@ -209,18 +209,20 @@ class Service:
             return
         if target.kind == "mrap":
             message = "Multi-Region Access Points only support AWS4-ECDSA-P256-SHA256."
-            raise Refusal(400, "InvalidRequest", message)
+            raise ErrorResponse(400, "InvalidRequest", message)
         home = bucket.region if bucket else target.region or self.region
         here = target.region or self.region
         signed = home if signature is None else signature.region
         at_home = (target.region or signed) == home
         if home != here and not at_home:
-            raise self._elsewhere(home, target, signature)
+            raise self._wrong_region_refusal(home, target, signature)
         if signature is not None and signed != home:
             raise wrong_region(signature, home)
 
-    def _elsewhere(self, home: str, target: Target, signature: Signature | None) -> Refusal:
-        if self.elsewhere == "400" and signature is not None:
+    def _wrong_region_refusal(
+        self, home: str, target: Target, signature: Signature | None
+    ) -> ErrorResponse:
+        if self.wrong_region_response == "400" and signature is not None:
             return wrong_region(signature, home)
         code, status = "PermanentRedirect", 301
         message = (
@@ -229,47 +231,49 @@ class Service:
         )
         endpoint = f"{target.name}.s3.{home}.amazonaws.com"
         headers = {"x-amz-bucket-region": home}
-        if self.elsewhere == "307":
+        if self.wrong_region_response == "307":
             code, status = "TemporaryRedirect", 307
             message = "Please re-send this request to the specified temporary endpoint."
             headers["Location"] = f"https://{endpoint}/"
-        return Refusal(
+        return ErrorResponse(
             status, code, message, {"Endpoint": endpoint, "Bucket": target.name}, headers
         )
 
-    def _create_bucket(self, request: ReceivedRequest, target: Target, caller: _Caller) -> Answer:
+    def _create_bucket(self, request: RecordedRequest, target: Target, caller: _Caller) -> Response:
         if target.key or target.kind != "bucket" or not is_creation(request):
             raise self._no_bucket(target)
         if caller.credentials is None or caller.credentials.session_of is not None:
-            raise Refusal(403, "AccessDenied", "Access Denied")
+            raise ErrorResponse(403, "AccessDenied", "Access Denied")
         here = target.region or self.region
         bucket = new_bucket(request, target.name, here, self.account)
         self.store.buckets[bucket.name] = bucket
         return bucket_created(bucket)
 
-    def _no_bucket(self, target: Target) -> Refusal:
+    def _no_bucket(self, target: Target) -> ErrorResponse:
         if target.kind == "mrap":
-            return Refusal(
+            return ErrorResponse(
                 404,
                 "NoSuchMultiRegionAccessPoint",
                 "The specified multi-region access point does not exist",
             )
         if target.kind == "point":
-            return Refusal(404, "NoSuchAccessPoint", "The specified accesspoint does not exist")
-        return Refusal(
+            return ErrorResponse(
+                404, "NoSuchAccessPoint", "The specified accesspoint does not exist"
+            )
+        return ErrorResponse(
             404,
             "NoSuchBucket",
             "The specified bucket does not exist",
             {"BucketName": target.name},
         )
 
-    def _admit(self, request: ReceivedRequest, bucket: Bucket, caller: _Caller) -> bool:
+    def _admit(self, request: RecordedRequest, bucket: Bucket, caller: _Caller) -> bool:
         """Whether the caller pays.
 
         Raises:
-            Refusal: this caller may not use the bucket.
+            ErrorResponse: this caller may not use the bucket.
         """
-        denied = Refusal(403, "AccessDenied", "Access Denied")
+        denied = ErrorResponse(403, "AccessDenied", "Access Denied")
         session_of = caller.credentials.session_of if caller.credentials else None
         if session_of not in (None, bucket.name):
             raise denied
@@ -289,18 +293,20 @@ class Service:
             return None
         return signing_key(caller.credentials.secret_access_key, *caller.signature.credential[1:])
 
-    def _delete(self, request: ReceivedRequest, bucket: Bucket, key: str, now: datetime) -> Answer:
+    def _delete(
+        self, request: RecordedRequest, bucket: Bucket, key: str, now: datetime
+    ) -> Response:
         version_id = request.parameter("versionId")
         marker = bucket.delete(key, version_id, now)
         headers = {"x-amz-version-id": version_id} if version_id else {}
         if marker is not None:
             headers = {"x-amz-delete-marker": "true", "x-amz-version-id": marker.version_id}
-        return Answer(204, tuple(headers.items()))
+        return Response(204, tuple(headers.items()))
 
-    def _create_session(self, bucket: Bucket, caller: _Caller, now: datetime) -> Answer:
+    def _create_session(self, bucket: Bucket, caller: _Caller, now: datetime) -> Response:
         """https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateSession.html."""
         if caller.credentials is None or caller.credentials.session_of is not None:
-            raise Refusal(403, "AccessDenied", "Access Denied")
+            raise ErrorResponse(403, "AccessDenied", "Access Denied")
         expires_at = now + self.session_lifetime
         session = ServerCredentials.temporary(expires_at, session_of=bucket.name)
         self.credentials[session.access_key_id] = session
@@ -313,9 +319,9 @@ class Service:
             f"<Expiration>{iso_time(expires_at)}</Expiration>"
             "</Credentials></CreateSessionResult>"
         )
-        return Answer(200, (("Content-Type", "application/xml"),), document.encode())
+        return Response(200, (("Content-Type", "application/xml"),), document.encode())
 
-    def _bearer_token(self, request: ReceivedRequest, now: datetime) -> Answer:
+    def _bearer_token(self, request: RecordedRequest, now: datetime) -> Response:
         """IBM's IAM: https://cloud.ibm.com/apidocs/iam-identity-token-api."""
         form = dict(parse_qsl(request.body.decode("utf-8", "replace")))
         grant = "urn:ibm:params:oauth:grant-type:apikey"
@@ -342,13 +348,13 @@ class Service:
     def _check_bearer(self, token: str, now: datetime) -> None:
         ends = self.bearer_tokens.get(token)
         if ends is None or now >= ends:
-            raise Refusal(403, "AccessDenied", "Access Denied")
+            raise ErrorResponse(403, "AccessDenied", "Access Denied")
 
 
 def _check_region_set(signature: Signature, region: str) -> None:
     regions = (signature.region_set or "").split(",")
     if region not in regions and "*" not in regions:
-        raise Refusal(
+        raise ErrorResponse(
             400,
             "AuthorizationHeaderMalformed",
             "The authorization header is malformed; "
@@ -358,7 +364,7 @@ def _check_region_set(signature: Signature, region: str) -> None:
 
 def _check_key(key: str) -> None:
     if len(key.encode()) > 1024:
-        raise Refusal(
+        raise ErrorResponse(
             400,
             "KeyTooLongError",
             "Your key is too long",
@@ -366,8 +372,8 @@ def _check_key(key: str) -> None:
         )
 
 
-def _not_allowed(request: ReceivedRequest) -> Refusal:
-    return Refusal(
+def _not_allowed(request: RecordedRequest) -> ErrorResponse:
+    return ErrorResponse(
         405,
         "MethodNotAllowed",
         "The specified method is not allowed against this resource.",
@@ -375,6 +381,6 @@ def _not_allowed(request: ReceivedRequest) -> Refusal:
     )
 
 
-def _json(status: int, document: Mapping[str, object]) -> Answer:
+def _json(status: int, document: Mapping[str, object]) -> Response:
     body = json.dumps(document).encode()
-    return Answer(status, (("Content-Type", "application/json"),), body)
+    return Response(status, (("Content-Type", "application/json"),), body)

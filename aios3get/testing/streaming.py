@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from aios3get.testing.answers import Refusal
+from aios3get.testing.responses import ErrorResponse
 from aios3get.testing.verify import Signature
 
 __all__ = ["decode_chunks"]
@@ -38,7 +38,7 @@ class _Chain:
         computed = hmac.digest(self.key, "\n".join(lines).encode(), "sha256").hex()
         if not hmac.compare_digest(computed.encode(), told):
             message = "The chunk signature we calculated does not match the one you provided."
-            raise Refusal(403, "SignatureDoesNotMatch", message)
+            raise ErrorResponse(403, "SignatureDoesNotMatch", message)
         self.previous = computed
 
 
@@ -46,9 +46,9 @@ def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _incomplete() -> Refusal:
+def _incomplete() -> ErrorResponse:
     message = "You did not provide the number of bytes specified by the Content-Length HTTP header"
-    return Refusal(400, "IncompleteBody", message)
+    return ErrorResponse(400, "IncompleteBody", message)
 
 
 def decode_chunks(
@@ -59,7 +59,7 @@ def decode_chunks(
     ``key`` is the signing key where chunks are signed, else None.
 
     Raises:
-        Refusal: the coding or a signature is wrong.
+        ErrorResponse: the coding or a signature is wrong.
     """
     chain = _Chain(signature, key, signature.value) if signature and key else None
     pieces: list[bytes] = []

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
-from aios3get.testing.answers import Refusal, iso_time
 from aios3get.testing.credentials import ServerCredentials
-from aios3get.testing.received import ReceivedRequest
+from aios3get.testing.recorded_request import RecordedRequest
+from aios3get.testing.responses import ErrorResponse, iso_time
 
 __all__ = ["Signature", "read_signature", "signing_key", "verify"]
 
@@ -65,28 +65,28 @@ class Signature:
         return "/".join(self.credential[1:])
 
 
-def _malformed(why: str, *, presigned: bool = False, **fields: str) -> Refusal:
+def _malformed(why: str, *, presigned: bool = False, **fields: str) -> ErrorResponse:
     if presigned:
         text = f"Error parsing the X-Amz-Credential parameter; {why}"
-        return Refusal(400, "AuthorizationQueryParametersError", text, fields)
+        return ErrorResponse(400, "AuthorizationQueryParametersError", text, fields)
     text = f"The authorization header is malformed; {why}"
-    return Refusal(400, "AuthorizationHeaderMalformed", text, fields)
+    return ErrorResponse(400, "AuthorizationHeaderMalformed", text, fields)
 
 
-def _denied(message: str, **fields: str) -> Refusal:
-    return Refusal(403, "AccessDenied", message, fields)
+def _denied(message: str, **fields: str) -> ErrorResponse:
+    return ErrorResponse(403, "AccessDenied", message, fields)
 
 
-def read_signature(request: ReceivedRequest) -> Signature | None:
+def read_signature(request: RecordedRequest) -> Signature | None:
     """The signature of the request; None if it is not signed.
 
     Raises:
-        Refusal: the signature cannot be read.
+        ErrorResponse: the signature cannot be read.
     """
     header = request.headers.get("Authorization")
     algorithm = request.parameter("X-Amz-Algorithm")
     if header is not None and algorithm is not None:
-        raise Refusal(
+        raise ErrorResponse(
             400,
             "InvalidArgument",
             "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, "
@@ -102,8 +102,8 @@ def read_signature(request: ReceivedRequest) -> Signature | None:
     return None
 
 
-def _version_2() -> Refusal:
-    return Refusal(
+def _version_2() -> ErrorResponse:
+    return ErrorResponse(
         400,
         "InvalidRequest",
         "The authorization mechanism you have provided is not supported. "
@@ -117,12 +117,12 @@ _authorization = re.compile(
 ).fullmatch
 
 
-def _from_header(request: ReceivedRequest, header: str) -> Signature:
+def _from_header(request: RecordedRequest, header: str) -> Signature:
     found = _authorization(header)
     if not found or found["algorithm"] not in (HMAC, ECDSA):
         if header.startswith("AWS "):
             raise _version_2()
-        raise Refusal(
+        raise ErrorResponse(
             400,
             "InvalidArgument",
             "Unsupported Authorization Type",
@@ -140,7 +140,7 @@ def _from_header(request: ReceivedRequest, header: str) -> Signature:
     )
 
 
-def _header_time(request: ReceivedRequest) -> tuple[str, datetime]:
+def _header_time(request: RecordedRequest) -> tuple[str, datetime]:
     stamp = request.headers.get("x-amz-date")
     try:
         if stamp is not None:
@@ -157,7 +157,7 @@ def _moment(stamp: str) -> datetime:
     return datetime.strptime(stamp, _stamp).replace(tzinfo=UTC)
 
 
-def _from_query(request: ReceivedRequest, algorithm: str) -> Signature:
+def _from_query(request: RecordedRequest, algorithm: str) -> Signature:
     names = ("Algorithm", "Credential", "Signature", "Date", "SignedHeaders", "Expires")
     told = {name: request.parameter(f"X-Amz-{name}") for name in names}
     if algorithm not in (HMAC, ECDSA) or None in told.values():
@@ -186,8 +186,8 @@ def _from_query(request: ReceivedRequest, algorithm: str) -> Signature:
     )
 
 
-def _bad_query(message: str) -> Refusal:
-    return Refusal(400, "AuthorizationQueryParametersError", message)
+def _bad_query(message: str) -> ErrorResponse:
+    return ErrorResponse(400, "AuthorizationQueryParametersError", message)
 
 
 def _expires(text: str) -> int:
@@ -218,7 +218,7 @@ def _credential(algorithm: str, text: str, *, presigned: bool) -> tuple[str, ...
 
 def verify(
     signature: Signature,
-    request: ReceivedRequest,
+    request: RecordedRequest,
     known: Mapping[str, ServerCredentials],
     *,
     service: str,
@@ -228,7 +228,7 @@ def verify(
     """The credentials that signed the request.
 
     Raises:
-        Refusal: they did not, or not now, not here, not all of it.
+        ErrorResponse: they did not, or not now, not here, not all of it.
     """
     credentials = known.get(signature.access_key_id)
     if credentials is None:
@@ -244,8 +244,8 @@ def verify(
     return credentials
 
 
-def _unknown_key(signature: Signature) -> Refusal:
-    return Refusal(
+def _unknown_key(signature: Signature) -> ErrorResponse:
+    return ErrorResponse(
         403,
         "InvalidAccessKeyId",
         "The AWS Access Key Id you provided does not exist in our records.",
@@ -254,7 +254,7 @@ def _unknown_key(signature: Signature) -> Refusal:
 
 
 def _check_token(
-    signature: Signature, request: ReceivedRequest, credentials: ServerCredentials, now: datetime
+    signature: Signature, request: RecordedRequest, credentials: ServerCredentials, now: datetime
 ) -> None:
     name, other = "x-amz-security-token", "x-amz-s3session-token"
     if credentials.session_of:
@@ -265,15 +265,17 @@ def _check_token(
         raise _unknown_key(signature)
     known = credentials.session_token or ""
     if read(other) is not None or not _equal(known, token or ""):
-        raise Refusal(400, "InvalidToken", "The provided token is malformed or otherwise invalid.")
+        raise ErrorResponse(
+            400, "InvalidToken", "The provided token is malformed or otherwise invalid."
+        )
     if credentials.expires_at is not None and now >= credentials.expires_at:
-        raise Refusal(400, "ExpiredToken", "The provided token has expired.")
+        raise ErrorResponse(400, "ExpiredToken", "The provided token has expired.")
 
 
 def _check_time(signature: Signature, now: datetime) -> None:
     if signature.expires is None:
         if abs(now - signature.time) > _skew:
-            raise Refusal(
+            raise ErrorResponse(
                 403,
                 "RequestTimeTooSkewed",
                 "The difference between the request time and the current time is too large.",
@@ -288,7 +290,7 @@ def _check_time(signature: Signature, now: datetime) -> None:
         raise _denied("Request is not valid yet", ServerTime=iso_time(now))
     ends = signature.time + timedelta(seconds=signature.expires)
     if now > ends:
-        raise Refusal(
+        raise ErrorResponse(
             403,
             "AccessDenied",
             "Request has expired",
@@ -314,7 +316,7 @@ def _check_scope(signature: Signature, service: str) -> None:
         )
 
 
-def wrong_region(signature: Signature, region: str) -> Refusal:
+def wrong_region(signature: Signature, region: str) -> ErrorResponse:
     """The scope names a region that is not the endpoint's."""
     return _malformed(
         f"the region '{signature.region}' is wrong; expecting '{region}'",
@@ -323,7 +325,7 @@ def wrong_region(signature: Signature, region: str) -> Refusal:
     )
 
 
-def _check_signed_headers(signature: Signature, request: ReceivedRequest) -> None:
+def _check_signed_headers(signature: Signature, request: RecordedRequest) -> None:
     names = {name.lower() for name in request.headers}
     demanded = {name for name in names if name.startswith("x-amz-")} | {"host"}
     unsigned = sorted(demanded - set(signature.signed_headers))
@@ -334,18 +336,18 @@ def _check_signed_headers(signature: Signature, request: ReceivedRequest) -> Non
         )
 
 
-def _payload_hash(signature: Signature, request: ReceivedRequest) -> str:
+def _payload_hash(signature: Signature, request: RecordedRequest) -> str:
     told = request.headers.get("x-amz-content-sha256")
     if told is None and signature.presigned:
         return request.parameter("X-Amz-Content-Sha256") or "UNSIGNED-PAYLOAD"
     if told is None:
-        raise Refusal(
+        raise ErrorResponse(
             400,
             "InvalidRequest",
             "Missing required header for this request: x-amz-content-sha256",
         )
     if not re.fullmatch(r"UNSIGNED-PAYLOAD|STREAMING-[A-Z0-9-]+|[0-9a-f]{64}", told):
-        raise Refusal(
+        raise ErrorResponse(
             400,
             "InvalidArgument",
             "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, STREAMING-UNSIGNED-PAYLOAD-TRAILER, "
@@ -355,7 +357,7 @@ def _payload_hash(signature: Signature, request: ReceivedRequest) -> str:
     return told
 
 
-def _canonical_request(signature: Signature, request: ReceivedRequest, payload: str) -> str:
+def _canonical_request(signature: Signature, request: RecordedRequest, payload: str) -> str:
     headers = "".join(
         f"{name}:{','.join(' '.join(text.split()) for text in request.headers.getall(name, []))}\n"
         for name in signature.signed_headers
@@ -381,7 +383,7 @@ def signing_key(secret: str, *scope: str) -> bytes:
 
 
 def _check_signature(
-    signature: Signature, request: ReceivedRequest, credentials: ServerCredentials, payload: str
+    signature: Signature, request: RecordedRequest, credentials: ServerCredentials, payload: str
 ) -> None:
     canonical = _canonical_request(signature, request, payload).encode("utf-8", "surrogateescape")
     to_sign = "\n".join(
@@ -393,7 +395,7 @@ def _check_signature(
         )
     )
     if not _matches(signature, credentials, to_sign.encode()):
-        raise Refusal(
+        raise ErrorResponse(
             403,
             "SignatureDoesNotMatch",
             "The request signature we calculated does not match the signature you provided. "
@@ -423,12 +425,12 @@ def _equal(expected: str, told: str) -> bool:
     return hmac.compare_digest(expected.encode(), told.encode("utf-8", "surrogateescape"))
 
 
-def _check_payload(request: ReceivedRequest, payload: str) -> None:
+def _check_payload(request: RecordedRequest, payload: str) -> None:
     if not re.fullmatch(r"[0-9a-f]{64}", payload):
         return
     computed = hashlib.sha256(request.body).hexdigest()
     if computed != payload:
-        raise Refusal(
+        raise ErrorResponse(
             400,
             "XAmzContentSHA256Mismatch",
             "The provided 'x-amz-content-sha256' header does not match what was computed.",

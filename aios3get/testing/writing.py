@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from urllib.parse import parse_qsl
 
-from aios3get.testing.answers import Answer, Refusal
 from aios3get.testing.checksums import ALGORITHMS, checksum
 from aios3get.testing.encryption import customer_headers, read_customer_key
-from aios3get.testing.received import ReceivedRequest
+from aios3get.testing.recorded_request import RecordedRequest
+from aios3get.testing.responses import ErrorResponse, Response
 from aios3get.testing.store import Bucket, StoredObject, make_object
 from aios3get.testing.streaming import decode_chunks
 from aios3get.testing.verify import Signature
@@ -33,22 +33,22 @@ _kept = (
 
 
 def write_object(
-    request: ReceivedRequest,
+    request: RecordedRequest,
     bucket: Bucket,
     key: str,
     now: datetime,
     signature: Signature | None,
     signing_key: bytes | None,
-) -> Answer:
+) -> Response:
     """The answer to a PUT; the object is in the bucket then.
 
     Raises:
-        Refusal: the request contradicts its own body, or asks for more than this server does.
+        ErrorResponse: the request contradicts its own body, or asks for more than this server does.
     """
     for name in ("x-amz-copy-source", "If-Match", "If-None-Match"):
         if name in request.headers:
             message = f"This server does not implement {name} of PutObject."
-            raise Refusal(501, "NotImplemented", message)
+            raise ErrorResponse(501, "NotImplemented", message)
     body, trailers = _body(request, signature, signing_key)
     _check_md5(request.headers.get("Content-MD5"), body)
     version = make_object(
@@ -64,11 +64,11 @@ def write_object(
         sse_customer_key=read_customer_key(request.headers),
     )
     bucket.add(version)
-    return Answer(200, tuple(_answer_headers(version, bucket).items()))
+    return Response(200, tuple(_answer_headers(version, bucket).items()))
 
 
 def _body(
-    request: ReceivedRequest, signature: Signature | None, signing_key: bytes | None
+    request: RecordedRequest, signature: Signature | None, signing_key: bytes | None
 ) -> tuple[bytes, Mapping[str, str]]:
     payload = request.headers.get("x-amz-content-sha256", "")
     if not payload.startswith("STREAMING-"):
@@ -76,7 +76,7 @@ def _body(
     signed = payload.startswith("STREAMING-AWS4-HMAC-SHA256-PAYLOAD")
     body, trailers = decode_chunks(request.body, signature, signing_key if signed else None)
     if request.headers.get("x-amz-decoded-content-length") != str(len(body)):
-        raise Refusal(
+        raise ErrorResponse(
             400,
             "IncompleteBody",
             "You did not provide the number of bytes specified by the "
@@ -88,7 +88,7 @@ def _body(
 def _check_md5(told: str | None, body: bytes) -> None:
     digest = b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
     if told is not None and told != digest:
-        raise Refusal(
+        raise ErrorResponse(
             400,
             "BadDigest",
             "The Content-MD5 you specified did not match what we received.",
@@ -102,7 +102,7 @@ def _check_checksums(headers: Mapping[str, str], body: bytes) -> list[str]:
     for name, value in told.items():
         if value is not None and value != checksum(name, body):
             message = f"The {name} you specified did not match the calculated checksum."
-            raise Refusal(400, "BadDigest", message)
+            raise ErrorResponse(400, "BadDigest", message)
     # userguide/checking-object-integrity.html: S3 adds CRC64NVME where a request brings none.
     return [name for name, value in told.items() if value is not None] or ["CRC64NVME"]
 

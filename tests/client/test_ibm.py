@@ -11,7 +11,7 @@ from aios3get._protocol.identity import BearerToken
 from aios3get._protocol.timeouts import Timeouts
 from aios3get.credentials import IBMCloudAPIKey
 from aios3get.testing import S3Server, faults
-from aios3get.testing.received import ReceivedRequest
+from aios3get.testing.recorded_request import RecordedRequest
 from tests.engine.test_express_sessions import Clock, until
 from tests.reading_client import (
     BUCKET,
@@ -70,11 +70,11 @@ async def read(client: S3Client, **options: Any) -> bytes:
         return await obj.read()
 
 
-def fetched(server: S3Server) -> list[ReceivedRequest]:
+def fetched(server: S3Server) -> list[RecordedRequest]:
     return [request for request in server.requests if request.path == "/identity/token"]
 
 
-def got(server: S3Server) -> list[ReceivedRequest]:
+def got(server: S3Server) -> list[RecordedRequest]:
     return [request for request in server.requests if request.key == KEY]
 
 

@@ -188,7 +188,7 @@ async def test_a_retry_takes_a_new_connection(server: S3Server) -> None:
 async def test_another_region_is_followed_once_and_remembered(
     authority: Authority, elsewhere: Any
 ) -> None:
-    async with S3Server(tls=authority.server_context(), elsewhere=elsewhere) as server:
+    async with S3Server(tls=authority.server_context(), wrong_region_response=elsewhere) as server:
         server.create_bucket(BUCKET, region="eu-central-1")
         server.put_object(BUCKET, KEY, CONTENT)
         async with loopback_client(server, authority) as client:
@@ -213,7 +213,7 @@ async def test_a_head_follows_the_region_too(authority: Authority) -> None:
 
 
 async def test_a_head_that_is_told_no_region_asks_for_the_buckets(authority: Authority) -> None:
-    async with S3Server(tls=authority.server_context(), elsewhere="400") as server:
+    async with S3Server(tls=authority.server_context(), wrong_region_response="400") as server:
         server.create_bucket(BUCKET, region="eu-central-1")
         server.put_object(BUCKET, KEY, CONTENT)
         async with loopback_client(server, authority) as client:

@@ -14,9 +14,9 @@ from aios3get._protocol.identity import Credentials
 from aios3get._protocol.timeouts import Timeouts
 from aios3get.client import S3Client
 from aios3get.testing import S3Server, ServerCredentials, faults
-from aios3get.testing.answers import Answer
 from aios3get.testing.faults import Fault
-from aios3get.testing.received import ReceivedRequest
+from aios3get.testing.recorded_request import RecordedRequest
+from aios3get.testing.responses import Response
 from tests.reading_client import (
     IDLE,
     KEY,
@@ -84,11 +84,11 @@ def keys(server: S3Server) -> Credentials:
     return credentials_of(server.credentials)
 
 
-def is_creation(request: ReceivedRequest) -> bool:
+def is_creation(request: RecordedRequest) -> bool:
     return request.parameter("session") is not None
 
 
-def creations(server: S3Server) -> list[ReceivedRequest]:
+def creations(server: S3Server) -> list[RecordedRequest]:
     return [request for request in server.requests if is_creation(request)]
 
 
@@ -294,10 +294,10 @@ async def test_a_refusal_is_told_at_once(
 async def test_an_answer_without_a_session_is_told(
     server: S3Server, client: S3Client, document: bytes
 ) -> None:
-    def alter(answer: Answer) -> Answer:
+    def alter(answer: Response) -> Response:
         return replace(answer, body=document)
 
-    server.faults.add(Fault(name="document", alter=alter), where=is_creation)
+    server.faults.add(Fault(name="document", alter_response=alter), where=is_creation)
     with pytest.raises(errors.CredentialsError, match="holds no usable session"):
         await read(client)
     assert await read(client) == CONTENT

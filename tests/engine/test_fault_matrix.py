@@ -248,7 +248,7 @@ FIRST_ANSWERS: list[tuple[Fault, dict[tuple[str, ...], Expected]]] = [
         {(*whole_ways, "ranged"): errors.RangeMismatch},
     ),
     (
-        faults.shifted_content_range(),
+        faults.wrong_content_range(),
         {(*whole_ways, "part"): None, range_ways: errors.RangeMismatch},
     ),
     (
@@ -257,7 +257,7 @@ FIRST_ANSWERS: list[tuple[Fault, dict[tuple[str, ...], Expected]]] = [
         {(*whole_ways, "part"): errors.ChecksumMismatch},
     ),
     (faults.flip_byte(-1), {(*whole_ways, "part"): errors.ChecksumMismatch}),
-    (faults.checksum_lie(), {(*whole_ways, "part"): errors.ChecksumMismatch, range_ways: None}),
+    (faults.wrong_checksum(), {(*whole_ways, "part"): errors.ChecksumMismatch, range_ways: None}),
     (faults.change_etag(), {(*whole_ways, *range_ways, "part"): None}),
     (faults.no_etag(), {(*whole_ways, *range_ways, "part"): None}),
     (
@@ -269,7 +269,7 @@ FIRST_ANSWERS: list[tuple[Fault, dict[tuple[str, ...], Expected]]] = [
         {whole_ways: errors.ChecksumMismatch, (*range_ways, "part"): errors.RangeMismatch},
     ),
     (
-        faults.length_lie(3),
+        faults.wrong_content_length(3),
         {whole_ways: errors.ConnectionLost, (*range_ways, "part"): errors.RangeMismatch},
     ),
     (faults.no_length(), {(*whole_ways, *range_ways, "part"): None}),
@@ -313,15 +313,15 @@ RESUMED_ANSWERS: list[tuple[Fault, Expected]] = [
     (faults.ignore_range(), None),
     (faults.wrong_range(), errors.RangeMismatch),
     (faults.wrong_range(-1), errors.RangeMismatch),
-    (faults.shifted_content_range(), errors.RangeMismatch),
+    (faults.wrong_content_range(), errors.RangeMismatch),
     (faults.change_etag(), errors.ObjectChanged),
     (faults.no_etag(), errors.ObjectChanged),
     (faults.too_long(), errors.RangeMismatch),
     (faults.too_short(), errors.RangeMismatch),
-    (faults.length_lie(3), errors.RangeMismatch),
+    (faults.wrong_content_length(3), errors.RangeMismatch),
     (faults.no_length(), None),
     (faults.no_length(until_close=True), None),
-    (faults.checksum_lie(), None),
+    (faults.wrong_checksum(), None),
     (faults.set_headers({"Content-Range": None}), errors.RangeMismatch),
     (faults.set_headers({"Content-Range": "bytes 300-399/1001"}), errors.RangeMismatch),
     (faults.status(403), errors.AccessDenied),
@@ -365,7 +365,7 @@ async def test_a_length_that_is_too_small_hides_nothing(
     # aiohttp breaks the connection if it has seen what follows by then; if not, it is here that the
     # answer contradicts itself.
     wrong = {"plain": "ChecksumMismatch"}.get(name, "RangeMismatch")
-    found = await outcomes(server, client, WAYS[name], [(faults.length_lie(-3),)])
+    found = await outcomes(server, client, WAYS[name], [(faults.wrong_content_length(-3),)])
     assert {each for _, _, each in found} <= {"right", wrong}
 
 

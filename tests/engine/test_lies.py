@@ -15,15 +15,23 @@ from aios3get._protocol.retry import RetryPolicy
 from aios3get._protocol.timeouts import Timeouts
 from aios3get.client import S3Client
 from tests.reading_client import BUCKET, KEY, READERS, nothing_leaks, transport_of
-from tests.servers.lies import CONTENT, ETAG, LIES, RANGE_LIES, TLS_LIES, Lie, honest
-from tests.servers.lying import (
-    LyingServer,
+from tests.servers.bad_responses import (
+    BAD_RANGE_RESPONSES,
+    BAD_RESPONSES,
+    BAD_TLS_RESPONSES,
+    CONTENT,
+    ETAG,
+    BadResponse,
+    good_responses,
+)
+from tests.servers.scripted import (
     Script,
-    answer,
+    ScriptedServer,
     close,
     drip,
     flood,
     hang,
+    http_response,
     read_request,
     send,
     wait,
@@ -34,7 +42,7 @@ IDLE = 0.3
 EXAMPLE = Credentials("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
 
 
-def client_of(server: LyingServer, authority: Authority | None = None) -> S3Client:
+def client_of(server: ScriptedServer, authority: Authority | None = None) -> S3Client:
     return S3Client(
         endpoint_url=server.url,
         region="us-east-1",
@@ -55,7 +63,7 @@ async def heard(client: S3Client, reader: str = "read()", **options: str) -> byt
         return error
 
 
-def check(lie: Lie, truth: bytes, found: bytes | errors.S3Error) -> None:
+def check(lie: BadResponse, truth: bytes, found: bytes | errors.S3Error) -> None:
     if isinstance(found, errors.S3Error):
         assert lie.outcome != "whole", found
         assert not isinstance(found, errors.ConfigurationError)
@@ -66,24 +74,34 @@ def check(lie: Lie, truth: bytes, found: bytes | errors.S3Error) -> None:
 
 
 # Parsing what never ends slows the loop, and with it the beats that idle time is counted in.
-SLOW = "endless-interim-answers"
+SLOW = "endless-interim-responses"
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.deep) if name == SLOW else name for name in LIES]
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.deep) if name == SLOW else name
+        for name in BAD_RESPONSES
+    ],
 )
 async def test_a_lie_ends_in_the_bytes_or_an_error(name: str) -> None:
     for reader in ("read()", "async for"):
-        with LyingServer(LIES[name].script) as server:
+        with ScriptedServer(BAD_RESPONSES[name].script) as server:
             async with client_of(server) as client:
                 with nothing_leaks(client):
                     found = await heard(client, reader)
-        check(LIES[name], CONTENT, found)
+        check(BAD_RESPONSES[name], CONTENT, found)
 
 
 async def test_an_answer_nobody_asked_for_is_not_the_next_ones() -> None:
-    ghost = [read_request(), send(answer(CONTENT)), wait(0.05), send(answer(b"ghost")), hang()]
-    with LyingServer(ghost, honest()) as server:
+    ghost = [
+        read_request(),
+        send(http_response(CONTENT)),
+        wait(0.05),
+        send(http_response(b"ghost")),
+        hang(),
+    ]
+    with ScriptedServer(ghost, good_responses()) as server:
         async with client_of(server) as client:
             assert await heard(client) == CONTENT
             pooled = transport_of(client)._pooled
@@ -97,41 +115,41 @@ async def test_an_answer_nobody_asked_for_is_not_the_next_ones() -> None:
         assert [len(requests) for requests in server.connections] == [1, 1]
 
 
-@pytest.mark.parametrize("name", RANGE_LIES)
+@pytest.mark.parametrize("name", BAD_RANGE_RESPONSES)
 async def test_a_lie_about_a_range_ends_in_the_bytes_or_an_error(name: str) -> None:
-    with LyingServer(RANGE_LIES[name].script) as server:
+    with ScriptedServer(BAD_RANGE_RESPONSES[name].script) as server:
         async with client_of(server) as client:
             with nothing_leaks(client):
                 found = await heard(client, range="bytes=0-9")
-    check(RANGE_LIES[name], CONTENT[:10], found)
+    check(BAD_RANGE_RESPONSES[name], CONTENT[:10], found)
 
 
-@pytest.mark.parametrize("name", TLS_LIES)
+@pytest.mark.parametrize("name", BAD_TLS_RESPONSES)
 async def test_a_lie_over_tls_ends_in_an_error(name: str, authority: Authority) -> None:
-    with LyingServer(TLS_LIES[name].script, tls=authority.server_context()) as server:
+    with ScriptedServer(BAD_TLS_RESPONSES[name].script, tls=authority.server_context()) as server:
         async with client_of(server, authority) as client:
             with nothing_leaks(client):
                 found = await heard(client)
-    check(TLS_LIES[name], CONTENT, found)
+    check(BAD_TLS_RESPONSES[name], CONTENT, found)
 
 
 def _rest(offset: int, *headers: str, body: bytes | None = None) -> bytes:
     rest = CONTENT[offset:] if body is None else body
     said = f"Content-Range: bytes {offset}-{len(CONTENT) - 1}/{len(CONTENT)}"
-    return answer(rest, said, *headers, status="206 Partial Content")
+    return http_response(rest, said, *headers, status="206 Partial Content")
 
 
 HALF = len(CONTENT) // 2
 FIRST: Script = [
     read_request(),
-    send(answer(CONTENT[:HALF], f"ETag: {ETAG}", length=len(CONTENT))),
+    send(http_response(CONTENT[:HALF], f"ETag: {ETAG}", length=len(CONTENT))),
     close(),
 ]
 SECOND: dict[str, tuple[bytes, type[errors.S3Error] | None]] = {
     "the-rest": (_rest(HALF, f"ETag: {ETAG}"), None),
-    "everything": (answer(CONTENT, f"ETag: {ETAG}"), None),
+    "everything": (http_response(CONTENT, f"ETag: {ETAG}"), None),
     "everything-in-chunks": (
-        answer(
+        http_response(
             b"%x\r\n%b\r\n0\r\n\r\n" % (len(CONTENT), CONTENT),
             f"ETag: {ETAG}",
             "Transfer-Encoding: chunked",
@@ -140,7 +158,7 @@ SECOND: dict[str, tuple[bytes, type[errors.S3Error] | None]] = {
         None,
     ),
     "too-little-in-chunks": (
-        answer(
+        http_response(
             b"%x\r\n%b\r\n0\r\n\r\n" % (HALF - 1, CONTENT[: HALF - 1]),
             f"ETag: {ETAG}",
             "Transfer-Encoding: chunked",
@@ -149,12 +167,12 @@ SECOND: dict[str, tuple[bytes, type[errors.S3Error] | None]] = {
         errors.TruncatedBody,
     ),
     "another-object": (_rest(HALF, 'ETag: "other"'), errors.ObjectChanged),
-    "another-whole-object": (answer(CONTENT, 'ETag: "other"'), errors.ObjectChanged),
+    "another-whole-object": (http_response(CONTENT, 'ETag: "other"'), errors.ObjectChanged),
     "weak-etag": (_rest(HALF, f"ETag: W/{ETAG}"), errors.ObjectChanged),
     "no-etag": (_rest(HALF), errors.ObjectChanged),
     "other-start": (_rest(HALF - 1, f"ETag: {ETAG}"), errors.RangeMismatch),
     "other-size": (
-        answer(
+        http_response(
             CONTENT[HALF:],
             f"ETag: {ETAG}",
             f"Content-Range: bytes {HALF}-{len(CONTENT) - 1}/{len(CONTENT) + 1}",
@@ -163,25 +181,25 @@ SECOND: dict[str, tuple[bytes, type[errors.S3Error] | None]] = {
         errors.ObjectChanged,
     ),
     "everything-of-another-size": (
-        answer(CONTENT + b"x", f"ETag: {ETAG}"),
+        http_response(CONTENT + b"x", f"ETag: {ETAG}"),
         errors.ObjectChanged,
     ),
     "no-content-range": (
-        answer(CONTENT[HALF:], f"ETag: {ETAG}", status="206 Partial Content"),
+        http_response(CONTENT[HALF:], f"ETag: {ETAG}", status="206 Partial Content"),
         errors.RangeMismatch,
     ),
     "nothing-to-send": (
-        answer(b"", f"ETag: {ETAG}", status="204 No Content", length=""),
+        http_response(b"", f"ETag: {ETAG}", status="204 No Content", length=""),
         errors.ServiceError,
     ),
-    "not-modified": (answer(b"", status="304 Not Modified", length=""), errors.NotModified),
+    "not-modified": (http_response(b"", status="304 Not Modified", length=""), errors.NotModified),
 }
 
 
 @pytest.mark.parametrize("name", SECOND)
 async def test_what_goes_on_is_what_was_begun(name: str) -> None:
     reply, wrong = SECOND[name]
-    with LyingServer(FIRST, [read_request(), send(reply), close()]) as server:
+    with ScriptedServer(FIRST, [read_request(), send(reply), close()]) as server:
         async with client_of(server) as client:
             with nothing_leaks(client):
                 found = await heard(client)
@@ -198,10 +216,12 @@ async def test_what_goes_on_is_what_was_begun(name: str) -> None:
 
 async def test_an_object_of_unknown_size_does_not_end_early_where_its_body_goes_on() -> None:
     etag, partial = f"ETag: {ETAG}", "206 Partial Content"
-    begun = answer(CONTENT[:5], etag, "Content-Range: bytes 0-9/*", length=10, status=partial)
-    ended = answer(CONTENT[5:8], etag, "Content-Range: bytes 5-7/8", status=partial)
+    begun = http_response(
+        CONTENT[:5], etag, "Content-Range: bytes 0-9/*", length=10, status=partial
+    )
+    ended = http_response(CONTENT[5:8], etag, "Content-Range: bytes 5-7/8", status=partial)
     first, second = ([read_request(), send(reply), close()] for reply in (begun, ended))
-    with LyingServer(first, second) as server:
+    with ScriptedServer(first, second) as server:
         async with client_of(server) as client:
             found = await heard(client, range="bytes=0-9")
     assert isinstance(found, errors.RangeMismatch)
@@ -210,18 +230,18 @@ async def test_an_object_of_unknown_size_does_not_end_early_where_its_body_goes_
 
 async def test_a_weak_etag_is_not_sent_but_compared() -> None:
     weak = f"ETag: W/{ETAG}"
-    first = [read_request(), send(answer(CONTENT[:9], weak, length=len(CONTENT))), close()]
-    with LyingServer(first, [read_request(), send(_rest(9, weak)), close()]) as server:
+    first = [read_request(), send(http_response(CONTENT[:9], weak, length=len(CONTENT))), close()]
+    with ScriptedServer(first, [read_request(), send(_rest(9, weak)), close()]) as server:
         async with client_of(server) as client:
             assert await heard(client) == CONTENT
         assert b"if-match" not in server.requests[1].lower()
 
 
 async def test_a_body_without_an_etag_is_begun_again_as_long_as_nobody_has_its_bytes() -> None:
-    nothing = [read_request(), send(answer(b"", length=len(CONTENT))), close()]
-    something = [read_request(), send(answer(CONTENT[:9], length=len(CONTENT))), close()]
-    whole = [read_request(), send(answer(CONTENT)), close()]
-    with LyingServer(nothing, whole, something, whole, something) as server:
+    nothing = [read_request(), send(http_response(b"", length=len(CONTENT))), close()]
+    something = [read_request(), send(http_response(CONTENT[:9], length=len(CONTENT))), close()]
+    whole = [read_request(), send(http_response(CONTENT)), close()]
+    with ScriptedServer(nothing, whole, something, whole, something) as server:
         async with client_of(server) as client:
             assert await heard(client, "async for") == CONTENT
             assert await heard(client) == CONTENT
@@ -234,10 +254,10 @@ async def test_a_body_without_an_etag_is_begun_again_as_long_as_nobody_has_its_b
 
 async def test_a_checksum_is_of_the_body_as_it_was_begun_again() -> None:
     checksum = f"x-amz-checksum-crc32: {crc32(CONTENT)}"
-    cut = [read_request(), send(answer(CONTENT[:9], checksum, length=len(CONTENT))), close()]
-    other = [read_request(), send(answer(CONTENT[::-1], checksum)), close()]
-    whole = [read_request(), send(answer(CONTENT, checksum)), close()]
-    with LyingServer(cut, whole, cut, other) as server:
+    cut = [read_request(), send(http_response(CONTENT[:9], checksum, length=len(CONTENT))), close()]
+    other = [read_request(), send(http_response(CONTENT[::-1], checksum)), close()]
+    whole = [read_request(), send(http_response(CONTENT, checksum)), close()]
+    with ScriptedServer(cut, whole, cut, other) as server:
         async with client_of(server) as client:
             obj = await client.get_object(BUCKET, KEY)
             assert await obj.read() == CONTENT
@@ -275,7 +295,7 @@ TEN: dict[str, Callable[[S3Object], Awaitable[bytes]]] = {
 async def test_what_waits_for_the_end_of_its_chunks_is_not_lost(
     ten: Callable[[S3Object], Awaitable[bytes]],
 ) -> None:
-    head = answer(b"", f"ETag: {ETAG}", "Transfer-Encoding: chunked", length="").replace(
+    head = http_response(b"", f"ETag: {ETAG}", "Transfer-Encoding: chunked", length="").replace(
         b"200 OK", b"206 Partial Content\r\nContent-Range: bytes 0-9/100"
     )
     first, last = chunked(b"01234"), chunked(b"56789")
@@ -287,7 +307,7 @@ async def test_what_waits_for_the_end_of_its_chunks_is_not_lost(
         wait(0.2),
         send(b"0\r\n\r\n"),
     ]
-    with LyingServer([*late, hang()]) as server:
+    with ScriptedServer([*late, hang()]) as server:
         async with client_of(server) as client:
             obj = await client.get_object(BUCKET, KEY, range="bytes=0-9")
             got = b""
@@ -308,12 +328,12 @@ async def test_nobody_gets_the_last_bytes_of_an_unknown_length_before_they_are_v
     headers = (f"x-amz-checksum-crc32: {crc32(b'0123456789')}", "Transfer-Encoding: chunked")
     wrong = [
         read_request(),
-        send(answer(b"", *headers, length="") + chunked(b"01234", b"5678X")),
+        send(http_response(b"", *headers, length="") + chunked(b"01234", b"5678X")),
         wait(0.05),
         send(b"0\r\n\r\n"),
         hang(),
     ]
-    with LyingServer(wrong) as server:
+    with ScriptedServer(wrong) as server:
         async with client_of(server) as client:
             obj = await client.get_object(BUCKET, KEY)
             got = b""
@@ -326,17 +346,17 @@ async def test_nobody_gets_the_last_bytes_of_an_unknown_length_before_they_are_v
 @pytest.mark.parametrize("etag", ['"\xff\xfe"', '"é"'])
 async def test_an_etag_that_cannot_be_sent_is_compared(etag: str) -> None:
     header = f"ETag: {etag}"
-    first = [read_request(), send(answer(CONTENT[:9], header, length=len(CONTENT))), close()]
-    with LyingServer(first, [read_request(), send(_rest(9, header)), close()]) as server:
+    first = [read_request(), send(http_response(CONTENT[:9], header, length=len(CONTENT))), close()]
+    with ScriptedServer(first, [read_request(), send(_rest(9, header)), close()]) as server:
         async with client_of(server) as client:
             assert await heard(client) == CONTENT
         assert b"if-match" not in server.requests[1].lower()
 
 
 async def test_a_body_begun_again_must_be_as_long() -> None:
-    nothing = [read_request(), send(answer(b"", length=len(CONTENT))), close()]
-    shorter = [read_request(), send(answer(CONTENT[:9])), close()]
-    with LyingServer(nothing, shorter) as server:
+    nothing = [read_request(), send(http_response(b"", length=len(CONTENT))), close()]
+    shorter = [read_request(), send(http_response(CONTENT[:9])), close()]
+    with ScriptedServer(nothing, shorter) as server:
         async with client_of(server) as client:
             assert isinstance(await heard(client), errors.ObjectChanged)
 
@@ -350,9 +370,9 @@ async def test_a_body_begun_again_must_be_as_long() -> None:
     ],
 )
 async def test_a_changed_object_says_by_what_it_shows(headers: list[str], told: str) -> None:
-    begun = answer(CONTENT[:9], f"ETag: {ETAG}", length=len(CONTENT))
-    whole = answer(CONTENT + b"x", *headers)
-    with LyingServer([read_request(), send(begun), close()], [read_request(), send(whole)]) as s:
+    begun = http_response(CONTENT[:9], f"ETag: {ETAG}", length=len(CONTENT))
+    whole = http_response(CONTENT + b"x", *headers)
+    with ScriptedServer([read_request(), send(begun), close()], [read_request(), send(whole)]) as s:
         async with client_of(s) as client:
             found = await heard(client)
     assert isinstance(found, errors.ObjectChanged)
@@ -360,7 +380,7 @@ async def test_a_changed_object_says_by_what_it_shows(headers: list[str], told: 
 
 
 async def test_a_range_beyond_an_object_sent_whole_is_refused() -> None:
-    with LyingServer([read_request(), send(answer(b"short")), close()]) as server:
+    with ScriptedServer([read_request(), send(http_response(b"short")), close()]) as server:
         async with client_of(server) as client:
             found = await heard(client, range="bytes=5-9")
             assert isinstance(found, errors.RangeMismatch)
@@ -368,7 +388,7 @@ async def test_a_range_beyond_an_object_sent_whole_is_refused() -> None:
 
 
 def ignores_range(body: bytes, end: bytes = b"0\r\n\r\n") -> Script:
-    head = answer(b"", f"ETag: {ETAG}", "Transfer-Encoding: chunked", length="")
+    head = http_response(b"", f"ETag: {ETAG}", "Transfer-Encoding: chunked", length="")
     return [read_request(), send(head + chunked(body) + end), close()]
 
 
@@ -383,7 +403,7 @@ def ignores_range(body: bytes, end: bytes = b"0\r\n\r\n") -> Script:
             [
                 read_request(),
                 send(
-                    answer(
+                    http_response(
                         b"t", f"ETag: {ETAG}", "Content-Range: bytes 4-4/5", status="206 Partial"
                     )
                 ),
@@ -396,7 +416,7 @@ def ignores_range(body: bytes, end: bytes = b"0\r\n\r\n") -> Script:
 async def test_a_range_may_reach_beyond_an_object_sent_whole_in_chunks(
     scripts: list[Script], reader: str
 ) -> None:
-    with LyingServer(*scripts) as server:
+    with ScriptedServer(*scripts) as server:
         async with client_of(server) as client:
             assert await heard(client, reader, range="bytes=2-9") == b"ort"
         assert len(server.connections) == len(scripts)
@@ -404,7 +424,7 @@ async def test_a_range_may_reach_beyond_an_object_sent_whole_in_chunks(
 
 @pytest.mark.parametrize("wanted", ["bytes=5-9", "bytes=6-9", "bytes=5-"])
 async def test_a_range_beyond_an_object_sent_whole_in_chunks_is_refused(wanted: str) -> None:
-    with LyingServer(ignores_range(b"short")) as server:
+    with ScriptedServer(ignores_range(b"short")) as server:
         async with client_of(server) as client:
             found = await heard(client, range=wanted)
         assert isinstance(found, errors.TruncatedBody)
@@ -413,9 +433,9 @@ async def test_a_range_beyond_an_object_sent_whole_in_chunks_is_refused(wanted: 
 
 async def test_a_known_end_stays_known_where_a_resumed_answer_tells_none() -> None:
     told = "Content-Range: bytes 2-9/10"
-    begun = answer(b"23", f"ETag: {ETAG}", told, length=8, status="206 Partial Content")
+    begun = http_response(b"23", f"ETag: {ETAG}", told, length=8, status="206 Partial Content")
     begins = [read_request(), send(begun), close()]
-    with LyingServer(begins, ignores_range(b"01234567")) as server:
+    with ScriptedServer(begins, ignores_range(b"01234567")) as server:
         async with client_of(server) as client:
             found = await heard(client, range="bytes=2-9")
     assert isinstance(found, errors.TruncatedBody)
@@ -423,7 +443,9 @@ async def test_a_known_end_stays_known_where_a_resumed_answer_tells_none() -> No
 
 
 async def test_a_part_is_not_taken_from_an_answer_without_parts() -> None:
-    with LyingServer([read_request(), send(answer(CONTENT, f"ETag: {ETAG}")), close()]) as server:
+    with ScriptedServer(
+        [read_request(), send(http_response(CONTENT, f"ETag: {ETAG}")), close()]
+    ) as server:
         async with client_of(server) as client:
             with pytest.raises(errors.RangeMismatch):
                 await client.get_object(BUCKET, KEY, part_number=2)
@@ -435,12 +457,12 @@ GIGABYTE = 1 << 30
 HUGE: dict[str, Script] = {
     "error-body": [
         read_request(),
-        send(answer(b"<Error><Code>SlowDown", status="503 Slow Down", length=GIGABYTE)),
+        send(http_response(b"<Error><Code>SlowDown", status="503 Slow Down", length=GIGABYTE)),
         flood(b" " * 65_536, GIGABYTE // 65_536),
     ],
     "error-body-in-chunks": [
         read_request(),
-        send(answer(b"", "Transfer-Encoding: chunked", status="403 Forbidden", length="")),
+        send(http_response(b"", "Transfer-Encoding: chunked", status="403 Forbidden", length="")),
         flood(b"10000\r\n" + b"x" * 65_536 + b"\r\n", GIGABYTE // 65_536),
     ],
     "one-header": [
@@ -455,18 +477,18 @@ HUGE: dict[str, Script] = {
     ],
     "announced-length": [
         read_request(),
-        send(answer(b"few", f"ETag: {ETAG}", length=4 * 1024 * GIGABYTE)),
+        send(http_response(b"few", f"ETag: {ETAG}", length=4 * 1024 * GIGABYTE)),
         close(),
     ],
     "body-never-read": [
         read_request(),
-        send(answer(b"", f"ETag: {ETAG}", length=GIGABYTE)),
+        send(http_response(b"", f"ETag: {ETAG}", length=GIGABYTE)),
         flood(b"x" * 65_536, GIGABYTE // 65_536),
     ],
     "ghosts-behind-the-body": [
         read_request(),
-        send(answer(b"x", f"ETag: {ETAG}")),
-        flood(answer(b"y" * 65_536), GIGABYTE // 65_536),
+        send(http_response(b"x", f"ETag: {ETAG}")),
+        flood(http_response(b"y" * 65_536), GIGABYTE // 65_536),
     ],
 }
 
@@ -476,7 +498,7 @@ async def test_what_is_huge_takes_little_memory(name: str) -> None:
     if name == "many-headers" and "max_headers" not in _SESSION_OPTIONS:
         pytest.skip("this release of aiohttp does not count headers")
     gc.collect()
-    with LyingServer(HUGE[name]) as server:
+    with ScriptedServer(HUGE[name]) as server:
         async with client_of(server) as client:
             tracemalloc.start()
             try:
@@ -494,8 +516,8 @@ async def test_what_is_huge_takes_little_memory(name: str) -> None:
 
 
 async def test_a_slow_head_counts_as_silence() -> None:
-    crawl = [read_request(), drip(answer(CONTENT), 0.02)]
-    with LyingServer(crawl) as server:
+    crawl = [read_request(), drip(http_response(CONTENT), 0.02)]
+    with ScriptedServer(crawl) as server:
         async with client_of(server) as client:
             found = await heard(client)
     assert isinstance(found, errors.TransportTimeout)

@@ -61,13 +61,13 @@ def _lies(draw: random.Random, size: int) -> Fault:
     kinds = [
         faults.wrong_range(),
         faults.ignore_range(),
-        faults.shifted_content_range(),
+        faults.wrong_content_range(),
         faults.change_etag(),
         faults.no_etag(),
         faults.too_long(),
-        faults.length_lie(draw.choice([-1, 1, 100])),
+        faults.wrong_content_length(draw.choice([-1, 1, 100])),
         faults.no_length(until_close=True),
-        faults.checksum_lie(),
+        faults.wrong_checksum(),
         faults.status(403),
     ]
     if size:

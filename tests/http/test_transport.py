@@ -19,13 +19,13 @@ from aios3get._http.transport import Response, Transport
 from aios3get._protocol.http import HttpRequest
 from aios3get._protocol.timeouts import Timeouts
 from tests.reading_client import acquired
-from tests.servers.lying import (
-    LyingServer,
-    answer,
+from tests.servers.scripted import (
+    ScriptedServer,
     close,
     drip,
     flood,
     hang,
+    http_response,
     read_request,
     send,
     wait,
@@ -58,7 +58,7 @@ async def whole(answered: Response) -> bytes:
 
 
 async def test_what_goes_out_is_what_was_given(transport: Transport) -> None:
-    with LyingServer([read_request(), send(answer(b"body"))]) as server:
+    with ScriptedServer([read_request(), send(http_response(b"body"))]) as server:
         url = f"{server.url}/a%2Fb/../%41+~'()*?x=%20&y=/:@&z"
         assert await whole(await get(transport, url, Host="example.test", Range="bytes=0-")) == (
             b"body"
@@ -72,23 +72,23 @@ async def test_what_goes_out_is_what_was_given(transport: Transport) -> None:
 
 
 async def test_redirects_are_not_followed(transport: Transport) -> None:
-    moved = answer(b"", "Location: http://127.0.0.1:1/", status="302 Found")
-    with LyingServer([read_request(), send(moved)]) as server:
+    moved = http_response(b"", "Location: http://127.0.0.1:1/", status="302 Found")
+    with ScriptedServer([read_request(), send(moved)]) as server:
         answered = await get(transport, server.url)
         assert answered.status == 302
         answered.close()
 
 
 async def test_cookies_are_not_kept(transport: Transport) -> None:
-    replies = [read_request(), send(answer(b"", "Set-Cookie: a=b"))] * 2
-    with LyingServer(replies) as server:
+    replies = [read_request(), send(http_response(b"", "Set-Cookie: a=b"))] * 2
+    with ScriptedServer(replies) as server:
         for _ in range(2):
             await whole(await get(transport, server.url))
         assert b"cookie" not in server.requests[1].lower()
 
 
 async def test_connections_are_kept_unless_a_fresh_one_is_asked_for(transport: Transport) -> None:
-    with LyingServer([read_request(), send(answer(b"x"))] * 4) as server:
+    with ScriptedServer([read_request(), send(http_response(b"x"))] * 4) as server:
         for fresh in (False, False, True, True, False):
             await whole(await get(transport, server.url, fresh=fresh))
         assert [len(requests) for requests in server.connections] == [3, 1, 1]
@@ -138,8 +138,10 @@ async def test_so_it_has_with_a_users_session() -> None:
 
 async def test_a_users_session_may_be_bent_as_it_likes() -> None:
     body = b"\x1f\x8b plain"
-    reply = answer(body, "Content-Encoding: gzip", *(f"x-amz-meta-{n}: x" for n in range(200)))
-    with LyingServer([read_request(), send(reply)]) as server:
+    reply = http_response(
+        body, "Content-Encoding: gzip", *(f"x-amz-meta-{n}: x" for n in range(200))
+    )
+    with ScriptedServer([read_request(), send(reply)]) as server:
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=0.0001)) as session:
             transport = Transport(timeouts=QUICK, max_concurrency=1, session=session)
             answered = await get(transport, server.url)
@@ -156,7 +158,7 @@ async def test_what_is_no_url_is_the_callers_mistake(transport: Transport) -> No
 
 
 async def test_a_proxy_is_asked() -> None:
-    with LyingServer([read_request(), send(answer(b"by proxy"))]) as proxy:
+    with ScriptedServer([read_request(), send(http_response(b"by proxy"))]) as proxy:
         transport = Transport(timeouts=QUICK, max_concurrency=1, proxies=Proxies.always(proxy.url))
         assert await whole(await get(transport, "http://example.test/key")) == b"by proxy"
         assert proxy.requests[0].startswith(b"GET http://example.test/key HTTP/1.1")
@@ -165,7 +167,9 @@ async def test_a_proxy_is_asked() -> None:
 
 @pytest.mark.parametrize("status", ["407 Proxy Authentication Required", "502 Bad Gateway"])
 async def test_a_proxy_that_refuses_is_no_connection(status: str) -> None:
-    with LyingServer([read_request(), send(answer(b"", status=status)), close()]) as proxy:
+    with ScriptedServer(
+        [read_request(), send(http_response(b"", status=status)), close()]
+    ) as proxy:
         transport = Transport(timeouts=QUICK, max_concurrency=1, proxies=Proxies.always(proxy.url))
         with pytest.raises(errors.ConnectionFailed, match="the proxy answered"):
             await get(transport, "https://example.test/key")
@@ -175,7 +179,7 @@ async def test_a_proxy_that_refuses_is_no_connection(status: str) -> None:
 async def test_a_certificate_that_is_not_trusted_is_not_tried_again(authority: Authority) -> None:
     transport = Transport(timeouts=QUICK, max_concurrency=1)
     with (
-        LyingServer([read_request()], tls=authority.server_context()) as server,
+        ScriptedServer([read_request()], tls=authority.server_context()) as server,
         pytest.raises(errors.ConnectionFailed, match="not trusted") as caught,
     ):
         await get(transport, server.url)
@@ -185,8 +189,8 @@ async def test_a_certificate_that_is_not_trusted_is_not_tried_again(authority: A
 
 class TestGivingBack:
     async def test_little_is_read_off(self, transport: Transport) -> None:
-        replies = [read_request(), send(answer(bytes(200_000)))] * 2
-        with LyingServer(replies) as server:
+        replies = [read_request(), send(http_response(bytes(200_000)))] * 2
+        with ScriptedServer(replies) as server:
             for _ in range(2):
                 answered = await get(transport, server.url)
                 await answered.release(200_000)
@@ -197,15 +201,15 @@ class TestGivingBack:
     async def test_much_or_unknown_is_not(
         self, transport: Transport, remaining: int | None
     ) -> None:
-        with LyingServer([read_request(), send(answer(bytes(10_000_000)))]) as server:
+        with ScriptedServer([read_request(), send(http_response(bytes(10_000_000)))]) as server:
             for _ in range(2):
                 await (await get(transport, server.url)).release(remaining)
             assert len(server.connections) == 2
         assert acquired(transport) == 0
 
     async def test_what_does_not_come_is_not_waited_for_long(self, transport: Transport) -> None:
-        with LyingServer(
-            [read_request(), send(answer(b"x", length=100)), read_request()]
+        with ScriptedServer(
+            [read_request(), send(http_response(b"x", length=100)), read_request()]
         ) as server:
             answered = await get(transport, server.url)
             async with asyncio.timeout(5):
@@ -214,26 +218,32 @@ class TestGivingBack:
             await answered.release(100)
 
     async def test_an_error_body_is_read_up_to_a_limit(self, transport: Transport) -> None:
-        script = [read_request(), send(answer(b"", length=10**9)), flood(b"x" * 1000)]
-        with LyingServer(script) as server:
+        script = [read_request(), send(http_response(b"", length=10**9)), flood(b"x" * 1000)]
+        with ScriptedServer(script) as server:
             found = await (await get(transport, server.url)).read_error_body(5000, 5.0)
         assert found == b"x" * 5000
 
     async def test_an_error_body_that_breaks_is_as_good_as_its_beginning(
         self, transport: Transport
     ) -> None:
-        with LyingServer([read_request(), send(answer(b"<Error>", length=99)), close()]) as server:
+        with ScriptedServer(
+            [read_request(), send(http_response(b"<Error>", length=99)), close()]
+        ) as server:
             assert await (await get(transport, server.url)).read_error_body(5000, 5.0) == b"<Error>"
 
     async def test_an_error_body_that_stalls_is_too(self, transport: Transport) -> None:
-        script: list[Any] = [read_request(), send(answer(b"<Error>", length=99)), read_request()]
-        with LyingServer(script) as server:
+        script: list[Any] = [
+            read_request(),
+            send(http_response(b"<Error>", length=99)),
+            read_request(),
+        ]
+        with ScriptedServer(script) as server:
             assert await (await get(transport, server.url)).read_error_body(5000, 0.1) == b"<Error>"
 
 
 async def test_an_upgrade_leaves_no_connection_behind(transport: Transport) -> None:
     upgrade = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"
-    with LyingServer([read_request(), send(upgrade), hang()]) as server:
+    with ScriptedServer([read_request(), send(upgrade), hang()]) as server:
         answered = await get(transport, server.url)
         assert await answered.read_error_body(100, 5.0) == b""
         assert not answered.held
@@ -283,7 +293,7 @@ async def test_a_head_beyond_the_limits_would_be_so_again(
 ) -> None:
     if len(head) > 1 and "max_headers" not in _SESSION_OPTIONS:
         pytest.skip("this release of aiohttp does not count headers")
-    with LyingServer([read_request(), send(answer(b"", *head)), hang()]) as server:
+    with ScriptedServer([read_request(), send(http_response(b"", *head)), hang()]) as server:
         with pytest.raises(errors.ConnectionLost, match="larger than a client reads") as caught:
             await get(transport, server.url)
         assert not caught.value.retryable
@@ -300,7 +310,7 @@ async def test_a_head_beyond_the_limits_would_be_so_again(
     ],
 )
 async def test_an_answer_that_is_no_http_is_not_quoted(transport: Transport, data: bytes) -> None:
-    with LyingServer([read_request(), send(data), hang()]) as server:
+    with ScriptedServer([read_request(), send(data), hang()]) as server:
         with pytest.raises(errors.ConnectionLost, match=r"is not HTTP: \w") as caught:
             await get(transport, server.url)
         assert caught.value.retryable
@@ -311,9 +321,9 @@ async def test_an_answer_that_is_no_http_is_not_quoted(transport: Transport, dat
 
 
 async def test_a_body_framed_badly_breaks_at_once_and_is_not_quoted(transport: Transport) -> None:
-    head = answer(b"", "Transfer-Encoding: chunked", length="")
+    head = http_response(b"", "Transfer-Encoding: chunked", length="")
     script = [read_request(), send(head), wait(0.05), send(b"3\r\nabcSECRET\r\n"), hang()]
-    with LyingServer(script) as server:
+    with ScriptedServer(script) as server:
         answered = await get(transport, server.url)
         with pytest.raises(errors.ConnectionLost, match="framing") as caught:
             await whole(answered)
@@ -321,7 +331,7 @@ async def test_a_body_framed_badly_breaks_at_once_and_is_not_quoted(transport: T
 
 
 async def test_a_body_cut_short_is_told_of_in_one_line(transport: Transport) -> None:
-    with LyingServer([read_request(), send(answer(b"abc", length=9)), close()]) as server:
+    with ScriptedServer([read_request(), send(http_response(b"abc", length=9)), close()]) as server:
         answered = await get(transport, server.url)
         with pytest.raises(errors.ConnectionLost, match=r"broke: Not enough data .*[^>]$"):
             await whole(answered)
@@ -333,7 +343,7 @@ class TestProxyPasswords:
     @pytest.mark.parametrize("scheme", ["http", "https"])
     async def test_the_password_goes_to_the_proxy_and_into_no_error(self, scheme: str) -> None:
         script = self._drops_it if scheme == "https" else [read_request(), close()]
-        with LyingServer(script) as proxy:
+        with ScriptedServer(script) as proxy:
             by = Proxies.always(proxy.url.replace("//", "//user:p%40SECRET@"))
             transport = Transport(timeouts=QUICK, max_concurrency=1, proxies=by)
             with pytest.raises(errors.TransportError) as caught:
@@ -344,7 +354,7 @@ class TestProxyPasswords:
         self._check(caught.value, "SECRET", told.decode())
 
     async def test_nor_does_that_of_a_users_session(self) -> None:
-        with LyingServer(self._drops_it) as proxy:
+        with ScriptedServer(self._drops_it) as proxy:
             by = proxy.url.replace("//", "//user:SECRET@")
             async with aiohttp.ClientSession(proxy=by) as session:
                 transport = Transport(timeouts=QUICK, max_concurrency=1, session=session)
@@ -389,14 +399,14 @@ class TestAddresses:
                     request = await reader.readuntil(b"\r\n\r\n")
                     met.append(writer.get_extra_info("sockname")[0])
                     if met[-1] == "127.0.0.2":
-                        writer.write(answer(b"well"))
+                        writer.write(http_response(b"well"))
                     elif b"/reset" in request:
                         break
                     elif b"/half" in request:
-                        writer.write(answer(b"half", length=99))
+                        writer.write(http_response(b"half", length=99))
                         break
                     else:
-                        writer.write(answer(b"", status="503 Slow Down"))
+                        writer.write(http_response(b"", status="503 Slow Down"))
             writer.close()
 
         first = await asyncio.start_server(serve, "127.0.0.1", 0)
@@ -479,7 +489,9 @@ class TestPermits:
     ) -> None:
         for _ in range(transport.limiter.limit):
             await transport.acquire()
-        with LyingServer([read_request(), send(answer(b"x", length=9)), hang()]) as server:
+        with ScriptedServer(
+            [read_request(), send(http_response(b"x", length=9)), hang()]
+        ) as server:
             request = HttpRequest("GET", server.url, {})
             response = await transport.send(request, transport.uncounted_permit())
             assert await response.read() == b"x"
@@ -517,7 +529,7 @@ class TestClosing:
         assert not transport._pauses
 
     async def test_a_call_whose_turn_comes_in_the_same_moment_sends_nothing(self) -> None:
-        with LyingServer([read_request(), send(answer(b"x")), hang()]) as server:
+        with ScriptedServer([read_request(), send(http_response(b"x")), hang()]) as server:
             transport = Transport(timeouts=QUICK, max_concurrency=1)
             first = await get(transport, server.url)
             others = [asyncio.create_task(get(transport, server.url)) for _ in range(3)]
@@ -533,7 +545,7 @@ class TestClosing:
 
     @pytest.mark.parametrize("steps", range(5))
     async def test_it_closes_all_even_when_cancelled(self, steps: int) -> None:
-        with LyingServer([read_request(), send(answer(b"x")), hang()]) as server:
+        with ScriptedServer([read_request(), send(http_response(b"x")), hang()]) as server:
             transport = Transport(timeouts=QUICK, max_concurrency=1)
             for fresh in (False, True):
                 await whole(await get(transport, server.url, fresh=fresh))
@@ -586,13 +598,13 @@ def _never_says_farewell(
     accepted, _ = listening.accept()
     with authority.server_context().wrap_socket(accepted, server_side=True) as connection:
         connection.recv(65536)
-        connection.sendall(answer(b"x", length=9))
+        connection.sendall(http_response(b"x", length=9))
         ending.wait(10)
 
 
 async def test_a_head_that_trickles_in_is_no_answer(transport: Transport) -> None:
     script = [read_request(), drip(b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 50, 0.01)]
-    with LyingServer(script) as server:
+    with ScriptedServer(script) as server:
         with pytest.raises(errors.TransportTimeout, match=r"no response came for 0\.3 s") as caught:
             await get(transport, server.url)
         assert caught.value.limit == "idle"

@@ -10,7 +10,7 @@ from aios3get import errors
 from aios3get._http.transport import Transport
 from aios3get._protocol.http import HttpRequest
 from aios3get._protocol.timeouts import Timeouts
-from tests.servers.lying import LyingServer, answer, read_request, send
+from tests.servers.scripted import ScriptedServer, http_response, read_request, send
 
 QUICK = Timeouts(connect=1.5, idle=0.3)
 
@@ -76,7 +76,7 @@ async def test_one_with_other_headers_is_taken() -> None:
 
 
 async def refused(session: aiohttp.ClientSession, told: str) -> None:
-    with LyingServer([read_request(), send(answer(b""))]) as server:
+    with ScriptedServer([read_request(), send(http_response(b""))]) as server:
         transport = Transport(timeouts=QUICK, max_concurrency=1, session=session)
         with pytest.raises(errors.ConfigurationError, match=told) as caught:
             await transport.send(HttpRequest("GET", server.url, {}), await transport.acquire())
@@ -86,7 +86,7 @@ async def refused(session: aiohttp.ClientSession, told: str) -> None:
 
 
 async def served(session: aiohttp.ClientSession) -> bytes:
-    with LyingServer([read_request(), send(answer(b""))]) as server:
+    with ScriptedServer([read_request(), send(http_response(b""))]) as server:
         transport = Transport(timeouts=QUICK, max_concurrency=1, session=session)
         answered = await transport.send(
             HttpRequest("GET", server.url, {}), await transport.acquire()

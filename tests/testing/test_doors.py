@@ -156,7 +156,7 @@ def test_a_bucket_of_another_region(
 
 def test_a_bucket_of_another_region_can_be_answered_in_other_ways() -> None:
     for elsewhere, status in (("307", 307), ("400", 400)):
-        options: Any = {"elsewhere": elsewhere}
+        options: Any = {"wrong_region_response": elsewhere}
         with S3Server.in_thread(**options) as server:
             server.create_bucket("examplebucket2", region=THERE, public=True)
             server.put_object("examplebucket2", "k", b"x")
@@ -175,7 +175,7 @@ def test_a_bucket_of_another_region_can_be_answered_in_other_ways() -> None:
 
 
 def test_botocore_finds_the_region_of_a_head_that_tells_none() -> None:
-    with S3Server.in_thread(elsewhere="400") as server:
+    with S3Server.in_thread(wrong_region_response="400") as server:
         server.create_bucket("examplebucket2", region=THERE)
         server.put_object("examplebucket2", "k", b"x")
         client = boto(server)

@@ -199,8 +199,8 @@ def test_wrong_range_sends_other_bytes_and_says_so(
     assert server.requests[0].headers["Range"] == asked
 
 
-def test_shifted_content_range_lies(server: S3Server) -> None:
-    server.faults.add(faults.shifted_content_range(5), times=2)
+def test_wrong_content_range_lies(server: S3Server) -> None:
+    server.faults.add(faults.wrong_content_range(5), times=2)
     reply = get(server, Range="bytes=10-19")
     assert (reply.body, reply.headers["Content-Range"]) == (BODY[10:20], "bytes 15-24/1024")
     assert "Content-Range" not in get(server).headers
@@ -233,9 +233,9 @@ def test_set_headers(server: S3Server) -> None:
     assert "x: €".encode() in head
 
 
-def test_checksum_lie(server: S3Server) -> None:
+def test_wrong_checksum(server: S3Server) -> None:
     stored = server.put_object("public", "key", BODY, checksum_algorithm=["SHA1", "CRC32"])
-    server.faults.add(faults.checksum_lie())
+    server.faults.add(faults.wrong_checksum())
     reply = get(server, **{"x-amz-checksum-mode": "ENABLED"})
     for name, value in stored.checksums.items():
         told = reply.headers[f"x-amz-checksum-{name.lower()}"]
@@ -244,9 +244,9 @@ def test_checksum_lie(server: S3Server) -> None:
     assert reply.headers["x-amz-checksum-type"] == "FULL_OBJECT"
 
 
-def test_checksum_lie_about_a_leading_a(server: S3Server) -> None:
+def test_wrong_checksum_about_a_leading_a(server: S3Server) -> None:
     server.put_object("public", "key", b"", checksum_algorithm="CRC32")
-    server.faults.add(faults.checksum_lie())
+    server.faults.add(faults.wrong_checksum())
     reply = get(server, **{"x-amz-checksum-mode": "ENABLED"})
     assert reply.headers["x-amz-checksum-crc32"] == "BAAAAA=="
 
@@ -270,8 +270,8 @@ def test_too_long_and_too_short_agree_with_their_length(server: S3Server) -> Non
 
 
 @pytest.mark.parametrize("difference", [-3, 3])
-def test_length_lie_disagrees_with_the_body(server: S3Server, difference: int) -> None:
-    server.faults.add(faults.length_lie(difference))
+def test_wrong_content_length_disagrees_with_the_body(server: S3Server, difference: int) -> None:
+    server.faults.add(faults.wrong_content_length(difference))
     head, body = split(raw(server))
     assert f"Content-Length: {1024 + difference}".encode() in head
     assert body == BODY

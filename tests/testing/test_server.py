@@ -331,8 +331,8 @@ def test_the_public_names_are_there() -> None:
         "S3Server",
         "ServerCredentials",
         "StoredObject",
-        "ReceivedRequest",
-        "Refusal",
+        "RecordedRequest",
+        "ErrorResponse",
         "aios3get.testing.faults",
     ]
 

@@ -34,7 +34,7 @@ from aios3get.credentials import (
     chain,
     default_chain,
 )
-from aios3get.testing import ReceivedRequest, S3Server, ServerCredentials, StoredObject, faults
+from aios3get.testing import RecordedRequest, S3Server, ServerCredentials, StoredObject, faults
 
 assert_type(aios3get.__version__, str)
 
@@ -256,7 +256,7 @@ async def servers() -> None:
         assert_type(server.endpoint_url, str)
         assert_type(server.credentials, ServerCredentials)
         assert_type(server.put_object("amzn-s3-demo-bucket", "hello.txt", b""), StoredObject)
-        assert_type(server.requests, list[ReceivedRequest])
+        assert_type(server.requests, list[RecordedRequest])
         server.faults.add(faults.drop_after(1), times=None)
     with S3Server.in_thread() as threaded:
         assert_type(threaded, S3Server)

@@ -7,16 +7,24 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
+from tests.servers.bad_responses import (
+    BAD_RANGE_RESPONSES,
+    BAD_RESPONSES,
+    BAD_TLS_RESPONSES,
+    CONTENT,
+    ETAG,
+    BadResponse,
+    good_responses,
+)
 from tests.servers.foreign import fetch
-from tests.servers.lies import CONTENT, ETAG, LIES, RANGE_LIES, TLS_LIES, Lie, honest
-from tests.servers.lying import (
-    LyingServer,
+from tests.servers.scripted import (
     Script,
-    answer,
+    ScriptedServer,
     close,
     drip,
     flood,
     hang,
+    http_response,
     read_request,
     reset,
     send,
@@ -32,7 +40,7 @@ REQUEST = b"GET /key HTTP/1.1\r\nHost: localhost\r\n\r\n"
 TRUE_WORDS = {"one-byte-at-a-time", "whole-object"}
 
 
-def everything(server: LyingServer, request: bytes = REQUEST, patience: float = 5.0) -> bytes:
+def everything(server: ScriptedServer, request: bytes = REQUEST, patience: float = 5.0) -> bytes:
     """All that comes until the connection ends; an abort raises ConnectionResetError."""
     received = b""
     with socket.create_connection(("127.0.0.1", server.port), timeout=patience) as client:
@@ -43,12 +51,12 @@ def everything(server: LyingServer, request: bytes = REQUEST, patience: float = 
 
 
 def test_the_truth_is_understood_by_http_client() -> None:
-    with LyingServer(honest()) as server:
+    with ScriptedServer(good_responses()) as server:
         assert fetch(f"{server.url}/key").body == CONTENT
 
 
 def test_a_connection_serves_several_requests() -> None:
-    with LyingServer(honest()) as server:
+    with ScriptedServer(good_responses()) as server:
         client = http.client.HTTPConnection("127.0.0.1", server.port)
         for _ in range(3):
             client.request("GET", "/key")
@@ -60,44 +68,44 @@ def test_a_connection_serves_several_requests() -> None:
 
 def test_requests_are_recorded_as_they_came() -> None:
     odd = b"GET /a%2Fb?x=%20 HTTP/1.1\r\nHoSt: b\r\nX-Amz-Date:  two  spaces\r\n\r\n"
-    with LyingServer([read_request(), send(b"ok")]) as server:
+    with ScriptedServer([read_request(), send(b"ok")]) as server:
         assert everything(server, odd) == b"ok"
         assert server.requests == [odd]
 
 
 def test_each_connection_plays_its_script_and_the_last_one_repeats() -> None:
-    with LyingServer([read_request(), send(b"1")], [read_request(), send(b"2")]) as server:
+    with ScriptedServer([read_request(), send(b"1")], [read_request(), send(b"2")]) as server:
         assert [everything(server) for _ in range(3)] == [b"1", b"2", b"2"]
         assert [len(requests) for requests in server.connections] == [1, 1, 1]
 
 
 def test_a_reset_is_one() -> None:
     script = [read_request(), send(b"x"), reset()]
-    with LyingServer(script) as server, pytest.raises(ConnectionResetError):
+    with ScriptedServer(script) as server, pytest.raises(ConnectionResetError):
         everything(server)
 
 
 def test_close_is_an_orderly_end() -> None:
-    with LyingServer([read_request(), send(b"x"), close(), send(b"never")]) as server:
+    with ScriptedServer([read_request(), send(b"x"), close(), send(b"never")]) as server:
         assert everything(server) == b"x"
 
 
 def test_drip_and_wait_take_their_time() -> None:
-    with LyingServer([read_request(), drip(b"abcd", 0.01, 2), wait(0.02)]) as server:
+    with ScriptedServer([read_request(), drip(b"abcd", 0.01, 2), wait(0.02)]) as server:
         before = time.monotonic()
         assert everything(server) == b"abcd"
         assert time.monotonic() - before >= 0.04
 
 
 def test_a_flood_ends_after_its_times_or_with_the_client() -> None:
-    with LyingServer([read_request(), flood(b"ab", 3)], [flood(b"x" * 65536)]) as server:
+    with ScriptedServer([read_request(), flood(b"ab", 3)], [flood(b"x" * 65536)]) as server:
         assert everything(server) == b"ababab"
         with socket.create_connection(("127.0.0.1", server.port)) as client:
             assert client.recv(10) == b"x" * 10
 
 
 def test_hanging_ends_when_the_server_stops() -> None:
-    with LyingServer([read_request(), send(b"x"), hang()]) as server:
+    with ScriptedServer([read_request(), send(b"x"), hang()]) as server:
         client = socket.create_connection(("127.0.0.1", server.port), timeout=0.05)
         client.sendall(REQUEST)
         assert client.recv(1) == b"x"
@@ -111,7 +119,7 @@ def test_hanging_ends_when_the_server_stops() -> None:
 @contextmanager
 def tls_client(script: Script, authority: Authority) -> Iterator[ssl.SSLSocket]:
     """A client that has sent its request and tells a truncation from an end."""
-    with LyingServer(script, tls=authority.server_context()) as server:
+    with ScriptedServer(script, tls=authority.server_context()) as server:
         plain = socket.create_connection(("127.0.0.1", server.port), timeout=5)
         context = authority.client_context()
         name = "amzn-s3-demo-bucket.localhost"
@@ -137,23 +145,23 @@ def test_truncated_tls_ends_without_a_close_notify(authority: Authority) -> None
 
 @pytest.mark.parametrize("host", ["photos.s3.us-east-1.amazonaws.com", "a.b.c.s3.test", "h"])
 def test_any_name_asked_for_gets_its_certificate(host: str, authority: Authority) -> None:
-    with LyingServer(honest(), tls=authority.server_context()) as server:
+    with ScriptedServer(good_responses(), tls=authority.server_context()) as server:
         plain = socket.create_connection(("127.0.0.1", server.port), timeout=5)
         with authority.client_context().wrap_socket(plain, server_hostname=host) as client:
             assert client.getpeercert()
 
 
 def test_an_answer_says_what_it_is_told_to() -> None:
-    assert answer(b"abc", "ETag: x") == (
+    assert http_response(b"abc", "ETag: x") == (
         b"HTTP/1.1 200 OK\r\nETag: x\r\nContent-Length: 3\r\n\r\nabc"
     )
-    assert answer(b"abc", length="", version="1.0") == b"HTTP/1.0 200 OK\r\n\r\nabc"
+    assert http_response(b"abc", length="", version="1.0") == b"HTTP/1.0 200 OK\r\n\r\nabc"
 
 
-@pytest.mark.parametrize("name", [*LIES, *RANGE_LIES])
+@pytest.mark.parametrize("name", [*BAD_RESPONSES, *BAD_RANGE_RESPONSES])
 def test_every_lie_is_told(name: str) -> None:
-    lie = LIES[name] if name in LIES else RANGE_LIES[name]
-    with LyingServer(lie.script) as server:
+    lie = BAD_RESPONSES[name] if name in BAD_RESPONSES else BAD_RANGE_RESPONSES[name]
+    with ScriptedServer(lie.script) as server:
         received = b""
         with (
             suppress(TimeoutError, ConnectionResetError),
@@ -162,12 +170,12 @@ def test_every_lie_is_told(name: str) -> None:
             client.sendall(REQUEST)
             while (data := client.recv(65536)) and len(received) < 1_000_000:
                 received += data
-    honest_answer = answer(CONTENT, f"ETag: {ETAG}")
+    honest_answer = http_response(CONTENT, f"ETag: {ETAG}")
     assert (received == honest_answer) == (name in TRUE_WORDS)
     assert len(server.connections) == 1
 
 
-@pytest.mark.parametrize("lie", TLS_LIES.values(), ids=TLS_LIES)
-def test_every_tls_lie_is_told(lie: Lie, authority: Authority) -> None:
+@pytest.mark.parametrize("lie", BAD_TLS_RESPONSES.values(), ids=BAD_TLS_RESPONSES)
+def test_every_tls_lie_is_told(lie: BadResponse, authority: Authority) -> None:
     with tls_client(lie.script, authority) as client, pytest.raises(ssl.SSLEOFError):
         client.makefile("rb", buffering=0).readall()

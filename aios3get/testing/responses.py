@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import Literal, Self
 from xml.sax.saxutils import escape
 
-__all__ = ["Answer", "Refusal", "error_document", "http_date", "iso_time"]
+__all__ = ["Response", "ErrorResponse", "error_document", "http_date", "iso_time"]
 
 Framing = Literal["length", "chunked", "close"]
 
@@ -27,7 +27,7 @@ def iso_time(moment: datetime) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """A whole answer before it goes on the wire.
 
     ``framing`` says how the body's end is told: by its length, by chunks, or by closing.
@@ -83,7 +83,7 @@ def _reason(status: int) -> str:
 
 
 @dataclass(eq=False)
-class Refusal(Exception):  # noqa: N818 - an answer of S3's, not a failure of this program
+class ErrorResponse(Exception):  # noqa: N818 - an answer of S3's, not a failure of this program
     """The request is answered by an error.
 
     Attributes:
@@ -100,14 +100,14 @@ class Refusal(Exception):  # noqa: N818 - an answer of S3's, not a failure of th
     fields: Mapping[str, str] = field(default_factory=dict[str, str])
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
-    def answer(self, request_id: str, host_id: str) -> Answer:
+    def answer(self, request_id: str, host_id: str) -> Response:
         """The refusal as S3 sends it: XML in chunks, and nothing at all with a 304."""
         if self.status == 304:
-            return Answer(304, tuple(self.headers.items()))
+            return Response(304, tuple(self.headers.items()))
         told = {**self.fields, "RequestId": request_id, "HostId": host_id}
         document = error_document(self.code, self.message, told)
         headers = {"Content-Type": "application/xml", **self.headers}
-        return Answer(self.status, tuple(headers.items()), document, "chunked")
+        return Response(self.status, tuple(headers.items()), document, "chunked")
 
 
 def error_document(code: str, message: str, fields: Mapping[str, str]) -> bytes:

@@ -8,11 +8,11 @@ from multidict import CIMultiDictProxy
 
 from aios3get.testing.hosts import decode
 
-__all__ = ["ReceivedRequest"]
+__all__ = ["RecordedRequest"]
 
 
 @dataclass(kw_only=True, eq=False)
-class ReceivedRequest:
+class RecordedRequest:
     """An entry of ``S3Server.requests``.
 
     Attributes:

@@ -10,10 +10,10 @@ from datetime import datetime
 
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from aios3get.testing.answers import Answer, Refusal, http_date
 from aios3get.testing.conditions import check_conditions
 from aios3get.testing.encryption import check_customer_key, customer_headers, read_customer_key
-from aios3get.testing.received import ReceivedRequest
+from aios3get.testing.recorded_request import RecordedRequest
+from aios3get.testing.responses import ErrorResponse, Response, http_date
 from aios3get.testing.selection import checksum_headers, select
 from aios3get.testing.store import Bucket, StoredObject
 
@@ -30,11 +30,11 @@ _overrides = {
 _archive_tiers = ("ARCHIVE_ACCESS", "DEEP_ARCHIVE_ACCESS")
 
 
-def read_object(request: ReceivedRequest, bucket: Bucket, key: str, now: datetime) -> Answer:
+def read_object(request: RecordedRequest, bucket: Bucket, key: str, now: datetime) -> Response:
     """The object, or what of it was asked for.
 
     Raises:
-        Refusal: S3 would not give it.
+        ErrorResponse: S3 would not give it.
     """
     overrides = _read_overrides(request)
     version = _find(request, bucket, key)
@@ -58,22 +58,22 @@ def read_object(request: ReceivedRequest, bucket: Bucket, key: str, now: datetim
     if (request.option("x-amz-checksum-mode") or "").upper() == "ENABLED":
         headers.update(checksum_headers(version, selection))
     body = memoryview(version.body)[selection.start : selection.stop]
-    return Answer(206 if selection.partial else 200, tuple(headers.items()), body)
+    return Response(206 if selection.partial else 200, tuple(headers.items()), body)
 
 
 def read_transformed(
-    request: ReceivedRequest,
+    request: RecordedRequest,
     bucket: Bucket,
     key: str,
     now: datetime,
     transform: Callable[[bytes], bytes],
-) -> Answer:
+) -> Response:
     """What an Object Lambda function that only writes a body makes of the object.
 
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_WriteGetObjectResponse.html
 
     Raises:
-        Refusal: S3 would not give the object to the function.
+        ErrorResponse: S3 would not give the object to the function.
     """
     kept = {
         name: text for name, text in request.headers.items() if name.lower() not in _functions_own
@@ -94,18 +94,18 @@ _functions_own = {
 }
 
 
-def _read_overrides(request: ReceivedRequest) -> dict[str, str]:
+def _read_overrides(request: RecordedRequest) -> dict[str, str]:
     told = {name: request.parameter(name) for name in _overrides}
     overrides = {name: value for name, value in told.items() if value is not None}
     if overrides and request.auth == "anonymous":
-        raise Refusal(
+        raise ErrorResponse(
             400,
             "InvalidRequest",
             "Request specific response headers cannot be used for anonymous GET requests.",
         )
     for name, value in overrides.items():
         if any(char < " " or char > "\xff" for char in value):
-            raise Refusal(
+            raise ErrorResponse(
                 400,
                 "InvalidArgument",
                 "Header value cannot be represented using ISO-8859-1.",
@@ -114,7 +114,7 @@ def _read_overrides(request: ReceivedRequest) -> dict[str, str]:
     return {_overrides[name]: value for name, value in overrides.items()}
 
 
-def _find(request: ReceivedRequest, bucket: Bucket, key: str) -> StoredObject:
+def _find(request: RecordedRequest, bucket: Bucket, key: str) -> StoredObject:
     version_id = request.parameter("versionId")
     if version_id is not None:
         return _find_version(request, bucket, key, version_id)
@@ -124,8 +124,8 @@ def _find(request: ReceivedRequest, bucket: Bucket, key: str) -> StoredObject:
     marker = _marker_headers(version) if version else {}
     if not bucket.reveals_missing_keys:
         # API_GetObject: without s3:ListBucket, "Amazon S3 returns an HTTP status code 403".
-        raise Refusal(403, "AccessDenied", "Access Denied", headers=marker)
-    raise Refusal(404, "NoSuchKey", "The specified key does not exist.", {"Key": key}, marker)
+        raise ErrorResponse(403, "AccessDenied", "Access Denied", headers=marker)
+    raise ErrorResponse(404, "NoSuchKey", "The specified key does not exist.", {"Key": key}, marker)
 
 
 def _marker_headers(version: StoredObject) -> dict[str, str]:
@@ -133,7 +133,7 @@ def _marker_headers(version: StoredObject) -> dict[str, str]:
 
 
 def _find_version(
-    request: ReceivedRequest, bucket: Bucket, key: str, version_id: str
+    request: RecordedRequest, bucket: Bucket, key: str, version_id: str
 ) -> StoredObject:
     if not version_id:
         raise _bad_version("Version id cannot be the empty string", version_id)
@@ -141,14 +141,14 @@ def _find_version(
         raise _bad_version("Invalid version id specified", version_id)
     version = bucket.version(key, version_id)
     if version is None:
-        raise Refusal(
+        raise ErrorResponse(
             404,
             "NoSuchVersion",
             "The specified version does not exist.",
             {"Key": key, "VersionId": version_id},
         )
     if version.delete_marker:
-        raise Refusal(
+        raise ErrorResponse(
             405,
             "MethodNotAllowed",
             "The specified method is not allowed against this resource.",
@@ -162,9 +162,9 @@ def _find_version(
     return version
 
 
-def _bad_version(message: str, version_id: str) -> Refusal:
+def _bad_version(message: str, version_id: str) -> ErrorResponse:
     fields = {"ArgumentName": "versionId", "ArgumentValue": version_id}
-    return Refusal(400, "InvalidArgument", message, fields)
+    return ErrorResponse(400, "InvalidArgument", message, fields)
 
 
 def _is_archived(version: StoredObject, now: datetime) -> bool:
@@ -176,12 +176,12 @@ def _is_archived(version: StoredObject, now: datetime) -> bool:
     return asleep and not restored
 
 
-def _archived(version: StoredObject) -> Refusal:
+def _archived(version: StoredObject) -> ErrorResponse:
     fields = {"StorageClass": version.storage_class}
     if version.access_tier:
         fields["AccessTier"] = version.access_tier
     message = "The operation is not valid for the object's storage class"
-    return Refusal(403, "InvalidObjectState", message, fields)
+    return ErrorResponse(403, "InvalidObjectState", message, fields)
 
 
 def _object_headers(version: StoredObject, bucket: Bucket) -> Iterator[tuple[str, str]]:

@@ -11,15 +11,15 @@ from collections.abc import Callable
 
 from aiohttp.abc import AbstractStreamWriter
 
-from aios3get.testing.answers import Answer
-from aios3get.testing.received import ReceivedRequest
+from aios3get.testing.recorded_request import RecordedRequest
+from aios3get.testing.responses import Response
 
-__all__ = ["Wire"]
+__all__ = ["ResponseWriter"]
 
 _piece = 1 << 18
 
 
-class Wire:
+class ResponseWriter:
     """One request's way back to its client.
 
     Args:
@@ -33,7 +33,7 @@ class Wire:
         self,
         writer: AbstractStreamWriter,
         transport: asyncio.Transport,
-        record: ReceivedRequest,
+        record: RecordedRequest,
         stopping: asyncio.Future[None],
     ) -> None:
         self._writer = writer
@@ -47,12 +47,12 @@ class Wire:
         """Whether the request is HEAD, whose answer has no body."""
         return self._record.method == "HEAD"
 
-    async def send(self, answer: Answer) -> None:
+    async def send(self, answer: Response) -> None:
         """The whole answer."""
         await self.send_part(answer, len(answer.body))
         await self.finish(answer)
 
-    async def send_part(self, answer: Answer, count: int) -> None:
+    async def send_part(self, answer: Response, count: int) -> None:
         """The head and ``count`` bytes of the body."""
         if answer.framing == "close" or not self.keep_alive:
             self.keep_alive = False
@@ -67,7 +67,7 @@ class Wire:
         await self.write(head + first)
         await self.send_body(answer, len(first), count)
 
-    async def send_body(self, answer: Answer, start: int, stop: int) -> None:
+    async def send_body(self, answer: Response, start: int, stop: int) -> None:
         """The body's bytes from ``start`` up to ``stop``, framed as the answer says."""
         if self.is_head:
             return
@@ -80,12 +80,12 @@ class Wire:
                 data = b"".join((b"%x\r\n" % len(data), data, b"\r\n"))
             await self.write(data)
 
-    async def send_rest(self, answer: Answer, start: int) -> None:
+    async def send_rest(self, answer: Response, start: int) -> None:
         """The body from ``start`` on, and its end."""
         await self.send_body(answer, start, len(answer.body))
         await self.finish(answer)
 
-    async def finish(self, answer: Answer) -> None:
+    async def finish(self, answer: Response) -> None:
         """The end of the answer, as its framing has it."""
         if answer.framing == "chunked" and not self.is_head:
             await self.write(b"0\r\n\r\n")

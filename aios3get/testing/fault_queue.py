@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from aios3get.testing.faults import Fault
-from aios3get.testing.received import ReceivedRequest
+from aios3get.testing.recorded_request import RecordedRequest
 
-__all__ = ["FaultPlan"]
+__all__ = ["FaultQueue"]
 
 
 @dataclass(slots=True)
@@ -14,10 +14,10 @@ class _Plan:
     fault: Fault
     times: int | None
     after: int
-    matches: Callable[[ReceivedRequest], bool]
+    matches: Callable[[RecordedRequest], bool]
 
 
-class FaultPlan:
+class FaultQueue:
     """The faults that wait for their requests: ``server.faults``."""
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class FaultPlan:
         bucket: str | None = None,
         key: str | None = None,
         method: str | None = None,
-        where: Callable[[ReceivedRequest], bool] | None = None,
+        where: Callable[[RecordedRequest], bool] | None = None,
     ) -> None:
         """Let ``fault`` meet the next requests that match.
 
@@ -54,7 +54,7 @@ class FaultPlan:
         if times is not None and times < 1:
             raise ValueError(f"times is {times}: the fault would never come; None means always")
 
-        def matches(request: ReceivedRequest) -> bool:
+        def matches(request: RecordedRequest) -> bool:
             methods = ("GET", "HEAD") if method is None else (method,)
             return (
                 bool(request.key)
@@ -74,7 +74,7 @@ class FaultPlan:
         """The faults that still wait for a request."""
         return tuple(plan.fault for plan in self._plans)
 
-    def take(self, request: ReceivedRequest) -> Fault | None:
+    def take(self, request: RecordedRequest) -> Fault | None:
         """The fault that this request meets, counted."""
         for plan in [*self._plans]:
             if not plan.matches(request):

@@ -1,8 +1,9 @@
-"""A server that lies in every way HTTP allows: raw sockets and threads, no HTTP library.
+"""A server that plays scripts of raw bytes, pauses and resets, with threads and no HTTP library.
 
 A script is a sequence of steps for one connection::
 
-    with LyingServer([read_request(), send(b"HTTP/1.1 200 OK\\r\\n\\r\\nhalf"), reset()]) as server:
+    script = [read_request(), send(b"HTTP/1.1 200 OK\\r\\n\\r\\nhalf"), reset()]
+    with ScriptedServer(script) as server:
         ...  # server.url, server.requests
 
 Connection *n* plays script *n*, further ones the last. At a script's end the connection closes.
@@ -19,10 +20,10 @@ from types import TracebackType
 from typing import Self
 
 __all__ = [
-    "LyingServer",
+    "ScriptedServer",
     "Script",
     "Step",
-    "answer",
+    "http_response",
     "close",
     "drip",
     "flood",
@@ -151,7 +152,7 @@ def reset() -> Step:
     return step
 
 
-def answer(
+def http_response(
     body: bytes = b"",
     *headers: str,
     status: str = "200 OK",
@@ -166,7 +167,7 @@ def answer(
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
 
 
-class LyingServer:
+class ScriptedServer:
     """Plays scripts to whoever connects; started by ``with``, all threads joined at its end.
 
     Args:
