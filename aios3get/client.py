@@ -12,12 +12,14 @@ from weakref import WeakSet
 
 import aiohttp
 
+from aios3get._config.certificates import load_certificates
 from aios3get._config.client_config import ClientConfig, load_config
 from aios3get._engine.call import Call, Place, check_deadline
 from aios3get._engine.client_state import ClientState
 from aios3get._engine.exchange import Exchange, taken
 from aios3get._engine.reading import opened
 from aios3get._engine.s3_object import S3Object
+from aios3get._http.fetcher import Fetcher
 from aios3get._http.proxies import Proxies, split_login
 from aios3get._http.transport import Response, Transport
 from aios3get._protocol.endpoints.resolver import AddressingStyle, EndpointResolver
@@ -35,6 +37,7 @@ from aios3get._protocol.signing.presign import PresignedUrl
 from aios3get._protocol.timeouts import Timeouts
 from aios3get._protocol.url_request import UrlRequest
 from aios3get.credentials import CredentialsSource, default_chain
+from aios3get.credentials.context import ClientContexts
 from aios3get.credentials.source import check_source
 from aios3get.errors import ConfigurationError
 
@@ -460,7 +463,7 @@ class _Running:
             proxies=shared.proxies,
         )
         self.exchange = Exchange(shared, transport)
-        self._guard = self.exchange.guard = _closed_with_loop(transport)
+        self._guard = self.exchange.guard = _closed_with_loop(transport, shared.fetcher)
         self._closing: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -475,26 +478,29 @@ class _Running:
         self._closing = asyncio.get_running_loop().create_task(self.aclose())
 
 
-async def _closed_with_loop(transport: Transport) -> AsyncGenerator[None, None]:
+async def _closed_with_loop(transport: Transport, fetcher: Fetcher) -> AsyncGenerator[None, None]:
     try:
         yield
     finally:
-        await transport.aclose()
+        try:
+            await fetcher.aclose()
+        finally:
+            await transport.aclose()
 
 
 async def _load(config: ClientConfig) -> ClientState:
     """The whole configuration; files are read and certificates loaded off the loop."""
     loaded = await load_config(config)
-    settings, credentials, verify = loaded.settings, config.credentials, config.verify
+    settings, credentials = loaded.settings, config.credentials
     if credentials is None:
-        credentials = default_chain(config.profile, environ=loaded.environ, shared=loaded.shared)
-    if verify is True and settings.ca_bundle is not None:
-        verify = settings.ca_bundle
-    if isinstance(verify, str | os.PathLike):
-        verify = await asyncio.to_thread(_context, os.fspath(verify))
+        credentials = default_chain(config.profile)
+    verify = await load_certificates(config.verify, settings.ca_bundle)
+    proxies = settings.proxies if config.proxy is None else Proxies.always(config.proxy)
+    contexts = ClientContexts(config, loaded, Fetcher(verify=verify, proxies=proxies))
     return ClientState(
         resolver=EndpointResolver(settings.endpoint),
-        credentials=CredentialsSource(credentials),
+        credentials=CredentialsSource(credentials, contexts=contexts),
+        fetcher=contexts.fetcher,
         retry=config.retry or RetryPolicy(),
         quota=RetryQuota(config.max_concurrency),
         timeouts=config.timeouts or Timeouts(),
@@ -502,17 +508,8 @@ async def _load(config: ClientConfig) -> ClientState:
         allow_insecure_sse_customer_key=config.allow_insecure_sse_customer_key,
         max_concurrency=config.max_concurrency,
         verify=verify,
-        proxies=settings.proxies if config.proxy is None else Proxies.always(config.proxy),
+        proxies=proxies,
     )
-
-
-def _context(ca_bundle: str) -> ssl.SSLContext:
-    try:
-        if os.path.isdir(ca_bundle):
-            return ssl.create_default_context(capath=ca_bundle)
-        return ssl.create_default_context(cafile=ca_bundle)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigurationError(f"the CA bundle {ca_bundle!r} cannot be used: {error}") from error
 
 
 def _unpickle(arguments: dict[str, Any]) -> S3Client:

@@ -37,7 +37,7 @@
 
 A concrete service error is named by S3's own code; an unknown code takes its status's class.
 All of them pickle, copy and hash. None of them shows a secret or a URL's query; each text is one
-printable line.
+printable line, and where no credentials were found one more for each source looked at.
 
 Codes: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 """
@@ -177,7 +177,19 @@ class UsageError(S3Error, RuntimeError):
 
 
 class CredentialsError(S3Error):
-    """No source had credentials, or the source that should have them failed."""
+    """No source had credentials, or the source that should have them failed.
+
+    Attributes:
+        sources: each source that was looked at and why it gave nothing, those that something
+            pointed at first; the text shows one a line.
+    """
+
+    def __init__(self, message: str = "", *, sources: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.sources = sources
+
+    def __str__(self) -> str:
+        return "".join((super().__str__(), *(f"\n  - {_on_one_line(s)}" for s in self.sources)))
 
 
 class TransportError(S3Error):

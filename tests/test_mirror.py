@@ -23,16 +23,13 @@ ROOMS = {
 SHOWN_BY: dict[str, str] = {
     "aios3get/__main__.py": "tests/client/test_cli.py",
     "aios3get/errors.py": "tests/protocol/test_errors.py",
+    "aios3get/credentials/cached.py": "tests/credentials/test_source.py",
     "aios3get/_protocol/hashing.py": "tests/protocol/test_checksum.py",
     "aios3get/_protocol/correction.py": "tests/protocol/test_retry.py",
     "aios3get/_http/connections.py": "tests/http/test_transport.py",
     "aios3get/_engine/reading.py": "tests/engine/test_exchange.py",
     "aios3get/_engine/resuming.py": "tests/engine/test_lies.py",
     "aios3get/_engine/client_state.py": "tests/client/test_client.py",
-    "aios3get/credentials/cached.py": "tests/credentials/test_credentials.py",
-    "aios3get/credentials/chain.py": "tests/credentials/test_credentials.py",
-    "aios3get/credentials/environment.py": "tests/credentials/test_credentials.py",
-    "aios3get/credentials/profile.py": "tests/credentials/test_credentials.py",
 }
 # Tests of a behaviour that many modules make together.
 JOURNEYS = {
@@ -40,7 +37,6 @@ JOURNEYS = {
         *("aioresponses", "doors", "ibm", "key_corpus", "real_servers", "secrets"),
     },
     "engine": {"blocking", "cancellation", "fault_matrix", "lies", "soak"},
-    "credentials": {"credentials"},
     "protocol": {"linear_time"},
 }
 

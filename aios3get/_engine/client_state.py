@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from aios3get._http.fetcher import Fetcher
 from aios3get._http.proxies import Proxies
 from aios3get._protocol.endpoints.resolver import EndpointResolver
 from aios3get._protocol.retry import RetryPolicy, RetryQuota
@@ -28,6 +29,7 @@ class ClientState:
 
     resolver: EndpointResolver
     credentials: CredentialsSource
+    fetcher: Fetcher
     retry: RetryPolicy
     quota: RetryQuota
     timeouts: Timeouts

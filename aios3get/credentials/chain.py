@@ -1,19 +1,17 @@
 """Several providers as one: the first that has credentials gives them."""
 
-import os
-from collections.abc import Mapping
-
 from aios3get._protocol.identity import CredentialsProvider, Identity
-from aios3get._protocol.shared_config import SharedConfig
+from aios3get.credentials.context import ProviderContext
 from aios3get.credentials.environment import EnvironmentCredentials
 from aios3get.credentials.profile import ProfileCredentials
-from aios3get.credentials.source import ask, name_of, tell
+from aios3get.credentials.provider import Provider, Unavailable, load_from, name_of
+from aios3get.credentials.source import forget
 from aios3get.errors import ConfigurationError
 
 __all__ = ["chain", "default_chain"]
 
 
-class _Chain:
+class _Chain(Provider):
     def __init__(self, providers: tuple[CredentialsProvider, ...]) -> None:
         self._providers = providers
 
@@ -22,22 +20,24 @@ class _Chain:
 
     __repr__ = __str__
 
-    async def __call__(self) -> Identity | None:
+    async def load(self, context: ProviderContext) -> Identity | Unavailable:
+        parts: list[tuple[str, Unavailable]] = []
         for provider in self._providers:
-            identity = await ask(provider)
-            if identity is not None:
-                return identity
-        return None
+            loaded = await load_from(provider, context)
+            if not isinstance(loaded, Unavailable):
+                return loaded
+            parts.append((name_of(provider), loaded))
+        return Unavailable("none of the chain's providers has credentials", parts=tuple(parts))
 
     def invalidate(self, used: Identity) -> None:
         for provider in self._providers:
-            tell(provider, used)
+            forget(provider, used)
 
 
 def chain(*providers: CredentialsProvider) -> CredentialsProvider:
-    """A provider that asks each of ``providers`` in turn.
+    """A provider that calls each of ``providers`` in turn, at each refresh.
 
-    One that gives None is not configured and the next is asked; one that raises ends the search:
+    One that gives None is not configured, and the next is called; one that raises ends the search:
     half a configuration must not quietly become another account's.
 
     Raises:
@@ -54,24 +54,13 @@ def chain(*providers: CredentialsProvider) -> CredentialsProvider:
     return _Chain(providers)
 
 
-def default_chain(
-    profile: str | None = None,
-    *,
-    environ: Mapping[str, str] | None = None,
-    shared: SharedConfig | None = None,
-) -> CredentialsProvider:
-    """What a client asks that was given no credentials: the environment, then the profile.
+def default_chain(profile: str | None = None) -> CredentialsProvider:
+    """What a client uses that was given no credentials: the environment, then the profile.
 
     Args:
         profile: only this profile of the shared files; the environment's keys are then passed
             over, as in botocore.
-        environ: the environment to read; ``os.environ`` if None.
-        shared: the shared files as they were just read; None to read them at the first call.
     """
-    environ = os.environ if environ is None else environ
     if profile is not None:
-        return chain(ProfileCredentials(profile, environ=environ, shared=shared))
-    return chain(
-        EnvironmentCredentials(environ=environ),
-        ProfileCredentials(environ=environ, shared=shared),
-    )
+        return chain(ProfileCredentials(profile))
+    return chain(EnvironmentCredentials(), ProfileCredentials())

@@ -10,8 +10,11 @@ from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias, cast
 from urllib.parse import urlsplit
 
-from aios3get._http.fetcher import post_form
+from aios3get._protocol.fetch import FetchRequest
 from aios3get._protocol.identity import BearerToken
+from aios3get._protocol.signing.uri import encode_query
+from aios3get.credentials.context import ProviderContext
+from aios3get.credentials.provider import Provider
 from aios3get.errors import ConfigurationError, CredentialsError, TransportError
 
 __all__ = ["IBMCloudAPIKey"]
@@ -21,7 +24,7 @@ _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 Post: TypeAlias = Callable[[str, Mapping[str, str]], Awaitable[tuple[int, bytes]]]
 
 
-class IBMCloudAPIKey:
+class IBMCloudAPIKey(Provider):
     """A provider of bearer tokens for IBM Cloud Object Storage; a client refreshes them.
 
     Args:
@@ -29,8 +32,7 @@ class IBMCloudAPIKey:
         service_instance_id: the CRN or GUID of the storage instance, sent as
             ``ibm-service-instance-id``; reading objects does not need it.
         iam_url: where tokens come from; ``https``, save on loopback.
-        post: sends a form and gives ``(status, body)``; None for a request of our own, by way of
-            the proxy that ``HTTPS_PROXY`` names.
+        post: sends a form and gives ``(status, body)``; None for a request of the client's.
         clock: seconds since 1970.
 
     Raises:
@@ -55,7 +57,7 @@ class IBMCloudAPIKey:
         self._api_key = api_key
         self._headers = _instance_header(service_instance_id)
         self._iam_url = iam_url
-        self._post = post or post_form
+        self._post = post
         self._clock = clock
 
     def __repr__(self) -> str:
@@ -64,11 +66,10 @@ class IBMCloudAPIKey:
     def __str__(self) -> str:
         return f"IBM Cloud IAM at {urlsplit(self._iam_url).hostname}"
 
-    async def __call__(self) -> BearerToken:  # noqa: D102 - the class says it
+    async def load(self, context: ProviderContext) -> BearerToken:  # noqa: D102
         asked_at = self._clock()
-        form = {"grant_type": "urn:ibm:params:oauth:grant-type:apikey", "apikey": self._api_key}
         try:
-            status, body = await self._post(self._iam_url, form)
+            status, body = await self._send(context)
         except TransportError as error:
             raise self._failure(str(error), retryable=True) from error
         answer = _json_object(body)
@@ -78,6 +79,23 @@ class IBMCloudAPIKey:
                 retryable=status == 429 or status >= 500,
             )
         return self._token(answer, asked_at)
+
+    async def _send(self, context: ProviderContext) -> tuple[int, bytes]:
+        if self._post is not None:
+            return await self._post(self._iam_url, self._form())
+        response = await context.fetch(self._request(), timeout=15.0)
+        return response.status, response.body
+
+    def _form(self) -> dict[str, str]:
+        return {"grant_type": "urn:ibm:params:oauth:grant-type:apikey", "apikey": self._api_key}
+
+    def _request(self) -> FetchRequest:
+        headers = {
+            "Accept": "application/json",
+            "Content-Type": "application/x-www-form-urlencoded",
+        }
+        body = encode_query(self._form().items()).encode()
+        return FetchRequest("POST", self._iam_url, headers, body)
 
     def _token(self, answer: Mapping[str, Any], asked_at: float) -> BearerToken:
         token = answer.get("access_token")

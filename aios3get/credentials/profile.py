@@ -3,12 +3,10 @@
 https://docs.aws.amazon.com/sdkref/latest/guide/file-format.html
 """
 
-import os
-from collections.abc import Mapping
-
-from aios3get._config.shared_files import profile_name, read_shared_config, shared_file_paths
-from aios3get._protocol.identity import Credentials
-from aios3get._protocol.shared_config import Profile, Section, SharedConfig
+from aios3get._protocol.identity import Credentials, Identity
+from aios3get._protocol.shared_config import Profile, Section
+from aios3get.credentials.context import ProviderContext
+from aios3get.credentials.provider import Provider, Unavailable
 from aios3get.errors import ConfigurationError, CredentialsError
 
 __all__ = ["ProfileCredentials", "static_keys"]
@@ -28,41 +26,30 @@ _BEFORE_CONFIG_FILE = ("login_session", "credential_process")
 _OTHERWISE = ("sso_session", "sso_start_url", "source_profile", "credential_source")
 
 
-class ProfileCredentials:
-    """A provider of a profile's static keys; the files are read anew, in a thread, at each call.
-
-    Gives None where the profile has no keys, or no profile was named and there is no default one.
+class ProfileCredentials(Provider):
+    """A provider of a profile's credentials; the files are read anew for each load.
 
     Args:
         profile: its name; None for ``AWS_PROFILE``, ``AWS_DEFAULT_PROFILE`` or ``default``.
-        environ: the environment to read; ``os.environ`` if None.
-        shared: the files as they were just read, which serve the first call.
     """
 
-    def __init__(
-        self,
-        profile: str | None = None,
-        *,
-        environ: Mapping[str, str] | None = None,
-        shared: SharedConfig | None = None,
-    ) -> None:
+    def __init__(self, profile: str | None = None) -> None:
         self._profile = profile
-        self._environ = os.environ if environ is None else environ
-        self._shared = shared
 
     def __repr__(self) -> str:
         return f"ProfileCredentials({self._profile!r})"
 
     def __str__(self) -> str:
-        name = profile_name(self._profile, self._environ) or "default"
-        credentials, config = shared_file_paths(self._environ)
-        return f"aws_access_key_id of the profile {name!r} in {credentials} and {config}"
+        return f"the profile {self._profile!r}" if self._profile else "the profile"
 
-    async def __call__(self) -> Credentials | None:  # noqa: D102 - the class says it
-        shared, self._shared = self._shared, None
-        if shared is None:
-            shared = await read_shared_config(self._environ)
-        return static_keys(shared.profile(profile_name(self._profile, self._environ)))
+    async def load(self, context: ProviderContext) -> Identity | Unavailable:  # noqa: D102
+        name = self._profile or context.profile_name
+        shared = await context.shared()
+        keys = static_keys(shared.profile(name))
+        if keys is None:
+            places = " and ".join(shared.looked_at)
+            return Unavailable(f"no aws_access_key_id for {name or 'default'!r} in {places}")
+        return keys
 
 
 def static_keys(profile: Profile) -> Credentials | None:

@@ -1,11 +1,10 @@
-"""Where one client's credentials come from: a fixed value, or a provider and its newest answer."""
+"""The credentials of one client: fixed ones, or the newest that a provider gave."""
 
-import asyncio
 import inspect
 import random
 import time
-from collections.abc import Awaitable, Callable
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable
+from typing import Final, Protocol, runtime_checkable
 
 from aios3get._protocol.identity import (
     Anonymous,
@@ -14,10 +13,12 @@ from aios3get._protocol.identity import (
     CredentialsProvider,
     Identity,
 )
+from aios3get.credentials.context import ProviderContext
+from aios3get.credentials.provider import Provider, Unavailable, load_from, name_of
 from aios3get.credentials.refreshing import Refreshing
 from aios3get.errors import ConfigurationError, CredentialsError
 
-__all__ = ["CredentialsSource", "ask", "check_source", "name_of", "tell"]
+__all__ = ["CredentialsSource", "check_source", "forget"]
 
 
 class CredentialsSource(Refreshing[Identity]):
@@ -28,6 +29,7 @@ class CredentialsSource(Refreshing[Identity]):
             arguments, sync or async, that gives one of them.
         clock: seconds since 1970.
         jitter: see ``Refreshing``.
+        contexts: makes the context of one load; a client's carries its settings and its fetcher.
 
     Raises:
         ConfigurationError: ``source`` is none of these.
@@ -39,12 +41,14 @@ class CredentialsSource(Refreshing[Identity]):
         *,
         clock: Callable[[], float] = time.time,
         jitter: Callable[[], float] = lambda: random.uniform(0.9, 1.0),
+        contexts: Callable[[], ProviderContext] = ProviderContext,
     ) -> None:
         check_source(source)
         if isinstance(source, Credentials | BearerToken | Anonymous):
             source = _Fixed(source)
-        super().__init__(self._ask, clock=clock, jitter=jitter)
+        super().__init__(self._load, clock=clock, jitter=jitter)
         self._provider = source
+        self._contexts = contexts
         if isinstance(source, _Fixed) and source.value.expires_at is None:
             self.hold(source.value)
 
@@ -63,22 +67,32 @@ class CredentialsSource(Refreshing[Identity]):
         return await self.get()
 
     def invalidate(self, used: Identity) -> None:
-        """Say that S3 refused ``used``; a provider that remembers is told too.
+        """Drop ``used``, which S3 refused; a provider that caches drops it too.
 
         It is one if it has a sync method ``invalidate(used)``, as ``cached`` ones do.
         """
         super().invalidate(used)
-        tell(self._provider, used)
+        forget(self._provider, used)
 
-    async def _ask(self) -> Identity:
-        answer = await ask(self._provider)
-        if answer is None:
-            raise CredentialsError(
-                f"no credentials found; looked at: {name_of(self._provider)}. Pass"
-                " credentials=Credentials(…), a callable that gives them, or ANONYMOUS to send"
-                " requests unsigned"
-            )
-        return answer
+    async def _load(self) -> Identity:
+        async with self._contexts() as context:
+            loaded = await load_from(self._provider, context)
+        if isinstance(loaded, Unavailable):
+            raise _nothing_found(loaded.lines(name_of(self._provider)))
+        return loaded
+
+
+def _nothing_found(lines: list[tuple[bool, str]]) -> CredentialsError:
+    detected = [line for found, line in lines if found]
+    return CredentialsError(
+        _NOTHING_FOUND, sources=(*detected, *(line for found, line in lines if not found))
+    )
+
+
+_NOTHING_FOUND: Final = (
+    "no credentials found; pass credentials=Credentials(…), a callable that gives them, or"
+    " ANONYMOUS to send requests unsigned. Looked at:"
+)
 
 
 def check_source(source: object) -> None:
@@ -96,61 +110,23 @@ def check_source(source: object) -> None:
         )
 
 
-class _Fixed:
+class _Fixed(Provider):
     def __init__(self, value: Identity) -> None:
         self.value = value
 
     def __str__(self) -> str:
         return "the credentials passed in"
 
-    async def __call__(self) -> Identity:
+    async def load(self, context: ProviderContext) -> Identity:
         return self.value
 
 
-async def ask(provider: CredentialsProvider) -> Identity | None:
-    """One answer of a provider; a sync one is called in a thread, so it may block.
-
-    Raises:
-        CredentialsError: the answer is not credentials.
-    """
-    if _is_async(provider):
-        answer: object = provider()
-    else:
-        answer = await asyncio.to_thread(provider)
-    if isinstance(answer, Awaitable):
-        answer = await answer
-    if answer is None or isinstance(answer, Credentials | BearerToken | Anonymous):
-        return answer
-    raise CredentialsError(
-        f"{name_of(provider)} gave a {type(answer).__name__}; a provider gives Credentials"
-    )
-
-
-def tell(provider: object, used: Identity) -> None:
-    """Have a provider that remembers forget ``used``."""
-    if isinstance(provider, _Remembering):
+def forget(provider: object, used: Identity) -> None:
+    """Have a provider that caches drop ``used``."""
+    if isinstance(provider, _Caching):
         provider.invalidate(used)
 
 
 @runtime_checkable
-class _Remembering(Protocol):
+class _Caching(Protocol):
     def invalidate(self, used: Identity) -> None: ...
-
-
-def _is_async(provider: CredentialsProvider) -> bool:
-    return inspect.iscoroutinefunction(provider) or inspect.iscoroutinefunction(
-        getattr(provider, "__call__", None)  # noqa: B004 - whether it is async, not whether it is there
-    )
-
-
-def name_of(provider: object) -> str:
-    """What to call a provider in an error: never its ``repr``, which may hold a secret.
-
-    Our own providers say where they look with ``__str__``.
-    """
-    if type(provider).__str__ is not object.__str__ and type(provider).__module__.startswith(
-        "aios3get."
-    ):
-        return str(provider)
-    name = getattr(provider, "__qualname__", None) or type(provider).__qualname__
-    return f"the provider {name}"

@@ -1,0 +1,153 @@
+"""What a provider works with while it loads credentials: environment, shared files, HTTP, time."""
+
+import asyncio
+import os
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from aios3get._config.certificates import load_certificates
+from aios3get._config.client_config import ClientConfig, LoadedConfig
+from aios3get._config.settings import resolve_settings
+from aios3get._config.shared_files import profile_name, read_shared_config
+from aios3get._http.fetcher import Fetcher
+from aios3get._http.proxies import Proxies
+from aios3get._protocol.fetch import FetchedResponse, FetchRequest
+from aios3get._protocol.shared_config import Profile, SharedConfig
+
+__all__ = ["ClientContexts", "ProviderContext"]
+
+
+class ProviderContext:
+    """The surroundings of one load of credentials.
+
+    A client makes one for each load, with its own fetcher; a provider that is called by itself
+    makes its own. Creating one does no I/O: the shared files are read at the first use, once, in a
+    thread, and connections are opened by the first request.
+
+    Args:
+        environ: the environment variables; a copy of ``os.environ`` if None.
+        profile: the profile that the caller named, None to take the environment's word.
+        region: the region that the caller named, None for the environment's or the profile's.
+        shared: the shared files, if they were read already.
+        fetcher: the client's; None to make one, which ``async with`` closes.
+        clock: seconds since 1970.
+        sleep: waits so many seconds.
+        random: a number of [0, 1), for jitter.
+
+    Attributes:
+        environ: the environment variables.
+        profile_argument: the profile that the caller named, if any: then the environment's
+            credentials are passed over.
+        clock, sleep, random: as passed in.
+    """
+
+    def __init__(
+        self,
+        *,
+        environ: Mapping[str, str] | None = None,
+        profile: str | None = None,
+        region: str | None = None,
+        shared: SharedConfig | None = None,
+        fetcher: Fetcher | None = None,
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        random: Callable[[], float] = random.random,
+    ) -> None:
+        self.environ = dict(os.environ) if environ is None else environ
+        self.profile_argument = profile
+        self.clock = clock
+        self.sleep = sleep
+        self.random = random
+        self._region = region
+        self._shared = shared
+        self._fetcher = fetcher
+        self._own_fetcher: Fetcher | None = None
+
+    @property
+    def profile_name(self) -> str | None:
+        """The active profile's name, None for the default one."""
+        return profile_name(self.profile_argument, self.environ)
+
+    async def shared(self) -> SharedConfig:
+        """The shared files, as they are at the first use.
+
+        Raises:
+            ConfigurationError: a file is malformed.
+        """
+        if self._shared is None:
+            self._shared = await read_shared_config(self.environ)
+        return self._shared
+
+    async def profile(self) -> Profile:
+        """The active profile.
+
+        Raises:
+            ConfigurationError: a file is malformed, or the profile does not exist.
+        """
+        return (await self.shared()).profile(self.profile_name)
+
+    async def region(self) -> str | None:
+        """The region of the caller, the environment or the active profile.
+
+        Raises:
+            ConfigurationError: as ``profile``.
+        """
+        environ = self.environ
+        named = self._region or environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION")
+        return named or (await self.profile()).get("region")
+
+    async def fetch(
+        self, request: FetchRequest | Callable[[], FetchRequest], **options: Any
+    ) -> FetchedResponse:
+        """The response to a small request; options and errors are those of ``Fetcher.fetch``."""
+        fetcher = self._fetcher or self._own_fetcher or await self._make_fetcher()
+        return await fetcher.fetch(request, **options)
+
+    async def _make_fetcher(self) -> Fetcher:
+        shared = await self.shared()
+        settings = resolve_settings({}, self.environ, shared, self.profile_name)
+        self._own_fetcher = Fetcher(
+            verify=await load_certificates(True, settings.ca_bundle),
+            proxies=Proxies.from_environment(self.environ),
+            sleep=self.sleep,
+            random=self.random,
+        )
+        return self._own_fetcher
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._own_fetcher is not None:
+            await self._own_fetcher.aclose()
+
+
+class ClientContexts:
+    """Makes the contexts of one client; the first one gets the files that the client has read.
+
+    Args:
+        config: the client's arguments.
+        loaded: its environment and shared files.
+        fetcher: its fetcher, which stays open.
+    """
+
+    def __init__(self, config: ClientConfig, loaded: LoadedConfig, fetcher: Fetcher) -> None:
+        self.fetcher = fetcher
+        self._profile = config.profile
+        self._region = config.region
+        self._shared: SharedConfig | None = loaded.shared
+
+    def __call__(self) -> ProviderContext:
+        """A context for one load."""
+        shared, self._shared = self._shared, None
+        return ProviderContext(
+            profile=self._profile, region=self._region, shared=shared, fetcher=self.fetcher
+        )

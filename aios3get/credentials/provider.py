@@ -1,0 +1,123 @@
+"""The base of the providers that come along, and how one is run.
+
+A provider is any callable without arguments, sync or async, that gives ``Credentials``; None means
+that it is not configured here. The providers of this package have ``load`` besides, which takes a
+``ProviderContext`` and says why there is nothing::
+
+    class Vending(Provider):
+        async def load(self, context: ProviderContext) -> Identity | Unavailable:
+            url = context.environ.get("VENDING_URL")
+            if url is None:
+                return Unavailable("VENDING_URL is not set")
+            response = await context.fetch(vending_request(url), timeout=1.0)
+            return parse_vending(response)      # raises CredentialsError: that ends a chain
+"""
+
+import asyncio
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import cast
+
+from aios3get._protocol.identity import (
+    Anonymous,
+    BearerToken,
+    Credentials,
+    CredentialsProvider,
+    Identity,
+)
+from aios3get.credentials.context import ProviderContext
+from aios3get.errors import CredentialsError
+
+__all__ = ["Provider", "Unavailable", "load_from", "name_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """Why a provider has no credentials, where that is no failure: a chain asks its next one.
+
+    Args:
+        reason: one line without a secret, such as ``"AWS_ACCESS_KEY_ID is not set"``.
+        detected: whether something points at this source all the same, as where IMDS responded
+            but the instance has no role; errors name such sources first.
+        parts: the providers of a chain by name, each with its own reason.
+    """
+
+    reason: str
+    detected: bool = False
+    parts: tuple[tuple[str, "Unavailable"], ...] = ()
+
+    def lines(self, name: str) -> list[tuple[bool, str]]:
+        """Each source looked at as ``(detected, "name: reason")``."""
+        if not self.parts:
+            return [(self.detected, f"{name}: {self.reason}")]
+        return [line for part, unavailable in self.parts for line in unavailable.lines(part)]
+
+
+class Provider(ABC):
+    """A provider that comes with aios3get; ``str`` names it in errors, without a secret."""
+
+    @abstractmethod
+    async def load(self, context: ProviderContext) -> Identity | Unavailable:
+        """New credentials, or why this source has none.
+
+        Raises:
+            CredentialsError: the source is configured, but failed; this ends a chain.
+            ConfigurationError: a setting is invalid.
+            TransportError: a service could not be reached.
+        """
+
+    async def __call__(self) -> Identity | None:
+        """New credentials, or None if this source has none here; raises what ``load`` raises."""
+        async with ProviderContext() as context:
+            loaded = await self.load(context)
+        return None if isinstance(loaded, Unavailable) else loaded
+
+
+async def load_from(
+    provider: CredentialsProvider, context: ProviderContext
+) -> Identity | Unavailable:
+    """What any provider gives; a sync callable runs in a thread, so it may block.
+
+    Raises:
+        CredentialsError: the provider failed, or gave something else than credentials.
+    """
+    if isinstance(provider, Provider):
+        return await provider.load(context)
+    if _is_async(provider):
+        result: object = provider()
+    else:
+        result = await asyncio.to_thread(_call, provider)
+    if isinstance(result, Awaitable):
+        result = await cast(Awaitable[object], result)
+    if result is None:
+        return Unavailable("gave None")
+    if isinstance(result, Credentials | BearerToken | Anonymous):
+        return result
+    raise CredentialsError(
+        f"{name_of(provider)} gave a {type(result).__name__}; a provider gives Credentials"
+    )
+
+
+def _call(provider: CredentialsProvider) -> object:
+    try:
+        return provider()
+    except StopIteration:
+        # A future cannot carry it, so the thread's result would never arrive.
+        raise CredentialsError(f"{name_of(provider)} raised StopIteration") from None
+
+
+def _is_async(provider: CredentialsProvider) -> bool:
+    return inspect.iscoroutinefunction(provider) or inspect.iscoroutinefunction(
+        getattr(provider, "__call__", None)  # noqa: B004 - whether it is async, not whether it is there
+    )
+
+
+def name_of(provider: object) -> str:
+    """What to call a provider in an error: never a user's ``repr``, which may hold a secret."""
+    kind = type(provider)
+    if kind.__str__ is not object.__str__ and kind.__module__.startswith("aios3get."):
+        return str(provider)
+    name = getattr(provider, "__qualname__", None) or type(provider).__qualname__
+    return f"the provider {name}"

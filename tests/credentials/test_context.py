@@ -1,0 +1,65 @@
+import asyncio
+import ssl
+from pathlib import Path
+
+import pytest
+
+from aios3get._http.fetcher import Fetcher
+from aios3get._protocol.fetch import FetchRequest
+from aios3get.credentials.context import ProviderContext
+from aios3get.errors import ConfigurationError
+from tests.credentials.conftest import Files
+
+
+async def test_region_of_the_caller_precedes_environment_and_profile(files: Files) -> None:
+    environ = files(config="[default]\nregion = r4")
+    assert await ProviderContext(environ=environ).region() == "r4"
+    environ["AWS_DEFAULT_REGION"] = "r3"
+    assert await ProviderContext(environ=environ).region() == "r3"
+    environ["AWS_REGION"] = "r2"
+    assert await ProviderContext(environ=environ).region() == "r2"
+    assert await ProviderContext(environ=environ, region="r1").region() == "r1"
+
+
+async def test_region_is_none_where_nothing_names_one() -> None:
+    assert await ProviderContext(environ={"HOME": "/nowhere"}).region() is None
+
+
+async def test_files_are_read_once_for_one_context(files: Files) -> None:
+    environ = files(config="[default]\nregion = first")
+    context = ProviderContext(environ=environ)
+    assert (await context.profile()).get("region") == "first"
+    files(config="[default]\nregion = second")
+    assert (await context.profile()).get("region") == "first"
+    assert (await ProviderContext(environ=environ).profile()).get("region") == "second"
+
+
+async def test_malformed_files_do_not_matter_as_long_as_nothing_asks_for_them(
+    files: Files,
+) -> None:
+    context = ProviderContext(environ=files(config="nonsense"), region="us-east-1")
+    assert await context.region() == "us-east-1"
+    with pytest.raises(ConfigurationError, match="line 1"):
+        await context.profile()
+
+
+async def test_context_of_its_own_uses_the_ca_bundle_and_closes_its_session(
+    files: Files, tmp_path: Path, unused_tcp_port: int
+) -> None:
+    environ = files(config=f"[default]\nca_bundle = {tmp_path}/none.pem")
+    request = FetchRequest("GET", f"http://127.0.0.1:{unused_tcp_port}/")
+    with pytest.raises(ConfigurationError, match=r"none\.pem"):
+        await ProviderContext(environ=environ).fetch(request)
+    async with ProviderContext(environ={"HOME": "/nowhere"}, sleep=asyncio.sleep) as context:
+        fetcher = await context._make_fetcher()
+        session = fetcher._session()
+    assert session.closed
+
+
+async def test_context_with_a_fetcher_leaves_it_open() -> None:
+    fetcher = Fetcher(verify=ssl.create_default_context())
+    async with ProviderContext(environ={}, fetcher=fetcher):
+        session = fetcher._session()
+    assert not session.closed
+    await fetcher.aclose()
+    assert session.closed

@@ -1,0 +1,65 @@
+import asyncio
+from collections.abc import Awaitable
+from typing import Any, NoReturn
+
+import pytest
+
+from aios3get import S3Client
+from aios3get._protocol.identity import Credentials, Identity
+from aios3get.credentials.context import ProviderContext
+from aios3get.credentials.provider import Provider, Unavailable
+from aios3get.errors import CredentialsError
+from tests.credentials.conftest import load
+
+SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+KEYS = Credentials("AKIAIOSFODNN7EXAMPLE", SECRET)
+
+
+class Here(Provider):
+    """Gives keys where the environment says so."""
+
+    async def load(self, context: ProviderContext) -> Identity | Unavailable:
+        return KEYS if "HERE" in context.environ else Unavailable("HERE is not set")
+
+
+async def test_provider_is_loaded_with_the_context() -> None:
+    assert await load(Here(), {"HERE": "1"}) is KEYS
+    assert await load(Here()) == Unavailable("HERE is not set")
+
+
+async def test_provider_called_by_itself_gives_none_where_it_is_unavailable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert await Here()() is None
+    monkeypatch.setenv("HERE", "1")
+    assert await Here()() is KEYS
+
+
+@pytest.mark.parametrize("result", [SECRET, {"secret": SECRET}, (SECRET,)])
+async def test_wrong_result_is_named_by_its_type(result: Any) -> None:
+    with pytest.raises(CredentialsError, match=f"gave a {type(result).__name__}") as caught:
+        await load(lambda: result)
+    assert SECRET not in str(caught.value)
+
+
+async def test_result_of_a_sync_provider_may_be_awaitable() -> None:
+    future: asyncio.Future[Identity | None] = asyncio.get_running_loop().create_future()
+    future.set_result(KEYS)
+
+    async def provider() -> Awaitable[Identity | None]:
+        return future
+
+    with pytest.raises(CredentialsError, match="gave a Future"):
+        await load(provider)  # type: ignore[arg-type]  # a coroutine that gives an awaitable
+    assert await load(lambda: future) is KEYS
+
+
+async def test_sync_provider_that_raises_stop_iteration_does_not_hang_the_call() -> None:
+    def provider() -> NoReturn:
+        next(iter(()))
+        raise AssertionError
+
+    client = S3Client(credentials=provider, region="us-east-1")
+    async with client, asyncio.timeout(5):
+        with pytest.raises(CredentialsError, match="raised StopIteration"):
+            await client.get_object("amzn-s3-demo-bucket", "sample.jpg")
