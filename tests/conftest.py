@@ -1,29 +1,31 @@
-"""What every test may ask for: servers, certificates, an environment without AWS settings."""
+"""Fixtures for all tests: servers, clients, certificates, an environment without AWS settings."""
 
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import settings
 
+from aios3get import S3Client
+from aios3get.testing import S3Server
+from tests.reading_client import Connect, nothing_leaks, quick_client
 from tests.servers.process import RealServer, tail
 from tests.servers.radosgw import find_ceph, radosgw_server
 from tests.servers.rclone import rclone_server
 from tests.servers.swift import folder_with_xattrs, swift_server
 from tests.servers.tls import Authority
 
+pytest_plugins = ["tests.checks"]
+
 # The same examples in every run.
 settings.register_profile("repository", derandomize=True, deadline=None, database=None)
 settings.load_profile("repository")
 
-# Checks of the whole repository take longest: begun first, they end beside the others.
-_begun_first = "test_quality.py"
-
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.path.name != _begun_first)
     if config.option.markexpr:
         return
     deep = [item for item in items if item.get_closest_marker("deep")]
@@ -36,7 +38,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """A failed test shows what its servers said last."""
+    """Show the end of the servers' logs with a failed test."""
     report = yield
     if report.failed:
         for value in getattr(item, "funcargs", {}).values():
@@ -47,7 +49,7 @@ def pytest_runtest_makereport(
 
 @pytest.fixture(scope="session", autouse=True)
 def no_aws_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The machine's own AWS and proxy settings do not reach a test."""
+    """Remove the machine's own AWS and proxy settings."""
     nothing = tmp_path_factory.getbasetemp() / "no-such-file"
     with pytest.MonkeyPatch.context() as patch:
         for name in os.environ:
@@ -62,6 +64,40 @@ def no_aws_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture
+def server(s3_server: S3Server) -> S3Server:
+    """An embedded server in a thread of its own; nothing is stored in it."""
+    return s3_server
+
+
+@pytest.fixture
+def tls_server(authority: Authority) -> Iterator[S3Server]:
+    """The same over TLS; clients need ``verify=str(authority.ca_file)``."""
+    with S3Server.in_thread(tls=authority.server_context()) as server:
+        yield server
+
+
+@pytest.fixture
+async def connect(server: S3Server) -> AsyncIterator[Connect]:
+    """Makes quick clients of ``server``, which are closed after the test."""
+    async with AsyncExitStack() as stack:
+
+        def make(**options: object) -> S3Client:
+            client = quick_client(server, **options)
+            stack.push_async_callback(client.aclose)
+            return client
+
+        yield make
+
+
+@pytest.fixture
+async def client(connect: Connect) -> AsyncIterator[S3Client]:
+    """A quick client of ``server`` that must have released everything by the end of the test."""
+    client = connect()
+    with nothing_leaks(client):
+        yield client
 
 
 @pytest.fixture(scope="session")
