@@ -1,0 +1,1 @@
+"""Many requests for one read: downloads, ordered streams, ranges and a seekable reader."""

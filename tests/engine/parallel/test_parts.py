@@ -1,0 +1,151 @@
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aios3get._engine.parallel.parts import (
+    MIB,
+    MIN_PART,
+    Part,
+    Span,
+    Work,
+    coalesce,
+    part_size,
+)
+
+SIZES = st.integers(1, 300)
+
+
+@st.composite
+def disjoint_spans(draw: st.DrawFn) -> list[Span]:
+    cuts = sorted(draw(st.sets(st.integers(0, 1000), max_size=12)))
+    return [Span(start, stop) for start, stop in zip(cuts[::2], cuts[1::2], strict=False)]
+
+
+spans = st.builds(
+    lambda start, size: Span(start, start + size), st.integers(0, 1000), st.integers(0, 200)
+)
+
+
+def offsets(pieces: list[Span] | list[Part]) -> list[int]:
+    return [offset for piece in pieces for offset in range(piece.start, piece.stop)]
+
+
+@given(disjoint_spans(), st.data(), st.none() | st.integers(1, 64))
+def test_parts_tile_the_work_whatever_their_sizes_and_splits(
+    wanted: list[Span], data: st.DataObject, boundary: int | None
+) -> None:
+    work = Work(wanted)
+    taken: list[Part] = []
+    while part := work.take(data.draw(SIZES)):
+        taken.append(part)
+        part.at += data.draw(st.integers(0, part.left))
+        if data.draw(st.booleans()):
+            work.boundary = boundary
+        if data.draw(st.booleans()) and (other := work.split(data.draw(SIZES))):
+            taken.append(other)
+    assert work.unassigned == 0
+    assert sorted(offsets(taken)) == offsets(wanted)
+    for part in taken:
+        assert part.start <= part.at <= part.stop
+        work.finish(part)
+    assert work.split(1) is None
+
+
+@given(disjoint_spans(), SIZES)
+def test_parts_come_in_order_and_are_no_longer_than_asked(wanted: list[Span], size: int) -> None:
+    work = Work(wanted)
+    taken = [part for part in iter(lambda: work.take(size), None) if part]
+    assert offsets(taken) == offsets(wanted)
+    assert all(0 < part.left <= size for part in taken)
+
+
+@given(st.integers(1, 500), SIZES, st.integers(1, 64))
+def test_parts_end_at_stored_parts_that_fit(stop: int, size: int, boundary: int) -> None:
+    work = Work([Span(0, stop)])
+    work.boundary = boundary
+    while part := work.take(size):
+        if boundary <= size and part.stop != stop:
+            assert part.stop % boundary == 0
+
+
+def test_unassigned_counts_the_bytes_of_no_part() -> None:
+    work = Work([Span(0, 10), Span(20, 30)])
+    assert work.unassigned == 20
+    work.take(4)
+    assert work.unassigned == 16
+
+
+def test_split_takes_the_second_half_of_the_part_with_most_left() -> None:
+    work = Work([Span(0, 100), Span(100, 300)])
+    first, second = work.take(100), work.take(200)
+    assert first is not None
+    assert second is not None
+    second.at = 120
+    part = work.split(10)
+    assert part is not None
+    assert (second.stop, part.start, part.stop) == (210, 210, 300)
+
+
+def test_split_leaves_short_parts_alone() -> None:
+    work = Work([Span(0, 100)])
+    part = work.take(100)
+    assert part is not None
+    part.at = 81
+    assert work.split(10) is None
+    part.at = 80
+    assert work.split(10) is not None
+
+
+def test_part_size_is_the_smallest_where_there_is_no_latency_to_hide() -> None:
+    assert part_size(0.0001, 1e9, 1 << 40, 8) == MIN_PART
+
+
+def test_part_size_grows_with_latency_and_rate() -> None:
+    assert part_size(0.1, 90e6, 1 << 40, 8) == 180_000_000
+    assert part_size(0.1, 180e6, 1 << 40, 8) == 360_000_000
+    assert part_size(100, 1e9, 1 << 60, 8) == 1024 * MIB
+
+
+def test_part_size_leaves_every_connection_its_share() -> None:
+    assert part_size(0.1, 90e6, 160 * MIB, 8) == 20 * MIB
+    assert part_size(0.1, 90e6, 1, 8) == MIN_PART
+
+
+@given(st.lists(spans, max_size=20), st.integers(0, 100), SIZES)
+def test_coalesced_groups_hold_each_range_once_and_no_byte_twice(
+    ranges: list[Span], gap: int, largest: int
+) -> None:
+    groups = coalesce(ranges, gap, largest)
+    assert sorted(i for group in groups for i in group.members) == list(range(len(ranges)))
+    for group in groups:
+        inside = [ranges[i] for i in group.members]
+        assert group.span.start == min(each.start for each in inside)
+        assert group.span.stop == max(each.stop for each in inside)
+    assert all(before.span.stop <= after.span.start for before, after in pairwise(groups))
+
+
+@given(st.lists(spans, max_size=20), st.integers(0, 100), SIZES)
+def test_coalesced_groups_read_no_gap_longer_than_allowed(
+    ranges: list[Span], gap: int, largest: int
+) -> None:
+    wanted = set(offsets(ranges))
+    for group in coalesce(ranges, gap, largest):
+        hole = 0
+        for offset in range(*group.span):
+            hole = 0 if offset in wanted else hole + 1
+            assert hole <= gap
+
+
+@given(disjoint_spans(), st.integers(0, 100), SIZES)
+def test_coalesced_groups_are_no_longer_than_the_largest_unless_one_range_is(
+    ranges: list[Span], gap: int, largest: int
+) -> None:
+    for group in coalesce(ranges, gap, largest):
+        assert group.span.size <= largest or len(group.members) == 1
+
+
+def test_ranges_farther_apart_than_the_gap_are_read_apart() -> None:
+    ranges = [Span(0, 10), Span(20, 30), Span(41, 50)]
+    groups = coalesce(ranges, 10, 1000)
+    assert [group.members for group in groups] == [(0, 1), (2,)]
