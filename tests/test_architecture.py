@@ -98,7 +98,23 @@ def test_no_module_imports_itself_around_a_corner() -> None:
     assert set(TopologicalSorter(graph).static_order()) >= set(_modules)
 
 
-_core = [path for path in _sources if _name(path).startswith("_protocol/")]
+# Modules beside the drivers that use them, and as pure as the core.
+PURE = {f"_engine/parallel/{name}.py" for name in ("concurrency", "digests", "parts")}
+_core = [path for path in _sources if _name(path).startswith("_protocol/") or _name(path) in PURE]
+
+
+def test_every_pure_module_exists() -> None:
+    assert {_name(path) for path in _core} >= PURE
+
+
+_single_requests = [
+    path for path in _sources if _name(path).startswith("_engine/") and "parallel" not in path.parts
+]
+
+
+@pytest.mark.parametrize("path", _single_requests, ids=_ids)
+def test_single_requests_do_not_depend_on_the_parallel_engine(path: Path) -> None:
+    assert not any(name.startswith("aios3get._engine.parallel") for name in _own_imports(path))
 
 
 @pytest.mark.parametrize("path", _core, ids=_ids)

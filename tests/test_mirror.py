@@ -13,6 +13,7 @@ ROOMS = {
     "aios3get": "client",
     "aios3get/_config": "config",
     "aios3get/_engine": "engine",
+    "aios3get/_engine/parallel": "engine/parallel",
     "aios3get/_http": "http",
     "aios3get/_protocol": "protocol",
     "aios3get/_protocol/endpoints": "protocol/endpoints",

@@ -64,6 +64,8 @@ class Algorithm:
         new: makes a hasher.
         digest_of: the digest of bytes that are here in one piece.
         header: the answer's header that carries it.
+        combine: the digest of two pieces put together, from their digests and the second one's
+            length, at the cost of microseconds; None where the algorithm has no such function.
     """
 
     name: str
@@ -72,6 +74,7 @@ class Algorithm:
     new: Callable[[], Hasher]
     digest_of: Callable[[bytes], bytes]
     header: istr
+    combine: Callable[[bytes, bytes, int], bytes] | None = None
 
 
 def _crc(name: str, size: int, model: Any) -> Algorithm:
@@ -81,7 +84,14 @@ def _crc(name: str, size: int, model: Any) -> Algorithm:
         digest: bytes = calc(data, 0).to_bytes(size, "big")
         return digest
 
-    return Algorithm(name, size, True, partial(_Crc, calc, size), digest_of, _header(name))
+    def combine(first: bytes, second: bytes, second_length: int) -> bytes:
+        combined: int = model.combine(
+            int.from_bytes(first, "big"), int.from_bytes(second, "big"), second_length
+        )
+        return combined.to_bytes(size, "big")
+
+    new = partial(_Crc, calc, size)
+    return Algorithm(name, size, True, new, digest_of, _header(name), combine)
 
 
 def _hash(name: str, size: int, new: Callable[..., Any], *, available: bool = True) -> Algorithm:

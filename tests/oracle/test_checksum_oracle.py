@@ -24,6 +24,11 @@ BOTOCORE = {
     if name.lower() in httpchecksum._CHECKSUM_CLS
 }
 CRT = {"CRC32": crt.crc32, "CRC32C": crt.crc32c, "CRC64NVME": crt.crc64nvme}
+CRT_COMBINE = {
+    "CRC32": crt.combine_crc32,
+    "CRC32C": crt.combine_crc32c,
+    "CRC64NVME": crt.combine_crc64nvme,
+}
 XXHASH = {"XXHASH64": xxhash.xxh64, "XXHASH3": xxhash.xxh3_64, "XXHASH128": xxhash.xxh3_128}
 
 
@@ -66,6 +71,22 @@ def test_botocore_computes_the_same_text(name: str, body: bytes) -> None:
 @given(body=st.binary(max_size=3000))
 def test_the_crt_computes_the_same_crc(name: str, body: bytes) -> None:
     assert number(digest(name, body)) == CRT[name](body)
+
+
+@pytest.mark.parametrize("name", CRT_COMBINE)
+@given(
+    first=st.binary(min_size=8, max_size=8),
+    second=st.binary(min_size=8, max_size=8),
+    length=st.integers(1, 50 * 2**40),
+)
+def test_the_crt_combines_crcs_alike_up_to_the_largest_object(
+    name: str, first: bytes, second: bytes, length: int
+) -> None:
+    algorithm = ALGORITHMS[name]
+    first, second = first[: algorithm.size], second[: algorithm.size]
+    assert algorithm.combine is not None
+    combined = algorithm.combine(first, second, length)
+    assert number(combined) == CRT_COMBINE[name](number(first), number(second), length)
 
 
 @pytest.mark.parametrize("name", XXHASH)

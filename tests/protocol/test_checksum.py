@@ -120,6 +120,23 @@ def test_a_view_with_gaps_is_refused_and_never_hashed_wrong(name: str) -> None:
         digest(name, memoryview(bytes(range(64)))[::2])
 
 
+def combine(name: str, first: bytes, second: bytes, second_length: int) -> bytes:
+    function = ALGORITHMS[name].combine
+    assert function is not None
+    return function(first, second, second_length)
+
+
+@pytest.mark.parametrize("name", CRCS)
+@given(first=st.binary(max_size=1000), second=st.binary(max_size=1000))
+def test_combined_crc_is_that_of_the_whole(name: str, first: bytes, second: bytes) -> None:
+    combined = combine(name, digest(name, first), digest(name, second), len(second))
+    assert combined == digest(name, first + second)
+
+
+def test_only_crcs_combine() -> None:
+    assert {name for name, each in ALGORITHMS.items() if each.combine is not None} == {*CRCS}
+
+
 @pytest.mark.parametrize("name", ALGORITHMS)
 @pytest.mark.parametrize("kind", [{"x-amz-checksum-type": "FULL_OBJECT"}, {}])
 def test_a_whole_answer_is_verified(name: str, kind: dict[str, str]) -> None:
