@@ -123,7 +123,7 @@ class Resuming:
         # RFC 9110 section 13.1.1: If-Match compares strongly, so a weak ETag never matches.
         if_match = etag if is_sendable(etag) and not etag.startswith("W/") else None
         rest = ByteRange(offset, self._extent.stop)
-        return self._request.with_range(rest, if_match=if_match, version_id=version)
+        return self._request.for_range(rest, if_match=if_match, version_id=version)
 
     def _checked(self, answer: Response, offset: int) -> Extent:
         etag = answer.headers.get("ETag")

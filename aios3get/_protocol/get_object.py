@@ -87,7 +87,21 @@ class GetObject(NamedTuple):
         """Whether the request asks for other headers in the answer."""
         return any(name.startswith("response-") for name, _ in self.query)
 
-    def with_range(
+    @property
+    def sse_customer_key_md5(self) -> str | None:
+        """The base64 MD5 digest of the customer's encryption key."""
+        return self.headers.get(SSE_CUSTOMER_KEY_MD5)
+
+    @property
+    def resumable(self) -> bool:
+        """Whether the request may be sent again for another range: always."""
+        return True
+
+    @property
+    def presigned(self) -> None:
+        """None: the request is signed for each attempt."""
+
+    def for_range(
         self, range: ByteRange, *, if_match: str | None = None, version_id: str | None = None
     ) -> Self:
         """The request for other bytes of the very object that an answer to this one began.

@@ -3,11 +3,12 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
 from urllib.parse import unquote
 
 from aios3get._protocol.endpoints.hosts import is_authority
 from aios3get._protocol.header_values import is_sendable
+from aios3get._protocol.http import HttpRequest
+from aios3get._protocol.options import SSE_CUSTOMER_KEY_MD5
 from aios3get._protocol.ranges import ByteRange
 from aios3get.errors import ConfigurationError
 
@@ -46,9 +47,6 @@ class UrlRequest:
     part_number: int | None
     key: str
     signed: frozenset[str]
-    bucket: ClassVar[str] = ""
-    version_id: ClassVar[None] = None
-    checksum_mode: ClassVar[None] = None
 
     @classmethod
     def create(
@@ -109,8 +107,31 @@ class UrlRequest:
         """Whether the link may be asked for other bytes: a signed range or part is the only one."""
         return self.part_number is None and "range" not in self.signed
 
-    def with_range(
-        self, byte_range: ByteRange, *, if_match: str | None = None, version_id: str | None = None
+    @property
+    def bucket(self) -> str:
+        """Empty: a link does not say where the bucket ends and the key begins."""
+        return ""
+
+    @property
+    def version_id(self) -> None:
+        """None: a version is part of the link."""
+
+    @property
+    def checksum_mode(self) -> None:
+        """None: whether checksums are asked for is part of the link."""
+
+    @property
+    def sse_customer_key_md5(self) -> str | None:
+        """The base64 MD5 digest of the SSE-C key among the headers."""
+        return self.headers.get(SSE_CUSTOMER_KEY_MD5.lower())
+
+    @property
+    def presigned(self) -> HttpRequest:
+        """The HTTP request, which the link's maker has signed."""
+        return HttpRequest("GET", self.url, self.headers)
+
+    def for_range(
+        self, range: ByteRange, *, if_match: str | None = None, version_id: str | None = None
     ) -> "UrlRequest":
         """The same link for another range of the same object; its version is in the link.
 
@@ -121,7 +142,7 @@ class UrlRequest:
             for name, value in self.headers.items()
             if name in self.signed or name not in _answered
         }
-        kept["range"] = str(byte_range)
+        kept["range"] = str(range)
         if if_match is not None and "if-match" not in self.signed:
             kept["if-match"] = if_match
-        return replace(self, headers=kept, range=byte_range)
+        return replace(self, headers=kept, range=range)

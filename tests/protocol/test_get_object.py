@@ -115,7 +115,7 @@ def test_another_range_of_the_same_object_is_pinned_by_its_etag_and_version() ->
         sse_customer_key=SECRET,
         response_content_type="text/plain",
     )
-    rest = request.with_range(ByteRange(5, 10), if_match='"e"', version_id="v")
+    rest = request.for_range(ByteRange(5, 10), if_match='"e"', version_id="v")
     assert rest.range == ByteRange(5, 10)
     assert rest.part_number is None
     assert rest.version_id == "v"
@@ -129,18 +129,18 @@ def test_another_range_of_the_same_object_is_pinned_by_its_etag_and_version() ->
 
 
 def test_another_range_without_an_etag_keeps_what_the_caller_asked_of_the_object() -> None:
-    rest = create(if_unmodified_since=NEW_YEAR, version_id="v").with_range(ByteRange(5))
+    rest = create(if_unmodified_since=NEW_YEAR, version_id="v").for_range(ByteRange(5))
     assert rest.headers == {
         "Range": "bytes=5-",
         "If-Unmodified-Since": "Thu, 01 Jan 2026 00:00:00 GMT",
     }
     assert (rest.version_id, rest.query) == ("v", (("versionId", "v"),))
-    pinned = create(if_match='"mine"', if_unmodified_since=NEW_YEAR).with_range(ByteRange(5))
+    pinned = create(if_match='"mine"', if_unmodified_since=NEW_YEAR).for_range(ByteRange(5))
     assert pinned.headers == {"Range": "bytes=5-", "If-Match": '"mine"'}
 
 
 def test_a_version_learnt_replaces_the_one_asked() -> None:
-    rest = create(version_id="a").with_range(ByteRange(5), version_id="b")
+    rest = create(version_id="a").for_range(ByteRange(5), version_id="b")
     assert (rest.version_id, rest.query) == ("b", (("versionId", "b"),))
 
 

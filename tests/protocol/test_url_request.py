@@ -191,12 +191,12 @@ def test_two_ranges_are_refused() -> None:
 def test_the_rest_is_the_same_link() -> None:
     headers = {"If-None-Match": '"a"', "If-Modified-Since": "x", "x-amz-meta": "kept"}
     request = UrlRequest.create(LINK, "bytes=0-9", headers)
-    rest = request.with_range(ByteRange(5, 10), if_match='"e"', version_id="ignored")
+    rest = request.for_range(ByteRange(5, 10), if_match='"e"', version_id="ignored")
     assert rest.url == LINK
     assert rest.headers == {"x-amz-meta": "kept", "range": "bytes=5-9", "if-match": '"e"'}
     assert rest.range == ByteRange(5, 10)
     assert (rest.key, rest.resumable, rest.version_id) == (request.key, True, None)
-    assert "if-match" not in request.with_range(ByteRange(5)).headers
+    assert "if-match" not in request.for_range(ByteRange(5)).headers
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def test_the_rest_is_the_same_link() -> None:
 )
 def test_what_is_signed_is_sent_unchanged_with_the_rest(name: str) -> None:
     link = f"https://h/k?X-Amz-SignedHeaders=host%3B{name.lower()}&X-Amz-Signature=a"
-    rest = UrlRequest.create(link, None, {name: '"a"'}).with_range(ByteRange(5), if_match='"e"')
+    rest = UrlRequest.create(link, None, {name: '"a"'}).for_range(ByteRange(5), if_match='"e"')
     kept: dict[str, Any] = {"if-match": '"e"', name.lower(): '"a"'}
     assert rest.headers == {"range": "bytes=5-", **kept}
 

@@ -1,0 +1,161 @@
+"""One version of an object, fixed by the first response of a read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Generic, Self, TypeVar
+
+from aios3get._protocol.extent import Extent, extent_of
+from aios3get._protocol.header_values import is_sendable
+from aios3get._protocol.object_request import ObjectRequest
+from aios3get._protocol.options import SSE_CUSTOMER_KEY_MD5
+from aios3get._protocol.ranges import ByteRange
+from aios3get.errors import IntegrityError, ObjectChanged, RangeMismatch
+
+__all__ = ["Pin", "check_identity", "first_extent"]
+
+R = TypeVar("R", bound=ObjectRequest)
+
+_VERSION_ID: Final = "x-amz-version-id"
+
+
+def first_extent(request: ObjectRequest, status: int, headers: Mapping[str, str]) -> Extent:
+    """Check the first response of a read and return the extent of its body.
+
+    Raises:
+        IntegrityError: the response is of another version or SSE-C key than the request.
+        RangeMismatch: the body holds other bytes than were requested.
+    """
+    check_identity(request, headers)
+    return extent_of(status, headers, request.range, request.part_number)
+
+
+def check_identity(request: ObjectRequest, headers: Mapping[str, str]) -> None:
+    """Compare the response's version and SSE-C key with those of the request.
+
+    A response without the header passes: servers without versioning, and those that do not
+    support SSE-C, leave it out.
+
+    Raises:
+        IntegrityError: the response names another version or key.
+    """
+    version_id = request.version_id
+    if version_id is not None and headers.get(_VERSION_ID, version_id) != version_id:
+        raise IntegrityError(
+            f"requested version {version_id!r}, the response is of {headers[_VERSION_ID]!r:.1100}"
+        )
+    digest = request.sse_customer_key_md5
+    if digest is not None and headers.get(SSE_CUSTOMER_KEY_MD5, digest) != digest:
+        raise IntegrityError("the response was decrypted with another SSE-C key than the request's")
+
+
+@dataclass(frozen=True, slots=True)
+class Pin(Generic[R]):
+    """One version of an object: makes requests for its bytes and checks the responses.
+
+    Every request carries ``If-Match``, so that S3 itself refuses another version; ETag and size of
+    each response are compared again, for servers that ignore the header.
+
+    Attributes:
+        request: the request whose response fixed the version.
+        etag: the ETag of that response.
+        version_id: its ``x-amz-version-id``.
+        extent: the bytes of the object that the request asked for.
+        transformed: an Object Lambda function writes the body, so neither ETag nor range is
+            reliable.
+    """
+
+    request: R
+    etag: str | None
+    version_id: str | None
+    extent: Extent
+    transformed: bool = False
+
+    @classmethod
+    def from_response(
+        cls, request: R, headers: Mapping[str, str], extent: Extent, *, transformed: bool = False
+    ) -> Self:
+        """The version that a response is of, from its headers and the extent of its body."""
+        return cls(request, headers.get("ETag"), headers.get(_VERSION_ID), extent, transformed)
+
+    @property
+    def size(self) -> int | None:
+        """The object's size in bytes; None if the response does not announce it."""
+        return self.extent.size
+
+    @property
+    def holds(self) -> bool:
+        """Whether a request for another range reads the same version or fails."""
+        return self.etag is not None and not self.transformed and self.request.resumable
+
+    def for_range(self, range: ByteRange, *, version_id: str | None = None) -> R:
+        """The request for a range of this version; only where ``holds`` is true."""
+        etag = self.etag
+        assert etag is not None
+        # RFC 9110 section 13.1.1: If-Match compares strongly, so a weak ETag never matches.
+        if_match = etag if is_sendable(etag) and not etag.startswith("W/") else None
+        return self.request.for_range(range, if_match=if_match, version_id=version_id)
+
+    def for_range_of_version(self, range: ByteRange) -> R | None:
+        """The request for a range by version id, for an object that was replaced or deleted.
+
+        It takes another permission (``s3:GetObjectVersion``), so ``for_range`` is tried first.
+
+        Returns:
+            None if the bucket keeps no versions, or ``for_range`` names the version already.
+        """
+        version_id = self.version_id
+        if version_id is None or version_id == "null" or not version_id.isascii():
+            return None
+        request = self.for_range(range, version_id=version_id)
+        return None if request == self.for_range(range) else request
+
+    def check(
+        self, status: int, headers: Mapping[str, str], range: ByteRange, *, open_ended: bool = False
+    ) -> Extent:
+        """Check the response to ``for_range`` and return the extent of its body.
+
+        Args:
+            status: 200 or 206.
+            headers: the headers of the response.
+            range: the requested range, with absolute offsets.
+            open_ended: the object may end before ``range`` does.
+
+        Raises:
+            ObjectChanged: the response is of another version.
+            RangeMismatch: the body holds other bytes than ``range``.
+        """
+        etag = headers.get("ETag")
+        if etag != self.etag:
+            raise self.changed(etag, etag or "without an ETag")
+        extent = extent_of(status, headers, range)
+        if self.size is not None and extent.size not in (None, self.size):
+            raise self.changed(etag, f"{extent.size} bytes instead of {self.size}")
+        ends_elsewhere = not open_ended and range.stop not in (None, extent.stop)
+        if extent.start != range.start or ends_elsewhere:
+            raise RangeMismatch(
+                f"requested bytes {range.start} to {range.stop},"
+                f" got {extent.start} to {extent.stop}"
+            )
+        return extent._replace(open_ended=extent.open_ended and open_ended)
+
+    def check_restart(self, status: int, headers: Mapping[str, str]) -> Extent:
+        """Check the response to the same request, sent again where ``holds`` is false.
+
+        Raises:
+            ObjectChanged: the body has another length than the first one had.
+        """
+        extent = first_extent(self.request, status, headers)
+        # The caller holds the metadata of the first response.
+        first = self.extent
+        if (extent.start, extent.stop, extent.size) != (first.start, first.stop, first.size):
+            raise self.changed(headers.get("ETag"), "of another length")
+        return extent
+
+    def changed(self, actual: str | None, description: str) -> ObjectChanged:
+        """The error for an object that is now ``description``, with the ETag ``actual``."""
+        return ObjectChanged(
+            "the object was replaced or deleted while it was read: it began as"
+            f" {self.etag or 'one without an ETag'}, now it is {description}",
+            expected=self.etag,
+            actual=actual,
+        )
