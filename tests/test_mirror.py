@@ -16,6 +16,7 @@ ROOMS = {
     "aios3get/_engine/parallel": "engine/parallel",
     "aios3get/_http": "http",
     "aios3get/_protocol": "protocol",
+    "aios3get/_protocol/credentials": "protocol/credentials",
     "aios3get/_protocol/endpoints": "protocol/endpoints",
     "aios3get/_protocol/signing": "protocol/signing",
     "aios3get/credentials": "credentials",

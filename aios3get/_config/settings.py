@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, TypedDict, Unpack
 
 from aios3get._config.shared_files import profile_name, read_shared_config
 from aios3get._http.proxies import Proxies, is_http_url
+from aios3get._protocol.credentials.endpoints import CredentialsService, service_url
 from aios3get._protocol.endpoints.resolver import AddressingStyle, EndpointSettings
 from aios3get._protocol.shared_config import Profile, SharedConfig
 from aios3get.errors import ConfigurationError
@@ -18,8 +19,11 @@ from aios3get.errors import ConfigurationError
 __all__ = [
     "ExplicitSettings",
     "ResolvedSettings",
+    "ServiceEndpoint",
     "check_explicit",
+    "configured_endpoint_url",
     "load_settings",
+    "resolve_service_endpoint",
     "resolve_settings",
 ]
 
@@ -102,7 +106,7 @@ def resolve_settings(
             found[name] = value
     endpoint_url = explicit.get("endpoint_url")
     found["endpoint_url"] = (
-        _configured_endpoint_url(environ, shared, chosen)
+        configured_endpoint_url("s3", environ, shared, chosen)
         if endpoint_url is None
         else _parsed(_endpoint_url, endpoint_url, "endpoint_url")
     )
@@ -269,25 +273,37 @@ _IGNORE_ENDPOINT_URLS: Final = _Setting(
 )
 
 
-def _configured_endpoint_url(
-    environ: Mapping[str, str], shared: SharedConfig, profile: Profile
+def configured_endpoint_url(
+    service: str, environ: Mapping[str, str], shared: SharedConfig, profile: Profile
 ) -> str | None:
+    """The endpoint URL that environment or profile name for a service, or for all of them.
+
+    Args:
+        service: the service's id in the AWS SDKs, such as ``"s3"`` or ``"sso-oidc"``.
+        environ: the environment variables.
+        shared: the shared files.
+        profile: the active profile.
+
+    Raises:
+        ConfigurationError: the value is not a URL, or the ``services`` section does not exist.
+    """
     if _IGNORE_ENDPOINT_URLS.resolve("", None, environ, profile):
         return None
-    # The environment's general URL goes before the profile's for S3:
+    # The environment's general URL precedes the profile's for the service:
     # https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
-    anywhere = _Setting(
-        _endpoint_url, ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"), (("endpoint_url",),)
+    key = service.replace("-", "_")
+    general = _Setting(
+        _endpoint_url, (f"AWS_ENDPOINT_URL_{key.upper()}", "AWS_ENDPOINT_URL"), (("endpoint_url",),)
     )
-    if not any(environ.get(variable, "").strip() for variable in anywhere.environment):
-        for_s3 = _services_endpoint_url(shared, profile)
-        if for_s3 is not None:
-            return for_s3
-    url: str | None = anywhere.resolve("", None, environ, profile)
+    if not any(environ.get(variable, "").strip() for variable in general.environment):
+        specific = _services_endpoint_url(key, shared, profile)
+        if specific is not None:
+            return specific
+    url: str | None = general.resolve("", None, environ, profile)
     return url
 
 
-def _services_endpoint_url(shared: SharedConfig, profile: Profile) -> str | None:
+def _services_endpoint_url(key: str, shared: SharedConfig, profile: Profile) -> str | None:
     name = profile.get("services")
     if name is None:
         return None
@@ -295,9 +311,75 @@ def _services_endpoint_url(shared: SharedConfig, profile: Profile) -> str | None
     if section is None:
         raise ConfigurationError(
             f"services of the profile {profile.name!r} is {name!r}, but there is no"
-            f" [services {name}] section; write one with s3 = and an indented endpoint_url"
+            f" [services {name}] section; write one with {key} = and an indented endpoint_url"
         )
-    text = Profile(name, config=section).get("s3", "endpoint_url")
+    text = Profile(name, config=section).get(key, "endpoint_url")
     if text is None:
         return None
-    return str(_parsed(_endpoint_url, text, f"s3 → endpoint_url of [services {name}]"))
+    return str(_parsed(_endpoint_url, text, f"{key} → endpoint_url of [services {name}]"))
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceEndpoint:
+    """Where a service that gives credentials is reached.
+
+    Attributes:
+        url: the URL, without a slash at its end.
+        region: the region to sign for.
+    """
+
+    url: str
+    region: str
+
+
+def resolve_service_endpoint(
+    service: CredentialsService,
+    region: str | None,
+    environ: Mapping[str, str],
+    shared: SharedConfig,
+    profile: Profile,
+) -> ServiceEndpoint:
+    """The endpoint of a service that gives credentials.
+
+    ``AWS_STS_REGIONAL_ENDPOINTS=legacy`` takes the global endpoint of STS for the regions that
+    were open before 2019; it stands in for a region too, where none is known.
+
+    Args:
+        service: the service.
+        region: the region of the caller, None if none is known.
+        environ: the environment variables.
+        shared: the shared files.
+        profile: the active profile.
+
+    Raises:
+        ConfigurationError: a setting is invalid.
+    """
+    url = configured_endpoint_url(service, environ, shared, profile)
+    if url is not None:
+        return ServiceEndpoint(url.rstrip("/"), region or _GLOBAL_REGION)
+    use_fips = bool(_SETTINGS["use_fips"].resolve("", None, environ, profile))
+    use_dualstack = bool(_USE_DUALSTACK.resolve("", None, environ, profile))
+    if service == "sts" and not use_fips and not use_dualstack:
+        legacy = _STS_REGIONAL_ENDPOINTS.resolve("", None, environ, profile)
+        if region in (None, "aws-global") or (legacy and region in _LEGACY_STS_REGIONS):
+            return ServiceEndpoint("https://sts.amazonaws.com", _GLOBAL_REGION)
+    region = region or _GLOBAL_REGION
+    url = service_url(service, region, use_fips=use_fips, use_dualstack=use_dualstack)
+    return ServiceEndpoint(url, region)
+
+
+_GLOBAL_REGION: Final = "us-east-1"
+_USE_DUALSTACK: Final = _Setting(
+    _boolean, ("AWS_USE_DUALSTACK_ENDPOINT",), (("use_dualstack_endpoint",),)
+)
+_STS_REGIONAL_ENDPOINTS: Final = _Setting(
+    _legacy, ("AWS_STS_REGIONAL_ENDPOINTS",), (("sts_regional_endpoints",),)
+)
+# https://docs.aws.amazon.com/sdkref/latest/guide/feature-sts-regionalized-endpoints.html
+_LEGACY_STS_REGIONS: Final = frozenset(
+    {
+        *("ap-northeast-1", "ap-south-1", "ap-southeast-1", "ap-southeast-2", "ca-central-1"),
+        *("eu-central-1", "eu-north-1", "eu-west-1", "eu-west-2", "eu-west-3", "sa-east-1"),
+        *("us-east-1", "us-east-2", "us-west-1", "us-west-2"),
+    }
+)

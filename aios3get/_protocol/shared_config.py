@@ -53,11 +53,13 @@ class SharedConfig:
     Attributes:
         profiles: by name.
         services: the ``[services name]`` sections by name.
+        sso_sessions: the ``[sso-session name]`` sections by name.
         looked_at: where the files are, or would be, in words.
     """
 
     profiles: Mapping[str, Profile] = field(default_factory=dict[str, Profile])
     services: Mapping[str, Section] = field(default_factory=dict[str, Section], repr=False)
+    sso_sessions: Mapping[str, Section] = field(default_factory=dict[str, Section], repr=False)
     looked_at: tuple[str, ...] = ()
 
     @classmethod
@@ -79,7 +81,7 @@ class SharedConfig:
             name: Profile(name, of_config.get(name, {}), credentials.get(name, {}))
             for name in names
         }
-        return cls(profiles, _named("services", config), looked_at)
+        return cls(profiles, _named("services", config), _named("sso-session", config), looked_at)
 
     def profile(self, name: str | None) -> Profile:
         """The profile of that name; None is the default one, which may be missing.

@@ -10,10 +10,15 @@ from typing import Any, Self
 
 from aios3get._config.certificates import load_certificates
 from aios3get._config.client_config import ClientConfig, LoadedConfig
-from aios3get._config.settings import resolve_settings
+from aios3get._config.settings import (
+    ServiceEndpoint,
+    resolve_service_endpoint,
+    resolve_settings,
+)
 from aios3get._config.shared_files import profile_name, read_shared_config
 from aios3get._http.fetcher import Fetcher
 from aios3get._http.proxies import Proxies
+from aios3get._protocol.credentials.endpoints import CredentialsService
 from aios3get._protocol.fetch import FetchedResponse, FetchRequest
 from aios3get._protocol.shared_config import Profile, SharedConfig
 
@@ -98,6 +103,22 @@ class ProviderContext:
         environ = self.environ
         named = self._region or environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION")
         return named or (await self.profile()).get("region")
+
+    async def endpoint(
+        self, service: CredentialsService, region: str | None = None
+    ) -> ServiceEndpoint:
+        """Where a service is reached: by the configured URL, else at AWS.
+
+        Args:
+            service: the service.
+            region: its region; None for that of ``region()``.
+
+        Raises:
+            ConfigurationError: a setting is invalid.
+        """
+        region = region or await self.region()
+        shared, profile = await self.shared(), await self.profile()
+        return resolve_service_endpoint(service, region, self.environ, shared, profile)
 
     async def fetch(
         self, request: FetchRequest | Callable[[], FetchRequest], **options: Any

@@ -84,6 +84,7 @@ def agree(text: str, tmp_path: Path) -> None:
     shared = SharedConfig.from_sections(ours, {})
     assert {name: dict(held.config) for name, held in shared.profiles.items()} == merged["profiles"]
     assert shared.services == merged["services"]
+    assert shared.sso_sessions == merged["sso_sessions"]
 
 
 @pytest.mark.parametrize("text", TABLE)

@@ -1,0 +1,1 @@
+"""Requests to the services that give credentials, and their responses, as values."""
