@@ -1,0 +1,227 @@
+"""The temporary file that a download fills, beside the file that it becomes."""
+
+import errno
+import hashlib
+import os
+import secrets
+import stat
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, suppress
+from types import ModuleType
+from typing import Final
+
+from aios3get._engine.parallel.parts import Span
+
+fcntl: ModuleType | None
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+__all__ = ["PartFile"]
+
+_SUFFIX: Final = ".aios3get-part"
+# File systems allow names of 255 bytes.
+_LONGEST_NAME: Final = 255 - len(_SUFFIX) - len(".journal~")
+_FLAGS: Final = (
+    os.O_RDWR
+    | os.O_CREAT
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+_READ: Final = 1 << 20
+
+
+class PartFile:
+    """An open temporary file, locked against other downloads to the same target.
+
+    All methods block.
+
+    Args:
+        target: the file's path in the end.
+        resume: whether the file may be one that an earlier download left.
+
+    Attributes:
+        path: the temporary file's path.
+        resumable: whether a later download will find it, because it has the target's own name.
+
+    Raises:
+        OSError: the folder cannot be written to, or the target is not a regular file.
+    """
+
+    def __init__(self, target: str, *, resume: bool) -> None:
+        # A symbolic link stays one, as when a file is opened to be written.
+        self._target = os.path.realpath(target)
+        self._mode = _mode_of(self._target, target)
+        folder, name = os.path.split(self._target)
+        encoded = os.fsencode(name)
+        if len(encoded) > _LONGEST_NAME:
+            name = hashlib.sha256(encoded).hexdigest()
+        self.path = os.path.join(folder, name + _SUFFIX)
+        fd = _open_locked(self.path) if resume else None
+        self.resumable = fd is not None
+        if fd is None:
+            self.path = os.path.join(folder, secrets.token_hex(16) + _SUFFIX)
+            fd = os.open(self.path, _FLAGS | os.O_EXCL, 0o666)
+        self._fd: int | None = fd
+
+    @property
+    def fd(self) -> int:
+        """The open file."""
+        assert self._fd is not None
+        return self._fd
+
+    def allocate(self, size: int) -> None:
+        """Give the file its size, and the space for it.
+
+        Raises:
+            OSError: the file system is full.
+        """
+        with self._named():
+            if os.fstat(self.fd).st_size > size:
+                os.ftruncate(self.fd, size)
+            if size and hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(self.fd, 0, size)
+            else:
+                os.ftruncate(self.fd, size)
+
+    def write(self, data: memoryview, offset: int) -> None:
+        """Write all of ``data``.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        with self._named():
+            while data:
+                written = _pwrite(self.fd, data, offset)
+                data = data[written:]
+                offset += written
+
+    @contextmanager
+    def _named(self) -> Generator[None, None, None]:
+        """Have errors of calls that take a file descriptor name the file."""
+        try:
+            yield
+        except OSError as error:
+            error.filename = self.path
+            raise
+
+    def read(self, span: Span) -> Iterator[bytes]:
+        """The bytes of ``span``, in chunks; fewer if the file ends before."""
+        start = span.start
+        while start < span.stop and (
+            chunk := _pread(self.fd, min(_READ, span.stop - start), start)
+        ):
+            yield chunk
+            start += len(chunk)
+
+    def commit(self, *, fsync: bool) -> None:
+        """Put the file in the target's place.
+
+        Args:
+            fsync: whether to have the bytes and the name on the disk before this returns.
+
+        Raises:
+            OSError: the target cannot be replaced.
+        """
+        if self._mode is not None:
+            os.chmod(self.path, self._mode)
+        if fsync:
+            os.fsync(self.fd)
+        if fcntl is None:
+            self.close()  # Windows does not rename open files
+        os.replace(self.path, self._target)
+        if fsync and fcntl is not None:
+            folder = os.open(os.path.dirname(self._target), os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        self.close()
+
+    def close(self) -> None:
+        """Close the file, which stays where it is."""
+        fd, self._fd = self._fd, None
+        if fd is not None:
+            os.close(fd)
+
+    def delete(self) -> None:
+        """Close the file and delete it."""
+        if fcntl is None:
+            self.close()
+        with suppress(FileNotFoundError):
+            os.unlink(self.path)
+        self.close()
+
+
+def _mode_of(path: str, given: str) -> int | None:
+    """The permissions of the file that will be replaced; None if there is none."""
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        return None
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), given)
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "a download replaces regular files only", given)
+    return stat.S_IMODE(mode)
+
+
+def _open_locked(path: str) -> int | None:
+    """The file, opened and locked; None if another download, or another user, has it."""
+    while True:
+        try:
+            fd = os.open(path, _FLAGS, 0o666)
+        except OSError as error:
+            # A symbolic link, or a file of another user.
+            if error.errno == errno.ELOOP or os.path.exists(path):
+                return None
+            raise
+        try:
+            if not _lock(fd) or not _is_own(os.fstat(fd)):
+                os.close(fd)
+                return None
+            if _is_at(path, os.fstat(fd)):
+                return fd
+        except BaseException:
+            os.close(fd)
+            raise
+        # Renamed or deleted by the download that held the lock until now.
+        os.close(fd)
+
+
+def _lock(fd: int) -> bool:
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_own(found: os.stat_result) -> bool:
+    owner: int = os.geteuid() if hasattr(os, "geteuid") else found.st_uid
+    return stat.S_ISREG(found.st_mode) and found.st_nlink == 1 and found.st_uid == owner
+
+
+def _is_at(path: str, found: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(os.stat(path, follow_symlinks=False), found)
+    except FileNotFoundError:
+        return False
+
+
+def _pwrite(fd: int, data: memoryview, offset: int) -> int:
+    if hasattr(os, "pwrite"):
+        return os.pwrite(fd, data, offset)
+    os.lseek(fd, offset, os.SEEK_SET)
+    return os.write(fd, data)
+
+
+def _pread(fd: int, size: int, offset: int) -> bytes:
+    if hasattr(os, "pread"):
+        return os.pread(fd, size, offset)
+    os.lseek(fd, offset, os.SEEK_SET)
+    return os.read(fd, size)
