@@ -5,7 +5,7 @@ import os
 import ssl
 from collections.abc import Awaitable
 from contextlib import AsyncExitStack
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from weakref import WeakSet
 
 import aiohttp
@@ -24,12 +24,15 @@ from aios3get._http.connections import (
 from aios3get._http.exception_mapping import BROKEN, failure_of
 from aios3get._http.limiter import ConcurrencyLimiter, Permit
 from aios3get._http.proxies import DIRECT, Proxies
+from aios3get._http.receive import SPARE_BYTES, BodyReceiver, OnData
 from aios3get._http.user_session import check_given, options_for
 from aios3get._http.watchdog import Watchdog
 from aios3get._protocol.http import HttpHead, HttpRequest
 from aios3get._protocol.timeouts import Timeouts
 
 __all__ = ["Response", "Transport"]
+
+_T = TypeVar("_T")
 
 # What is left of a body is read off to save the connection, if it is no more than this.
 _DRAIN_BYTES: Final = 262_144
@@ -59,6 +62,7 @@ class Transport:
         self.limiter = ConcurrencyLimiter(max_concurrency)
         self.watchdog = Watchdog(timeouts.idle)
         self.responses = set[Response]()
+        self.spare = memoryview(bytearray(SPARE_BYTES))
         self.loop = asyncio.get_running_loop()
         self._timeouts = timeouts
         self._verify = verify
@@ -301,7 +305,7 @@ class Response:
         permit: released with the connection.
     """
 
-    __slots__ = ("_body", "_response", "_transport", "headers", "permit", "status")
+    __slots__ = ("_body", "_receiver", "_response", "_transport", "headers", "permit", "status")
 
     def __init__(
         self, transport: Transport, permit: Permit, response: aiohttp.ClientResponse
@@ -309,6 +313,7 @@ class Response:
         self._transport = transport
         self._response = response
         self._body = response.content
+        self._receiver: BodyReceiver | None = None
         self.permit = permit
         self.status = response.status
         self.headers: CIMultiDictProxy[str] = response.headers
@@ -335,19 +340,54 @@ class Response:
         Raises:
             TransportError: the connection broke or was idle for too long.
         """
+        chunk = await self._guard((self._receiver or self._body).readany())
+        if not chunk:
+            # At the body's end aiohttp has given the connection back, but not after a 101.
+            self.close()
+        return chunk
+
+    async def readinto(self, target: memoryview, on_data: OnData | None = None) -> int:
+        """Fill ``target`` with the next bytes of the body, directly where ``BodyReceiver`` can.
+
+        Args:
+            target: writable, of bytes. It is not touched after the call has ended, however it ends.
+            on_data: called with each piece of ``target`` as soon as it is filled, in order. If the
+                call raises or is cancelled, these are exactly the bytes that were received.
+
+        Returns:
+            The number of bytes; less than ``len(target)`` only at the end of the body.
+
+        Raises:
+            TransportError: the connection broke or was idle for too long.
+        """
+        if self._receiver is None:
+            self._receiver = BodyReceiver(self._response, self._transport.spare)
+        count = await self._guard(self._receiver.readinto(target, self._watched(on_data)))
+        if self._body.at_eof():
+            self.close()
+        return count
+
+    def _watched(self, on_data: OnData | None) -> OnData:
+        """The callback, after the watchdog has noted the progress."""
+        restart, permit = self._transport.watchdog.restart, self.permit
+
+        def note(piece: memoryview) -> None:
+            restart(permit)
+            if on_data is not None:
+                on_data(piece)
+
+        return note
+
+    async def _guard(self, reading: Awaitable[_T]) -> _T:
+        """Read under the watchdog's eyes, and close the connection if that fails."""
         watchdog = self._transport.watchdog
         watchdog.begin(self.permit)
         try:
-            chunk = await self._body.readany()
+            return await reading
         except BaseException as error:
             failure = self._transport.failure(error, self.permit, "no byte came")
             if failure is None:
                 raise
-        else:
-            if not chunk:
-                # At the body's end aiohttp has given the connection back, but not after a 101.
-                self.close()
-            return chunk
         finally:
             watchdog.end(self.permit)
         self.blame()
@@ -413,6 +453,8 @@ class Response:
     def close(self) -> None:
         """Close the connection, unless the body has arrived whole: then it goes back."""
         if self.held:
+            if self._receiver is not None:
+                self._receiver.abort()
             if self._response.connection is not None or not self._body.is_eof():
                 self._response.close()
             self._release_permit()

@@ -85,6 +85,10 @@ class Watchdog:
             wait.began = self._beats
             wait.connected = True
 
+    def restart(self, wait: Wait) -> None:
+        """Count the wait from now, because bytes arrived."""
+        wait.began = self._beats
+
     def end(self, wait: Wait) -> None:
         """The wait is over."""
         self._waits.discard(wait)

@@ -608,3 +608,115 @@ async def test_a_head_that_trickles_in_is_no_answer(transport: Transport) -> Non
         with pytest.raises(errors.TransportTimeout, match=r"no response came for 0\.3 s") as caught:
             await get(transport, server.url)
         assert caught.value.limit == "idle"
+
+
+MIB = 1 << 20
+
+
+@pytest.fixture
+def large() -> bytes:
+    return os.urandom(MIB)
+
+
+async def test_readinto_fills_memory_and_gives_connection_and_permit_back(
+    transport: Transport, large: bytes
+) -> None:
+    with ScriptedServer([read_request(), send(http_response(large))] * 3) as server:
+        for _ in range(3):
+            response, memory, seen = await get(transport, server.url), bytearray(MIB), bytearray()
+            assert await response.readinto(memoryview(memory), seen.extend) == MIB
+            assert memory == seen == large
+            assert not response.held
+            assert await response.readinto(memoryview(memory)) == 0
+            assert await response.read() == b""
+        assert len(server.connections) == 1
+
+
+async def test_readinto_and_read_share_one_body(transport: Transport, large: bytes) -> None:
+    with ScriptedServer([read_request(), send(http_response(large)), hang()]) as server:
+        response, memory = await get(transport, server.url), bytearray(MIB // 2)
+        first = await response.read()
+        assert await response.readinto(memoryview(memory)) == MIB // 2
+        assert first + memory + await whole(response) == large
+        assert not response.held
+
+
+async def test_readinto_reports_the_bytes_before_the_connection_broke(
+    transport: Transport, large: bytes
+) -> None:
+    cut = http_response(large[:700_000], length=MIB)
+    with ScriptedServer([read_request(), send(cut)]) as server:
+        response, seen = await get(transport, server.url), bytearray()
+        with pytest.raises(errors.ConnectionLost, match="348576 bytes of the body are missing"):
+            await response.readinto(memoryview(bytearray(MIB)), seen.extend)
+        assert seen == large[:700_000]
+        assert not response.held
+        assert acquired(transport) == 0
+
+
+async def test_idle_limit_counts_from_the_last_piece_of_readinto(
+    transport: Transport, large: bytes
+) -> None:
+    whole_response = http_response(large)
+    slow = [
+        step
+        for at in range(0, len(whole_response), 200_000)
+        for step in (send(whole_response[at : at + 200_000]), wait(0.15))
+    ]
+    with ScriptedServer([read_request(), *slow]) as server:
+        memory = bytearray(MIB)
+        response = await get(transport, server.url)
+        assert await response.readinto(memoryview(memory)) == MIB
+        assert memory == large
+
+
+async def test_readinto_ends_when_no_byte_comes(transport: Transport, large: bytes) -> None:
+    stalled = http_response(large[:700_000], length=MIB)
+    with ScriptedServer([read_request(), send(stalled), hang()]) as server:
+        response, seen = await get(transport, server.url), bytearray()
+        with pytest.raises(errors.TransportTimeout, match=r"no byte came for 0\.3 s"):
+            await response.readinto(memoryview(bytearray(MIB)), seen.extend)
+        assert seen == large[:700_000]
+        assert not response.held
+        assert acquired(transport) == 0
+
+
+@pytest.mark.parametrize("ending", ["response", "transport"])
+async def test_readinto_ends_when_it_is_closed(
+    transport: Transport, large: bytes, ending: str
+) -> None:
+    stalled = http_response(large[:700_000], length=MIB)
+    with ScriptedServer([read_request(), send(stalled), hang()]) as server:
+        response = await get(transport, server.url)
+        reading = asyncio.create_task(response.readinto(memoryview(bytearray(MIB))))
+        await asyncio.sleep(0.05)
+        if ending == "response":
+            response.close()
+        else:
+            await transport.aclose()
+        with pytest.raises(errors.ConnectionLost):
+            await reading
+        assert not response.held
+
+
+async def test_little_that_readinto_left_is_read_off(transport: Transport, large: bytes) -> None:
+    with ScriptedServer([read_request(), send(http_response(large))] * 2) as server:
+        for _ in range(2):
+            response = await get(transport, server.url)
+            assert await response.readinto(memoryview(bytearray(MIB - 1_000))) == MIB - 1_000
+            await response.release(1_000)
+        assert len(server.connections) == 1
+
+
+async def test_cancelled_readinto_and_close_leave_nothing_behind(
+    transport: Transport, large: bytes
+) -> None:
+    stalled = http_response(large[:700_000], length=MIB)
+    with ScriptedServer([read_request(), send(stalled), hang()]) as server:
+        response = await get(transport, server.url)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await response.readinto(memoryview(bytearray(MIB)))
+        response.close()
+        assert not response.held
+        assert acquired(transport) == 0

@@ -208,7 +208,8 @@ class ScriptedServer:
         # close() alone would leave accept() and recv() waiting
         for one in (self._listener, *(connection.socket for connection in self._open)):
             with suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
+                # SSLSocket.shutdown() would take the TLS session from a thread that uses it
+                socket.socket.shutdown(one, socket.SHUT_RDWR)
         # the first thread is the one that would still start others
         for thread in self._threads:
             thread.join()

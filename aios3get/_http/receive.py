@@ -1,0 +1,270 @@
+"""Receives response bodies directly into the caller's memory.
+
+aiohttp delivers a body as ``bytes`` objects, each allocated, filled and then copied to its
+destination. A ``BodyReceiver`` takes the place of aiohttp's protocol on the connection once the
+head is parsed, so that the socket or the TLS layer writes to the destination itself. After the last
+byte it puts aiohttp's protocol back, and the connection returns to the pool.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
+
+import aiohttp
+from aiohttp.client_proto import ResponseHandler
+
+__all__ = ["SPARE_BYTES", "BodyReceiver", "OnData"]
+
+OnData = Callable[[memoryview], object]
+
+# Below this, the two switches of the protocol cost as much as they save.
+_WORTHWHILE_BYTES: Final = 262_144
+
+# The end of a body passes through a buffer that is larger than what is missing: bytes behind the
+# body must be seen as they arrive, because no other request may be sent on the connection then.
+_END_BYTES: Final = 65_536
+SPARE_BYTES: Final = 2 * _END_BYTES
+
+_CHUNK_BYTES: Final = 262_144
+
+
+class BodyReceiver(asyncio.BufferedProtocol):
+    """Reads the body of one response into memory, directly where that is possible and worthwhile.
+
+    A body is received directly if it has one ``Content-Length``, and if the rest of it and the
+    destination have 256 KiB or more. Everything else is copied from aiohttp's chunks. Once a body
+    is received directly, all the rest of it is; nothing is read from the socket between two calls.
+
+    Args:
+        response: aiohttp's, with its head received. Whatever was read of its body before was read
+            from ``response.content``.
+        spare: at least ``SPARE_BYTES`` of memory. It is used within single callbacks only, so all
+            receivers of an event loop can share it.
+    """
+
+    def __init__(self, response: aiohttp.ClientResponse, spare: memoryview) -> None:
+        self._response = response
+        self._content = response.content
+        self._spare = spare
+        self._loop = asyncio.get_running_loop()
+        # Set while the connection is diverted from aiohttp.
+        self._transport: asyncio.Transport | None = None
+        self._handler: ResponseHandler | None = None
+        self._diverted: Any = None
+        # Body bytes that have not arrived; valid while diverted.
+        self._missing = 0
+        self._lost: str | None = None
+        # Set while a call waits: the memory not filled yet, and who is to hear of new bytes.
+        self._target: memoryview | None = None
+        self._on_data: OnData | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._any = False
+        self._through_spare = False
+
+    async def readinto(self, target: memoryview, on_data: OnData | None = None) -> int:
+        """Fill ``target`` with the next bytes of the body.
+
+        Args:
+            target: writable, of bytes. It is not touched after the call has ended, however it ends.
+            on_data: called with each piece of ``target`` as soon as it is filled, in order. If the
+                call raises or is cancelled, these are exactly the bytes that were received, and the
+                next call goes on behind them if the connection is still open.
+
+        Returns:
+            The number of bytes; less than ``len(target)`` only at the end of the body.
+
+        Raises:
+            aiohttp.ClientError: the connection broke, or was closed.
+        """
+        filled = 0
+        if self._transport is None and self._lost is None:
+            filled = self._copy_buffered(target, on_data)
+            if filled == len(target) or self._content.is_eof():
+                return filled
+            if not self._divert(len(target) - filled):
+                return await self._copy_chunks(target, filled, on_data)
+        return filled + await self._receive(target[filled:], on_data)
+
+    async def readany(self) -> bytes:
+        """Return the next bytes of the body as they arrive, or nothing at its end."""
+        if self._transport is None and self._lost is None:
+            return await self._content.readany()
+        buffer = memoryview(bytearray(min(self._missing, _CHUNK_BYTES)))
+        return bytes(buffer[: await self._receive(buffer, None, any_bytes=True)])
+
+    def abort(self, reason: str = "Connection closed") -> None:
+        """Close the connection, unless it is back with aiohttp, and end a call that waits."""
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            self._target = self._on_data = None
+            self._lost = reason
+            self._response.close()
+            # The TLS layer would otherwise wait for the peer's close_notify.
+            transport.abort()
+            self._wake()
+
+    def _copy_buffered(self, target: memoryview, on_data: OnData | None) -> int:
+        """Copy the bytes that aiohttp has received already."""
+        filled = 0
+        # With each chunk taken, aiohttp parses more of what it has received.
+        while filled < len(target) and (chunk := self._content.read_nowait(len(target) - filled)):
+            filled = _copy(chunk, target, filled, on_data)
+        return filled
+
+    async def _copy_chunks(self, target: memoryview, filled: int, on_data: OnData | None) -> int:
+        # StreamReader.read() raises the limits of aiohttp's buffer to what it is asked for.
+        at_once, _ = self._content.get_read_buffer_limits()
+        while filled < len(target):
+            chunk = await self._content.read(min(len(target) - filled, at_once))
+            if not chunk:
+                break
+            filled = _copy(chunk, target, filled, on_data)
+        return filled
+
+    def _divert(self, wanted: int) -> bool:
+        """Take the connection over from aiohttp, which has no unread bytes; False if it stays."""
+        length = _content_length(self._response)
+        connection = self._response.connection
+        if length is None or connection is None:
+            return False
+        transport = connection.transport
+        if transport is None or not transport.is_reading():
+            return False
+        self._missing = length - self._content.total_bytes
+        if min(self._missing, wanted) < _WORTHWHILE_BYTES:
+            return False
+        # uvloop selects its read callbacks when reading starts.
+        transport.pause_reading()
+        self._handler = connection.protocol
+        self._diverted = transport.get_protocol()
+        transport.set_protocol(self)
+        self._transport = transport
+        return True
+
+    async def _receive(
+        self, target: memoryview, on_data: OnData | None, *, any_bytes: bool = False
+    ) -> int:
+        if self._transport is not None and target:
+            self._target = target[: self._missing]
+            self._on_data = on_data
+            self._any = any_bytes
+            self._waiter = self._loop.create_future()
+            missing = self._missing
+            self._transport.resume_reading()
+            try:
+                await self._waiter
+            except BaseException:
+                self._pause()  # a cancelled call leaves the rest of the body to the next one
+                raise
+            finally:
+                self._target = self._on_data = self._waiter = None
+            if self._lost is None:
+                return missing - self._missing
+        if self._lost is not None:
+            raise aiohttp.ClientPayloadError(
+                f"{self._missing} bytes of the body are missing: {self._lost}"
+            )
+        return 0
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Return the memory for the next bytes."""
+        target = self._target
+        if target is None:
+            return self._spare
+        holds_end = len(target) == self._missing
+        self._through_spare = holds_end and len(target) <= _END_BYTES
+        if self._through_spare:
+            return self._spare
+        return target[:-_END_BYTES] if holds_end else target
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Account for bytes that arrived in the memory from ``get_buffer``."""
+        target = self._target
+        if target is None:
+            self.abort()
+            return
+        excess = False
+        if self._through_spare:
+            excess = nbytes > len(target)
+            nbytes = min(nbytes, len(target))
+            target[:nbytes] = self._spare[:nbytes]
+        self._target = target[nbytes:]
+        self._missing -= nbytes
+        if self._on_data is not None:
+            try:
+                self._on_data(target[:nbytes])
+            except Exception as error:
+                if self._waiter is not None and not self._waiter.done():
+                    self._waiter.set_exception(error)
+                self.abort()
+                return
+        if not self._missing:
+            self._hand_back(excess=excess)
+        elif self._any or not self._target:
+            self._pause()
+            self._target = None
+        else:
+            return
+        self._wake()
+
+    def _pause(self) -> None:
+        if self._transport is not None:
+            self._transport.pause_reading()
+
+    def _hand_back(self, *, excess: bool) -> None:
+        """Return the connection to aiohttp, which puts it into its pool or closes it."""
+        transport, self._transport = self._transport, None
+        handler = self._handler
+        assert transport is not None
+        assert handler is not None
+        if not transport.is_closing():
+            transport.pause_reading()
+            transport.set_protocol(self._diverted)
+            transport.resume_reading()
+        if excess:
+            handler.force_close()
+        handler.set_response_params()  # replaces the parser, which still waits for the body
+        self._content.feed_eof()
+
+    def eof_received(self) -> None:
+        """Pass the end of the stream on to aiohttp."""
+        self._diverted.eof_received()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Pass the loss on to aiohttp, and end a call that waits."""
+        self._transport = None
+        # The parser would raise that nothing of the body arrived; its traceback holds this frame.
+        assert self._handler is not None
+        self._handler.set_response_params()
+        self._diverted.connection_lost(exc)
+        if self._lost is None:
+            self._lost = str(exc or "the server closed the connection")
+        self._wake()
+
+    def pause_writing(self) -> None:
+        """Pass it on to aiohttp."""
+        self._diverted.pause_writing()
+
+    def resume_writing(self) -> None:
+        """Pass it on to aiohttp."""
+        self._diverted.resume_writing()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+def _copy(chunk: bytes, target: memoryview, filled: int, on_data: OnData | None) -> int:
+    stop = filled + len(chunk)
+    target[filled:stop] = chunk
+    if on_data is not None:
+        on_data(target[filled:stop])
+    return stop
+
+
+def _content_length(response: aiohttp.ClientResponse) -> int | None:
+    """The length of the body, if nothing but ``Content-Length`` frames it."""
+    values = response.headers.getall("Content-Length", ())
+    if len(values) != 1 or "Transfer-Encoding" in response.headers:
+        return None
+    return int(values[0]) if values[0].isascii() and values[0].isdecimal() else None
