@@ -12,7 +12,7 @@ from typing import Final
 from aios3get._protocol.shared_config import Section, SharedConfig, parse_sections
 from aios3get.errors import ConfigurationError
 
-__all__ = ["profile_name", "read_shared_config", "shared_file_paths"]
+__all__ = ["expand_path", "profile_name", "read_shared_config", "shared_file_paths"]
 
 _MAX_BYTES: Final = 1_048_576
 
@@ -42,7 +42,7 @@ def shared_file_paths(environ: Mapping[str, str]) -> tuple[str, str]:
     """Where the credentials file and the config file are, or would be."""
     credentials = environ.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials"
     config = environ.get("AWS_CONFIG_FILE") or "~/.aws/config"
-    return _expand(credentials, environ), _expand(config, environ)
+    return expand_path(credentials, environ), expand_path(config, environ)
 
 
 def _read_both(environ: Mapping[str, str]) -> SharedConfig:
@@ -71,7 +71,8 @@ def _read(path: str) -> tuple[dict[str, Section], str]:
     return parse_sections(text, path), path
 
 
-def _expand(path: str, environ: Mapping[str, str]) -> str:
+def expand_path(path: str, environ: Mapping[str, str]) -> str:
+    """The path with its variables and a leading ``~`` replaced, by the given environment."""
     path = Template(path).safe_substitute(environ)
     if path == "~" or path.startswith(("~/", "~\\")):
         return _home(environ) + path[1:]
