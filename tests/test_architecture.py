@@ -22,7 +22,11 @@ FLOORS = (
     ("errors", "_version"),
 )
 # What of the outside the core may use, and where.
-CORE_LIBRARIES = {"*": {"multidict"}, "hashing": {"anycrc", "xxhash"}, "sigv4a": {"cryptography"}}
+CORE_LIBRARIES = {
+    "*": {"multidict"},
+    "hashing": {"anycrc", "xxhash"},
+    "sigv4a": {"cryptography"},
+}
 # Standard library that does I/O, reads clocks or speaks to the environment.
 IMPURE = {
     *("asyncio", "http", "logging", "os", "pathlib", "random", "secrets", "select", "selectors"),

@@ -1,0 +1,150 @@
+"""The JSON objects in which services, tools and cache files hold credentials."""
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import cast
+
+from aios3get._protocol.identity import Credentials
+from aios3get.errors import ConfigurationError, CredentialsError
+
+__all__ = ["Document"]
+
+_is_visible = re.compile(r"[!-~]+").fullmatch
+
+
+class Document:
+    """A JSON object that holds secrets: errors name its members and its origin, never a value.
+
+    Args:
+        members: the object's members.
+        origin: where it comes from, such as ``"the response from 169.254.169.254"``.
+    """
+
+    __slots__ = ("members", "origin")
+
+    def __init__(self, members: Mapping[str, object], origin: str) -> None:
+        self.members = members
+        self.origin = origin
+
+    @classmethod
+    def parse(cls, data: bytes, origin: str) -> "Document":
+        """Parse UTF-8 JSON text.
+
+        Raises:
+            CredentialsError: the text is not a JSON object.
+        """
+        try:
+            members: object = json.loads(data)
+        except (ValueError, RecursionError):
+            # Their texts quote the document.
+            members = None
+        if not isinstance(members, dict):
+            raise CredentialsError(f"{origin} is not a JSON object")
+        return cls(cast("dict[str, object]", members), origin)
+
+    def text(self, name: str) -> str:
+        """A member that must be there and not be empty.
+
+        Raises:
+            CredentialsError: it is missing, empty or not a string.
+        """
+        value = self.optional_text(name)
+        if value is None:
+            raise CredentialsError(f"{self.origin} has no {name}")
+        return value
+
+    def optional_text(self, name: str) -> str | None:
+        """A member, or None if it is missing, null or empty.
+
+        Raises:
+            CredentialsError: it is not a string.
+        """
+        value = self.members.get(name)
+        if value is None or value == "":
+            return None
+        if not isinstance(value, str):
+            raise CredentialsError(f"{self.origin} has a {name} that is not a string")
+        return value
+
+    def header_text(self, name: str) -> str:
+        """A member that must be there and fit into a header.
+
+        Raises:
+            CredentialsError: it is missing, or holds spaces or characters beyond printable ASCII.
+        """
+        value = self.text(name)
+        if not _is_visible(value):
+            raise CredentialsError(f"{self.origin} has a {name} that cannot be sent in a header")
+        return value
+
+    def timestamp(self, name: str) -> datetime:
+        """A member in ISO 8601 format with a time zone, such as ``2030-01-31T12:00:00Z``.
+
+        Raises:
+            CredentialsError: it is missing, not of this format, or without a time zone.
+        """
+        try:
+            moment = datetime.fromisoformat(self.text(name))
+        except ValueError:
+            moment = None
+        if moment is None or moment.tzinfo is None:
+            raise CredentialsError(
+                f"{self.origin} has an {name} that is not a time like 2030-01-31T12:00:00Z"
+            )
+        return moment
+
+    def moment(self, name: str, since: datetime, unit: timedelta) -> datetime:
+        """A moment that a member counts.
+
+        Args:
+            name: the member, a number.
+            since: when the count begins.
+            unit: what the number counts.
+
+        Raises:
+            CredentialsError: the member is missing, or not a number, or too large.
+        """
+        value = self.members.get(name)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise CredentialsError(f"{self.origin} has no number {name}")
+        try:
+            return since + value * unit
+        except (OverflowError, ValueError):
+            raise CredentialsError(f"{self.origin} has an {name} out of range") from None
+
+    def object(self, name: str) -> "Document":
+        """A member that must be an object.
+
+        Raises:
+            CredentialsError: it is missing or not an object.
+        """
+        value = self.members.get(name)
+        if not isinstance(value, dict):
+            raise CredentialsError(f"{self.origin} has no object {name}")
+        return Document(cast("dict[str, object]", value), self.origin)
+
+    def credentials(
+        self,
+        access_key_id: str,
+        secret_access_key: str,
+        session_token: str | None,
+        expires_at: datetime | None,
+    ) -> Credentials:
+        """Credentials from the two members of these names.
+
+        Args:
+            access_key_id: a member's name.
+            secret_access_key: a member's name.
+            session_token: the token itself.
+            expires_at: when the credentials expire.
+
+        Raises:
+            CredentialsError: a member is missing, or a value cannot be what it is named after.
+        """
+        keys = self.text(access_key_id), self.text(secret_access_key)
+        try:
+            return Credentials(*keys, session_token, expires_at)
+        except ConfigurationError as error:
+            raise CredentialsError(f"{self.origin} has invalid credentials: {error}") from None

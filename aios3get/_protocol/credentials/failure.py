@@ -1,0 +1,74 @@
+"""Unsuccessful responses of the services that issue credentials."""
+
+import json
+from collections.abc import Mapping
+from typing import cast
+
+from aios3get._protocol.credentials.redaction import redact
+from aios3get._protocol.fetch import FetchedResponse
+from aios3get.errors import CredentialsError, TransportError
+
+__all__ = ["check_status", "error_code", "failure", "no_response"]
+
+
+def check_status(response: FetchedResponse, origin: str) -> None:
+    """Accept status 200 only.
+
+    Args:
+        response: the response.
+        origin: what errors call it, such as ``"the response from 169.254.169.254"``.
+
+    Raises:
+        CredentialsError: another status; ``retryable`` where the service has a passing trouble.
+    """
+    if response.status != 200:
+        raise failure(response, origin)
+
+
+def failure(response: FetchedResponse, origin: str) -> CredentialsError:
+    """The error of an unsuccessful response: its status and, redacted, what its body says."""
+    reason = ": ".join(filter(None, map(redact, (error_code(response), _message(response)))))
+    error = CredentialsError(f"{origin} has status {response.status}{reason and f': {reason}'}")
+    error.retryable = response.status in {408, 429} or response.status >= 500
+    return error
+
+
+def error_code(response: FetchedResponse) -> str:
+    """The service's name of the error, empty if the response has none."""
+    # AWS's JSON services: a header, or a member that may have a namespace before a "#".
+    # https://smithy.io/2.0/aws/protocols/aws-restjson1-protocol.html#operation-error-serialization
+    code = response.headers.get("x-amzn-errortype") or _member(response, "error", "code", "__type")
+    return code.partition(":")[0].rpartition("#")[2].strip()
+
+
+def _message(response: FetchedResponse) -> str:
+    message = _member(response, "message", "error_description")
+    if not message and not response.body.lstrip().startswith((b"{", b"<")):
+        message = response.body.decode("utf-8", "replace")
+    return message
+
+
+def _member(response: FetchedResponse, *names: str) -> str:
+    try:
+        document: object = json.loads(response.body)
+    except (ValueError, RecursionError):
+        return ""
+    if not isinstance(document, dict):
+        return ""
+    members = {
+        str(name).lower(): value
+        for name, value in cast("Mapping[object, object]", document).items()
+    }
+    return next((text for name in names if isinstance(text := members.get(name), str)), "")
+
+
+def no_response(error: TransportError, subject: str = "") -> CredentialsError:
+    """The error where a request got no response.
+
+    Args:
+        error: why.
+        subject: what its text begins with.
+    """
+    failed = CredentialsError(f"{subject}{error}")
+    failed.retryable = error.retryable
+    return failed
