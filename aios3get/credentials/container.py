@@ -1,0 +1,72 @@
+"""Credentials that the container's host serves: Amazon ECS, EKS Pod Identity and others.
+
+https://docs.aws.amazon.com/sdkref/latest/guide/feature-container-credentials.html
+"""
+
+from aios3get._config.small_files import read_small_file
+from aios3get._protocol.credentials.container import (
+    FULL_URI,
+    RELATIVE_URI,
+    ContainerSettings,
+    check_token,
+    container_settings,
+    credentials_request,
+    parse_credentials,
+)
+from aios3get._protocol.credentials.failure import no_response
+from aios3get._protocol.identity import Credentials
+from aios3get.credentials.context import ProviderContext
+from aios3get.credentials.provider import Provider, Unavailable
+from aios3get.errors import CredentialsError, TransportError
+
+__all__ = ["ContainerCredentials"]
+
+
+class ContainerCredentials(Provider):
+    """A provider of the credentials of an ECS task or an EKS pod with Pod Identity.
+
+    The environment says where they are: ``AWS_CONTAINER_CREDENTIALS_RELATIVE_URI``, a path on
+    169.254.170.2, else ``AWS_CONTAINER_CREDENTIALS_FULL_URI``, which without TLS must name a
+    loopback address or a link-local address of ECS or EKS. The request carries the authorization
+    token of the file ``AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE``, which is read anew each time, else
+    of ``AWS_CONTAINER_AUTHORIZATION_TOKEN``.
+    """
+
+    def __repr__(self) -> str:
+        return "ContainerCredentials()"
+
+    def __str__(self) -> str:
+        return "the container credentials service"
+
+    async def load(self, context: ProviderContext) -> Credentials | Unavailable:
+        """Request the credentials.
+
+        Raises:
+            CredentialsError: the service failed, or the token file cannot be read.
+            ConfigurationError: an environment variable is invalid.
+        """
+        settings = container_settings(context.environ)
+        if settings is None:
+            return Unavailable(f"neither {RELATIVE_URI} nor {FULL_URI} is set")
+        prefix = f"{settings.variable} is set, but"
+        request = credentials_request(settings, await _token(settings))
+        try:
+            response = await context.fetch(request, timeout=5.0, connect_timeout=1.0)
+        except TransportError as error:
+            raise no_response(error, f"{prefix} ") from None
+        return parse_credentials(response, f"{prefix} the response from {settings.host}")
+
+
+async def _token(settings: ContainerSettings) -> str | None:
+    path = settings.token_file
+    if path is None:
+        return settings.token
+    try:
+        token = (await read_small_file(path)).decode("latin-1")
+    except OSError as error:
+        raise CredentialsError(
+            f"the file that AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE names cannot be read:"
+            f" {error.strerror}: {path}"
+        ) from None
+    check_token(token, f"the file {path}")
+    return token
