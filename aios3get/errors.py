@@ -258,6 +258,7 @@ class ServiceErrorDetails:
         actual_object_size: the object's size in bytes (``InvalidRange``).
         delete_marker: the key's newest version, or the version asked for, is a delete marker.
         version_id: the version that the response names.
+        last_modified: ``Last-Modified`` of the object (``NotModified``) or of the delete marker.
         retry_after: seconds the server asked to wait.
         server_time: the server's clock, from ``ServerTime`` or the ``Date`` header.
         fields: the error body's further elements by name; never signatures, tokens or requests.
@@ -278,16 +279,20 @@ class ServiceErrorDetails:
     actual_object_size: int | None = None
     delete_marker: bool = False
     version_id: str | None = None
+    last_modified: datetime | None = None
     retry_after: float | None = None
     server_time: datetime | None = None
     fields: Mapping[str, str] = field(default_factory=_empty, repr=False, hash=False)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Every attribute but ``headers`` by name, as for a log record; times stay datetimes."""
+        names = [name for name in self.__dataclass_fields__ if name != "headers"]
+        return {name: getattr(self, name) for name in names} | {"fields": {**self.fields}}
+
     def __reduce__(self) -> tuple[object, ...]:
         # Neither kind of read-only mapping pickles.
-        state = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return _revive_details, (
-            state | {"headers": [*self.headers.items()], "fields": {**self.fields}},
-        )
+        state = self.to_dict() | {"headers": [*self.headers.items()]}
+        return _revive_details, (state,)
 
 
 def _revive_details(state: dict[str, Any]) -> ServiceErrorDetails:
@@ -320,6 +325,7 @@ class ServiceError(S3Error):
         self.actual_object_size = details.actual_object_size
         self.delete_marker = details.delete_marker
         self.version_id = details.version_id
+        self.last_modified = details.last_modified
         self.retry_after = details.retry_after
         self.server_time = details.server_time
 
@@ -333,6 +339,8 @@ class ServiceError(S3Error):
         details = self.details
         reason = ": ".join(filter(None, (details.code, details.message)))
         reason = reason or _phrase(details.status)
+        if details.delete_marker:
+            reason += " (delete marker)"
         return _on_one_line(f"{self._subject()}{reason} [{details.status}]{self._history()}")
 
 

@@ -1,4 +1,4 @@
-"""What an error answer's body says, whatever its format: XML, JSON, or nothing that can be read."""
+"""The fields of an error response's body, whether XML, JSON or malformed."""
 
 import json
 import re
@@ -9,68 +9,71 @@ from xml.parsers import expat
 
 from aios3get._protocol.header_values import printable
 
-__all__ = ["fields"]
+__all__ = ["parse_fields"]
 
 
-def fields(body: bytes) -> dict[str, str]:
-    """The elements of an error's body by name, cleaned for people's eyes; empty ones left out."""
+def parse_fields(body: bytes) -> dict[str, str]:
+    """The non-empty elements of an error body by name, with printable values.
+
+    Never raises: an unknown format has no fields.
+    """
     start = body.lstrip()
-    told = _json_fields(start) if start.startswith(b"{") else _xml_fields(start)
-    return {name: cleaned for name, text in told.items() if (cleaned := printable(text))}
+    fields = _json_fields(start) if start.startswith(b"{") else _xml_fields(start)
+    return {name: value for name, text in fields.items() if (value := printable(text))}
 
 
-class _RefusedError(Exception):
-    """The document is, or has, what no error answer needs."""
+class _UnsupportedDocumentError(Exception):
+    """The document is HTML or declares a DTD."""
 
 
-class _Leaves:
-    """Collects the text of an XML document's innermost elements; the first of a name wins."""
+class _LeafCollector:
+    """Collects the text of an XML document's innermost elements; the first of each name counts."""
 
     def __init__(self) -> None:
-        self.found: dict[str, str] = {}
+        self.leaves: dict[str, str] = {}
         self._text: list[str] = []
 
-    def start(self, name: str, attributes: object) -> None:
-        if not self.found and name.lower() == "html":
-            raise _RefusedError
+    def start_element(self, name: str, attributes: object) -> None:
+        if not self.leaves and name.lower() == "html":
+            raise _UnsupportedDocumentError
         self._text.clear()
 
-    def text(self, data: str) -> None:
+    def character_data(self, data: str) -> None:
         self._text.append(data)
 
-    def end(self, name: str) -> None:
-        # Servers differ in their namespaces, and in how they bind them.
-        self.found.setdefault(name.rpartition(":")[2], "".join(self._text))
+    def end_element(self, name: str) -> None:
+        # Servers use different namespaces and prefixes.
+        self.leaves.setdefault(name.rpartition(":")[2], "".join(self._text))
         self._text.clear()
 
-    def refuse(self, *declaration: object) -> None:
-        raise _RefusedError
+    def start_doctype(self, *declaration: object) -> None:
+        # Only a DTD can declare entities: without one there is nothing to expand or to fetch.
+        raise _UnsupportedDocumentError
 
 
-_says_latin_1 = re.compile(
+_declares_latin_1 = re.compile(
     rb"<\?xml[^>]{0,80}encoding=.(?:iso-8859-1|latin-?1|us-ascii)\b", re.IGNORECASE
 ).match
 
 
 def _encoding(body: bytes) -> str:
-    # Left alone, the parser would look up any codec of Python's that a document names.
+    # By default expat looks up any Python codec that the document names.
     if body.startswith((BOM_UTF16_BE, BOM_UTF16_LE)):
         return "utf-16"
-    return "iso-8859-1" if _says_latin_1(body) else "utf-8"
+    return "iso-8859-1" if _declares_latin_1(body) else "utf-8"
 
 
 def _xml_fields(body: bytes) -> dict[str, str]:
-    leaves = _Leaves()
+    collector = _LeafCollector()
     parser = expat.ParserCreate(_encoding(body))
-    parser.StartElementHandler = leaves.start
-    parser.EndElementHandler = leaves.end
-    parser.CharacterDataHandler = leaves.text
-    # Entities can only be declared in a DTD: without one there is nothing to expand or to fetch.
-    parser.StartDoctypeDeclHandler = leaves.refuse
-    # Cut off or malformed: what was complete by then counts.
-    with suppress(expat.ExpatError, _RefusedError):
+    parser.StartElementHandler = collector.start_element
+    parser.EndElementHandler = collector.end_element
+    parser.CharacterDataHandler = collector.character_data
+    parser.StartDoctypeDeclHandler = collector.start_doctype
+    # The elements that precede a syntax error or the end of a truncated body count.
+    with suppress(expat.ExpatError, _UnsupportedDocumentError):
         parser.Parse(body, True)
-    return leaves.found
+    return collector.leaves
 
 
 _JSON_NAMES = {"code": "Code", "message": "Message", "requestid": "RequestId"}
@@ -81,13 +84,13 @@ def _json_fields(body: bytes) -> dict[str, str]:
         document: object = json.loads(body)
     except (ValueError, RecursionError):
         return {}
-    told = cast("dict[str, object]", document)
+    fields = cast("dict[str, object]", document)
     for name in ("Error", "error"):
-        inner = told.get(name)
+        inner = fields.get(name)
         if isinstance(inner, dict):
-            told = cast("dict[str, object]", inner)
+            fields = cast("dict[str, object]", inner)
     return {
         _JSON_NAMES.get(name.lower(), name): value
-        for name, value in told.items()
+        for name, value in fields.items()
         if isinstance(value, str)
     }

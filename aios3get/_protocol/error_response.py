@@ -1,8 +1,7 @@
-"""An error answer's head and body → the typed exception.
+"""Error responses as typed exceptions.
 
-Bodies come from S3 (XML), from servers that speak like it (XML with and without a namespace, JSON)
-and from whatever stands in between (HTML, text, nothing, half of any of these). All of them give a
-``ServiceError``; none of them raises.
+The body may be S3's XML, another server's XML or JSON, a proxy's HTML, malformed or empty. Each of
+them gives a ``ServiceError``; none of them makes ``parse`` raise.
 
 https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 """
@@ -16,8 +15,8 @@ from types import MappingProxyType
 from multidict import CIMultiDictProxy
 
 from aios3get import errors
-from aios3get._protocol import error_body
-from aios3get._protocol.header_values import boolean, integer, printable, timestamp
+from aios3get._protocol.error_body import parse_fields
+from aios3get._protocol.header_values import boolean, field_value, integer, printable, timestamp
 from aios3get._protocol.http import HttpHead
 from aios3get._protocol.ranges import ContentRange
 from aios3get.errors import ServiceError, ServiceErrorDetails
@@ -25,7 +24,7 @@ from aios3get.errors import ServiceError, ServiceErrorDetails
 __all__ = ["MAX_ERROR_BODY", "parse"]
 
 MAX_ERROR_BODY = 64 * 1024
-"""How many bytes of an error's body are looked at."""
+"""How many bytes of an error's body are parsed."""
 
 
 def parse(
@@ -39,29 +38,30 @@ def parse(
     signed_region: str | None = None,
     bucket_region: str = "",
 ) -> ServiceError:
-    """The exception that an answer stands for whose status is not the one hoped for.
+    """The exception for a response whose status is neither 200 nor 206.
 
     Args:
-        head: the answer's status and headers.
-        body: what came of its body; everything after ``MAX_ERROR_BODY`` bytes is ignored.
+        head: the response's status and headers.
+        body: the response's body; bytes after the first ``MAX_ERROR_BODY`` are ignored.
         method: the request's HTTP method.
-        bucket: the bucket asked, as the caller wrote it.
-        key: the key asked, as the caller wrote it.
-        version_id: the version asked for.
-        signed_region: the region that the request was signed for; an answer that names this one
-            is not a ``WrongRegion``.
-        bucket_region: the bucket's as another answer named it, for answers that name none.
+        bucket: the bucket as the caller wrote it.
+        key: the key as the caller wrote it.
+        version_id: the requested version.
+        signed_region: the region that the request was signed for; a response that names the same
+            region is not a ``WrongRegion``.
+        bucket_region: the bucket's region as another response named it, for responses that name
+            none.
     """
-    told = error_body.fields(body[:MAX_ERROR_BODY])
-    details = _details(head, told, method=method, bucket=bucket, key=key, version_id=version_id)
-    if details.region is None and _region_name(bucket_region):
+    fields = parse_fields(body[:MAX_ERROR_BODY])
+    details = _details(head, fields, method=method, bucket=bucket, key=key, version_id=version_id)
+    if details.region is None and _is_region_name(bucket_region):
         details = replace(details, region=bucket_region)
     return _error_class(details, version_id=version_id, signed_region=signed_region)(details)
 
 
 def _details(
     head: HttpHead,
-    told: Mapping[str, str],
+    fields: Mapping[str, str],
     *,
     method: str,
     bucket: str | None,
@@ -69,36 +69,37 @@ def _details(
     version_id: str | None,
 ) -> ServiceErrorDetails:
     headers = head.headers
-    date = timestamp(headers.get("Date", ""))
+    date = timestamp(_header(headers, "Date"))
     return ServiceErrorDetails(
         status=head.status,
-        code=told.get("Code", ""),
-        message=told.get("Message", ""),
+        code=fields.get("Code", ""),
+        message=fields.get("Message", ""),
         method=method,
-        request_id=_header(headers, "x-amz-request-id") or told.get("RequestId"),
-        host_id=_header(headers, "x-amz-id-2") or told.get("HostId"),
+        request_id=_header(headers, "x-amz-request-id") or fields.get("RequestId"),
+        host_id=_header(headers, "x-amz-id-2") or fields.get("HostId"),
         bucket=bucket,
         key=key,
-        region=_region(headers, told),
+        region=_region(headers, fields),
         headers=headers,
-        storage_class=told.get("StorageClass"),
-        access_tier=told.get("AccessTier"),
-        actual_object_size=_actual_object_size(headers, told),
-        delete_marker=boolean(headers.get("x-amz-delete-marker", "")) is True,
-        version_id=_header(headers, "x-amz-version-id") or told.get("VersionId") or version_id,
-        retry_after=_retry_after(headers.get("Retry-After", ""), date),
-        server_time=timestamp(told.get("ServerTime", "")) or date,
-        fields=_shown_fields(told),
+        storage_class=fields.get("StorageClass"),
+        access_tier=fields.get("AccessTier"),
+        actual_object_size=_actual_object_size(headers, fields),
+        delete_marker=boolean(_header(headers, "x-amz-delete-marker")) is True,
+        version_id=_header(headers, "x-amz-version-id") or fields.get("VersionId") or version_id,
+        last_modified=timestamp(_header(headers, "Last-Modified")),
+        retry_after=_retry_after(_header(headers, "Retry-After"), date),
+        server_time=timestamp(fields.get("ServerTime", "")) or date,
+        fields=_public_fields(fields),
     )
 
 
-def _header(headers: CIMultiDictProxy[str], name: str) -> str | None:
-    return printable(headers.get(name, "")) or None
+def _header(headers: CIMultiDictProxy[str], name: str) -> str:
+    return printable(field_value(headers, name) or "")
 
 
-def _actual_object_size(headers: CIMultiDictProxy[str], told: Mapping[str, str]) -> int | None:
-    size = integer(told.get("ActualObjectSize", ""))
-    content_range = ContentRange.parse(headers.get("Content-Range", ""))
+def _actual_object_size(headers: CIMultiDictProxy[str], fields: Mapping[str, str]) -> int | None:
+    size = integer(fields.get("ActualObjectSize", ""))
+    content_range = ContentRange.parse(_header(headers, "Content-Range"))
     return content_range.size if size is None and content_range else size
 
 
@@ -120,21 +121,21 @@ _REGION_CODES = {
     "Redirect",
     "TemporaryRedirect",
 }
-# The region becomes part of a host name: nothing but one DNS label is taken from an answer.
-_region_name = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?").fullmatch
-_region_in_endpoint = re.compile(
+# The region becomes part of a host name, so only a single DNS label is accepted.
+_is_region_name = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?").fullmatch
+_find_region_in_host = re.compile(
     r"(?:^|\.)s3(?:[.-]fips)?(?:[.-]dualstack)?[.-]([a-z]{2,}(?:-[a-z]+)+-\d+)\.amazonaws\."
 ).search
-_region_code = re.compile(r"[a-z]{2,}(?:-[a-z]+)+-\d+").fullmatch
+_is_region_code = re.compile(r"[a-z]{2,}(?:-[a-z]+)+-\d+").fullmatch
 
 
-def _region(headers: CIMultiDictProxy[str], told: Mapping[str, str]) -> str | None:
-    named = [headers.get("x-amz-bucket-region", ""), told.get("Region", "")]
-    if found := _region_in_endpoint(told.get("Endpoint", "")):
-        named.append(found.group(1))
-    if told.get("Code") == "IllegalLocationConstraintException":
-        named.append(_region_in_message(told.get("Message", "")))
-    return next(filter(_region_name, named), None)
+def _region(headers: CIMultiDictProxy[str], fields: Mapping[str, str]) -> str | None:
+    candidates = [_header(headers, "x-amz-bucket-region"), fields.get("Region", "")]
+    if match := _find_region_in_host(fields.get("Endpoint", "")):
+        candidates.append(match.group(1))
+    if fields.get("Code") == "IllegalLocationConstraintException":
+        candidates.append(_region_in_message(fields.get("Message", "")))
+    return next(filter(_is_region_name, candidates), None)
 
 
 def _region_in_message(message: str) -> str:
@@ -143,7 +144,7 @@ def _region_in_message(message: str) -> str:
     # Endpoints of opt-in regions call the location of a bucket in us-east-1 "unspecified".
     if word == "unspecified":
         return "us-east-1"
-    return word if _region_code(word) else ""
+    return word if _is_region_code(word) else ""
 
 
 _by_code: Mapping[str, type[ServiceError]] = {
@@ -154,12 +155,13 @@ _by_code: Mapping[str, type[ServiceError]] = {
         and issubclass(value, ServiceError)
         and value not in (ServiceError, errors.WrongRegion, errors.PresignedUrlExpired)
     },
-    # Not S3's words, but the same things said by other servers and by AWS's common layers.
+    # Synonyms that other servers, AWS's common layers and S3's developer guide use.
     "AuthorizationParameterserror": errors.AuthorizationHeaderMalformed,
     "AuthorizationQueryParameterserror": errors.AuthorizationQueryParametersError,
     "BandwidthLimitExceeded": errors.Throttled,
     "ExpiredTokenException": errors.ExpiredToken,
     "InternalFailure": errors.InternalError,
+    "InvalidObjectStateError": errors.InvalidObjectState,
     "InvalidTokenId": errors.InvalidToken,
     "RequestLimitExceeded": errors.Throttled,
     "RequestThrottled": errors.Throttled,
@@ -185,32 +187,34 @@ _by_status: Mapping[int, type[ServiceError]] = {
 }
 
 _EXPIRED_CODES = {"AccessDenied", "ExpiredRequest", "RequestExpired"}
-_request_expired = re.compile(r"\brequest (?:has|is)? ?expired\b", re.IGNORECASE).search
+_says_request_expired = re.compile(r"\brequest (?:has|is)? ?expired\b", re.IGNORECASE).search
 
 
 def _error_class(
     details: ServiceErrorDetails, *, version_id: str | None, signed_region: str | None
 ) -> type[ServiceError]:
-    if details.region not in (None, signed_region) and _speaks_of_region(details):
+    if details.region not in (None, signed_region) and _is_about_region(details):
         return errors.WrongRegion
-    # S3 has no code of its own for it, and neither have those who copied S3's sentence.
-    if details.code in _EXPIRED_CODES and _request_expired(details.message):
+    # S3 has no code of its own for an expired link, only this message.
+    if details.code in _EXPIRED_CODES and _says_request_expired(details.message):
         return errors.PresignedUrlExpired
-    if found := _by_code.get(details.code):
-        return found
+    if cls := _by_code.get(details.code):
+        return cls
+    if details.status == 404 and details.delete_marker:
+        return errors.NoSuchKey
     if details.status == 404 and details.method == "HEAD":
-        # A HEAD answer has no body to say what was not found; S3's model says NoSuchKey.
+        # The response to HEAD has no body that names the code; S3's model says NoSuchKey.
         return errors.NoSuchVersion if version_id else errors.NoSuchKey
     return _by_status.get(details.status) or _by_hundred(details.status)
 
 
-def _speaks_of_region(details: ServiceErrorDetails) -> bool:
+def _is_about_region(details: ServiceErrorDetails) -> bool:
     if details.code == "AuthorizationQueryParametersError":
-        # A link's expiry may be what is wrong; only for its region does the body name another.
+        # S3 also uses this code for a wrong expiry; it names a region only for a wrong region.
         return "Region" in details.fields
     if details.code:
         return details.code in _REGION_CODES
-    # HEAD answers say it by their status only.
+    # Responses to HEAD have no code.
     return details.status in (301, 302, 307, 308) or (
         details.status == 400 and details.method == "HEAD"
     )
@@ -222,19 +226,19 @@ def _by_hundred(status: int) -> type[ServiceError]:
     return errors.BadRequest if status >= 400 else ServiceError
 
 
-# Bodies of SignatureDoesNotMatch repeat the request: its session token and SSE-C key are in there.
-_secret = re.compile(
+# The body of SignatureDoesNotMatch repeats the request with its session token and SSE-C key.
+_is_secret_field = re.compile(
     r"canonicalrequest|stringtosign|signature|token|secret|password", re.IGNORECASE
 ).search
-_secret_argument = re.compile(
+_is_secret_argument = re.compile(
     r"authorization|customer-key|signature|token|credential", re.IGNORECASE
 ).search
 
 
-def _shown_fields(told: Mapping[str, str]) -> Mapping[str, str]:
-    shown = {name: text for name, text in told.items() if not _secret(name)}
-    if _secret_argument(shown.get("ArgumentName", "")):
-        shown.pop("ArgumentValue", None)
+def _public_fields(fields: Mapping[str, str]) -> Mapping[str, str]:
+    public = {name: text for name, text in fields.items() if not _is_secret_field(name)}
+    if _is_secret_argument(public.get("ArgumentName", "")):
+        public.pop("ArgumentValue", None)
     for name in ("Code", "Message"):
-        shown.pop(name, None)
-    return MappingProxyType(shown)
+        public.pop(name, None)
+    return MappingProxyType(public)

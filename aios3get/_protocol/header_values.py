@@ -1,7 +1,7 @@
-"""Header values as Python values. None of these functions raises: what cannot be read is None.
+"""Parsers for header values. None of them raises; a malformed value gives None.
 
-aiohttp hands over header bytes decoded as UTF-8 with ``surrogateescape``; ``readable`` undoes the
-escapes, everything else here expects its result or plain ASCII.
+aiohttp decodes header bytes as UTF-8 with ``surrogateescape``. ``readable`` replaces the escapes;
+the other functions expect its result or ASCII.
 """
 
 import re
@@ -10,15 +10,19 @@ from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from quopri import decodestring
 
+from multidict import MultiMapping
+
 __all__ = [
     "boolean",
     "decode_words",
+    "field_value",
     "format_http_date",
     "integer",
     "is_sendable",
     "parameters",
     "printable",
     "readable",
+    "signed_integer",
     "timestamp",
 ]
 
@@ -45,9 +49,9 @@ _digits = re.compile(r"\d{1,19}", re.ASCII).fullmatch
 # takes quadratic time.
 _parameter = re.compile(r'(?<![a-z-])([a-z-]+)\s*=\s*"([^"]*)"', re.ASCII | re.IGNORECASE)
 
-# RFC 2047 section 2; the charset may carry an RFC 2231 language behind "*". S3 itself writes UTF-8.
-# The charsets are a closed list, because some of Python's codecs take quadratic time and some are
-# no charsets at all.
+# RFC 2047 section 2. RFC 2231 section 5 allows a language after the charset, separated by "*". S3
+# writes UTF-8. The charsets are a closed list: some of Python's codecs take quadratic time, and
+# some are not charsets.
 _charset = r"(utf-?8|us-ascii|iso-?8859-?\d{1,2}|windows-125\d)(?:\*[a-z0-9-]*)?"
 _word = rf"=\?{_charset}\?([bq])\?([!->@-~]*)\?="
 _encoded_words = re.compile(_word, re.ASCII | re.IGNORECASE)
@@ -55,17 +59,25 @@ _encoded_words = re.compile(_word, re.ASCII | re.IGNORECASE)
 _run_of_words = re.compile(rf"{_word}(?:[ \t]+{_word})*", re.ASCII | re.IGNORECASE)
 
 
-def is_sendable(value: str) -> bool:
-    """Whether the value arrives as it is sent: visible ASCII, with white space only inside.
+def field_value(headers: MultiMapping[str], name: str) -> str | None:
+    """The value of a header field; repeated fields are joined as one list.
 
-    Of white space at its ends and of other characters each implementation makes something else
-    (RFC 9110 section 5.5).
+    RFC 9110 section 5.3: https://www.rfc-editor.org/rfc/rfc9110#section-5.3
+    """
+    values = headers.getall(name, ())
+    return ", ".join(values) if values else None
+
+
+def is_sendable(value: str) -> bool:
+    """Whether the value is ASCII without control characters and outer white space.
+
+    Implementations differ in how they treat any other value (RFC 9110 section 5.5).
     """
     return _field_value(value) is not None
 
 
 def readable(text: str) -> str:
-    """The text without surrogate escapes: bytes that are no UTF-8 are read as ISO-8859-1."""
+    """The text without surrogate escapes. A text with one is decoded as ISO-8859-1 instead."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -81,23 +93,29 @@ def _unescape(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    """The text on one line, without what would upset a terminal or a log."""
+    """The text on one line, with spaces in place of unprintable characters."""
     return "".join(char if char.isprintable() else " " for char in readable(text)).strip()
 
 
 def integer(text: str) -> int | None:
-    """A whole number that is not negative."""
+    """A non-negative integer."""
     stripped = text.strip()
     return int(stripped) if _digits(stripped) else None
 
 
+def signed_integer(text: str) -> int | None:
+    """An integer, which may be negative."""
+    stripped = text.strip()
+    return int(stripped) if _digits(stripped.removeprefix("-")) else None
+
+
 def boolean(text: str) -> bool | None:
-    """``true`` or ``false`` in any case."""
+    """``true`` or ``false``, ignoring case."""
     return {"true": True, "false": False}.get(text.strip().lower())
 
 
 def timestamp(text: str) -> datetime | None:
-    """An HTTP date in any form of RFC 9110 section 5.6.7, or ISO 8601; always aware, in UTC."""
+    """An HTTP date in any form of RFC 9110 section 5.6.7, or an ISO 8601 date, in UTC."""
     stripped = text.strip()
     try:
         if match := _http_date(stripped):
@@ -122,7 +140,7 @@ def _from_http_date(day: str, month: str, year: str, *rest: str | None) -> datet
 def _utc(year: str, month: str, day: str, hour: str, minute: str, second: str) -> datetime:
     number = int(year)
     if len(year) == 2:
-        # RFC 6265 section 5.1.1 reads a year of two digits so, without asking a clock.
+        # RFC 6265 section 5.1.1 maps two-digit years to 1970-2069 without a clock.
         number += 2000 if number < 70 else 1900
     # RFC 9110 allows second 60; datetime does not.
     leap = second == "60"
@@ -144,11 +162,11 @@ def _from_iso_date(text: str) -> datetime:
 
 
 def format_http_date(moment: datetime) -> str:
-    """An aware datetime as RFC 9110's fixed-length date; parts of a second are cut off.
+    """An aware datetime as RFC 9110's fixed-length date, truncated to seconds.
 
     Raises:
-        ValueError: the datetime has no time zone.
-        OverflowError: its UTC time lies outside the years 1 to 9999.
+        ValueError: the datetime is naive.
+        OverflowError: in UTC the datetime is outside the years 1 to 9999.
     """
     if moment.utcoffset() is None:
         raise ValueError("the datetime has no time zone")
@@ -160,22 +178,22 @@ def format_http_date(moment: datetime) -> str:
 
 
 def parameters(text: str) -> dict[str, str]:
-    """The ``name="value"`` pairs of a header, names in lower case; the first of a name wins."""
-    found: dict[str, str] = {}
+    """The ``name="value"`` pairs of a header by lower-case name; the first of each name counts."""
+    pairs: dict[str, str] = {}
     for name, value in _parameter.findall(text):
-        found.setdefault(name.lower(), value)
-    return found
+        pairs.setdefault(name.lower(), value)
+    return pairs
 
 
 def decode_words(text: str) -> str:
-    """The text with its RFC 2047 words decoded; words that cannot be decoded stay as they are."""
+    """The text with its RFC 2047 encoded words decoded; malformed words are left unchanged."""
     return _run_of_words.sub(_decode_run, text) if "=?" in text else text
 
 
 def _decode_run(run: re.Match[str]) -> str:
     words = _encoded_words.findall(run.group())
     try:
-        # Writers cut long texts into words between two bytes of one character.
+        # Encoders split long texts into words, even between the bytes of one character.
         return "".join(
             b"".join(_payload(encoding, text) for _, encoding, text in group).decode(charset)
             for charset, group in groupby(words, key=lambda word: str(word[0]).lower())

@@ -1,14 +1,14 @@
-"""The answer model: what the headers of a GetObject or HeadObject answer say, one line a member.
+"""The metadata of an object, from the headers of a GetObject or HeadObject response.
 
-https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html and API_HeadObject.html; the
+https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html and API_HeadObject.html. The
 ``retention_*`` and ``ibm_*`` members are IBM Cloud Object Storage's.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, asdict, dataclass
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, Generic, Self, TypeVar, overload
+from typing import Any, Generic, NoReturn, Self, TypeVar, overload
 from urllib.parse import unquote
 
 from multidict import CIMultiDict, CIMultiDictProxy
@@ -16,9 +16,11 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from aios3get._protocol.header_values import (
     boolean,
     decode_words,
+    field_value,
     integer,
     parameters,
     readable,
+    signed_integer,
     timestamp,
 )
 from aios3get._protocol.ranges import ContentRange
@@ -30,11 +32,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Expiration:
-    """When a lifecycle rule will remove the object.
+    """When a lifecycle rule deletes the object.
 
     Attributes:
         expiry_date: the time, in UTC.
-        rule_id: the rule's id, URL-decoded; empty if the server named none.
+        rule_id: the rule's id, URL-decoded; empty if the server names none.
     """
 
     expiry_date: datetime
@@ -42,21 +44,21 @@ class Expiration:
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
-        """The value of ``x-amz-expiration``; directory buckets say ``NotImplemented``: None."""
-        told = parameters(readable(text))
-        expiry_date = timestamp(told.get("expiry-date", ""))
+        """Parse ``x-amz-expiration``; None for the ``NotImplemented`` of directory buckets."""
+        values = parameters(readable(text))
+        expiry_date = timestamp(values.get("expiry-date", ""))
         if expiry_date is None:
             return None
-        return cls(expiry_date, unquote(told.get("rule-id", "")))
+        return cls(expiry_date, unquote(values.get("rule-id", "")))
 
 
 @dataclass(frozen=True, slots=True)
 class Restore:
-    """How the restoring of an archived object stands.
+    """The state of the restoration of an archived object.
 
     Attributes:
-        ongoing: it was asked for and is not finished.
-        expiry_date: until when the restored copy can be read, in UTC; None while ``ongoing``.
+        ongoing: the restoration was requested and is not finished.
+        expiry_date: when the restored copy will be removed, in UTC; None while ``ongoing``.
     """
 
     ongoing: bool
@@ -64,10 +66,10 @@ class Restore:
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
-        """The value of ``x-amz-restore``."""
-        told = parameters(text)
-        ongoing = boolean(told.get("ongoing-request", ""))
-        return None if ongoing is None else cls(ongoing, timestamp(told.get("expiry-date", "")))
+        """Parse ``x-amz-restore``."""
+        values = parameters(text)
+        ongoing = boolean(values.get("ongoing-request", ""))
+        return None if ongoing is None else cls(ongoing, timestamp(values.get("expiry-date", "")))
 
 
 def _stored_encoding(text: str) -> str | None:
@@ -80,13 +82,12 @@ def _stored_encoding(text: str) -> str | None:
 
 
 class _Header(Generic[T]):
-    """A read-only attribute computed from one header of the answer: None if absent or odd."""
+    """A read-only attribute parsed from one header; None if the header is absent or malformed."""
 
-    __slots__ = ("name", "parse")
-
-    def __init__(self, name: str, parse: Callable[[str], T | None]) -> None:
+    def __init__(self, name: str, parse: Callable[[str], T | None], doc: str) -> None:
         self.name = name
         self.parse = parse
+        self.__doc__ = doc
 
     @overload
     def __get__(self, info: None, owner: Any = None) -> Self: ...
@@ -95,21 +96,25 @@ class _Header(Generic[T]):
     def __get__(self, info: "ObjectInfo | None", owner: Any = None) -> "Self | T | None":
         if info is None:
             return self
-        text = info.headers.get(self.name)
+        text = field_value(info.headers, self.name)
         return None if text is None else self.parse(text)
+
+    def __set__(self, info: "ObjectInfo", value: NoReturn) -> NoReturn:
+        # help() shows the texts of data descriptors, which are those with this method.
+        raise AttributeError(f"{self.name} is read-only")
 
 
 @dataclass(frozen=True, repr=False)
 class ObjectInfo:
-    """What S3 said about an object: every header typed, computed when it is looked at.
+    """The metadata of an object: each header of the response as a typed attribute.
 
-    A member is None where its header is absent or does not hold what it should; the header's text
-    is in ``headers`` all the same. Times are aware, in UTC. The value needs no connection: it
-    outlives the body, pickles, copies and compares by content.
+    Attributes are parsed on access. An attribute is None if its header is absent or malformed;
+    ``headers`` has the text in either case. Times are aware, in UTC. An ``ObjectInfo`` needs no
+    connection; it can be kept after the body is closed, pickled, copied and compared.
 
     Attributes:
-        status: 200, or 206 for a range or part.
-        headers: all headers as they came; lookups ignore case.
+        status: the HTTP status: 200, or 206 for a range or part.
+        headers: all headers as received; lookups ignore case.
         bucket: the bucket as the caller wrote it.
         key: the key as the caller wrote it.
     """
@@ -124,150 +129,180 @@ class ObjectInfo:
     bucket: str
     key: str
 
-    accept_ranges = _Header("accept-ranges", readable)
-    """``bytes`` where ranges can be asked for."""
-    archive_status = _Header("x-amz-archive-status", readable)
-    """The archive tier; HEAD only."""
-    bucket_key_enabled = _Header("x-amz-server-side-encryption-bucket-key-enabled", boolean)
-    """Whether an S3 Bucket Key serves SSE-KMS."""
-    cache_control = _Header("Cache-Control", readable)
-    """How caches may keep the object."""
-    checksum_type = _Header("x-amz-checksum-type", readable)
-    """``FULL_OBJECT`` or ``COMPOSITE``."""
-    content_disposition = _Header("Content-Disposition", readable)
-    """How to present the object."""
-    content_encoding = _Header("Content-Encoding", _stored_encoding)
-    """The stored bytes' coding, without ``aws-chunked``."""
-    content_language = _Header("Content-Language", readable)
-    """The content's language."""
-    content_length = _Header("Content-Length", integer)
-    """The body's size in bytes; see also ``object_size``."""
-    content_range = _Header("Content-Range", ContentRange.parse)
-    """Which bytes of the object the body holds."""
-    content_type = _Header("Content-Type", readable)
-    """The content's media type."""
-    etag = _Header("ETag", readable)
-    """The entity tag, verbatim with its quotes."""
-    expiration = _Header("x-amz-expiration", Expiration.parse)
-    """When a lifecycle rule removes the object."""
-    expires = _Header("Expires", timestamp)
-    """When caches should drop the object; None if that is no date."""
-    expires_string = _Header("Expires", readable)
-    """``Expires`` as it was stored: S3 takes any text."""
-    host_id = _Header("x-amz-id-2", readable)
-    """For AWS Support, with ``request_id``."""
-    ibm_restored_copy_storage_class = _Header("x-ibm-restored-copy-storage-class", readable)
-    """IBM: the bucket's class while a restored copy exists."""
-    ibm_transition = _Header("x-ibm-transition", readable)
-    """IBM: the archive tier and time of the transition."""
-    last_modified = _Header("Last-Modified", timestamp)
-    """When the object was written."""
-    missing_meta = _Header("x-amz-missing-meta", integer)
-    """How many metadata entries HTTP could not carry."""
-    object_lock_event_hold = _Header("x-amz-object-lock-event-hold", readable)
-    """``ON`` or ``OFF``."""
+    accept_ranges = _Header("accept-ranges", readable, "``bytes`` if the server supports ranges.")
+    archive_status = _Header(
+        "x-amz-archive-status", readable, "The archive tier; in responses to HEAD only."
+    )
+    bucket_key_enabled = _Header(
+        "x-amz-server-side-encryption-bucket-key-enabled",
+        boolean,
+        "Whether SSE-KMS uses an S3 Bucket Key.",
+    )
+    cache_control = _Header("Cache-Control", readable, "The directives for caches.")
+    checksum_type = _Header("x-amz-checksum-type", readable, "``FULL_OBJECT`` or ``COMPOSITE``.")
+    content_disposition = _Header("Content-Disposition", readable, "How to present the content.")
+    content_encoding = _Header(
+        "Content-Encoding", _stored_encoding, "The stored bytes' coding, without ``aws-chunked``."
+    )
+    content_language = _Header("Content-Language", readable, "The content's language.")
+    content_length = _Header(
+        "Content-Length", integer, "The body's size in bytes; see also ``object_size``."
+    )
+    content_range = _Header(
+        "Content-Range", ContentRange.parse, "Which bytes of the object the body holds."
+    )
+    content_type = _Header("Content-Type", readable, "The content's media type.")
+    etag = _Header("ETag", readable, "The entity tag, verbatim with its quotes.")
+    expiration = _Header(
+        "x-amz-expiration", Expiration.parse, "When a lifecycle rule deletes the object."
+    )
+    expires = _Header(
+        "Expires", timestamp, "When caches should drop the object; None if it is not a date."
+    )
+    expires_string = _Header("Expires", readable, "``Expires`` as stored: S3 accepts any text.")
+    host_id = _Header("x-amz-id-2", readable, "For AWS Support, with ``request_id``.")
+    ibm_restored_copy_storage_class = _Header(
+        "x-ibm-restored-copy-storage-class",
+        readable,
+        "IBM: the bucket's class while a restored copy exists.",
+    )
+    ibm_transition = _Header(
+        "x-ibm-transition", readable, "IBM: the archive tier and time of the transition."
+    )
+    last_modified = _Header("Last-Modified", timestamp, "When the object was created.")
+    missing_meta = _Header(
+        "x-amz-missing-meta", integer, "How many metadata entries HTTP cannot carry."
+    )
+    object_lock_event_hold = _Header("x-amz-object-lock-event-hold", readable, "``ON`` or ``OFF``.")
     object_lock_event_hold_duration_days = _Header(
-        "x-amz-object-lock-event-hold-duration-days", integer
+        "x-amz-object-lock-event-hold-duration-days", integer, "The event hold's length in days."
     )
-    """The event hold's length in days."""
     object_lock_event_hold_duration_years = _Header(
-        "x-amz-object-lock-event-hold-duration-years", integer
+        "x-amz-object-lock-event-hold-duration-years", integer, "The event hold's length in years."
     )
-    """The event hold's length in years."""
-    object_lock_legal_hold_status = _Header("x-amz-object-lock-legal-hold", readable)
-    """``ON`` or ``OFF``."""
-    object_lock_mode = _Header("x-amz-object-lock-mode", readable)
-    """``GOVERNANCE`` or ``COMPLIANCE``."""
-    object_lock_retain_until_date = _Header("x-amz-object-lock-retain-until-date", timestamp)
-    """Until when the version is locked."""
-    parts_count = _Header("x-amz-mp-parts-count", integer)
-    """The number of parts; only if a part was asked for."""
-    replication_status = _Header("x-amz-replication-status", readable)
-    """Where replication stands."""
-    request_charged = _Header("x-amz-request-charged", readable)
-    """``requester`` if you pay for this answer."""
-    request_id = _Header("x-amz-request-id", readable)
-    """For AWS Support, with ``host_id``."""
-    restore = _Header("x-amz-restore", Restore.parse)
-    """How the restoring of an archived object stands."""
-    retention_expiration_date = _Header("Retention-Expiration-Date", timestamp)
-    """IBM: until when the object is retained."""
-    retention_legal_hold_count = _Header("Retention-Legal-Hold-Count", integer)
-    """IBM: the number of legal holds."""
-    retention_period = _Header("Retention-Period", integer)
-    """IBM: the retention in seconds."""
-    server_side_encryption = _Header("x-amz-server-side-encryption", readable)
-    """Such as ``AES256`` or ``aws:kms``."""
-    sse_customer_algorithm = _Header("x-amz-server-side-encryption-customer-algorithm", readable)
-    """SSE-C: the cipher."""
-    sse_customer_key_md5 = _Header("x-amz-server-side-encryption-customer-key-MD5", readable)
-    """SSE-C: the key's base64 MD5 digest."""
-    sse_kms_key_id = _Header("x-amz-server-side-encryption-aws-kms-key-id", readable)
-    """The KMS key."""
-    storage_class = _Header("x-amz-storage-class", readable)
-    """None for ``STANDARD``, which S3 does not name."""
-    tag_count = _Header("x-amz-tagging-count", integer)
-    """The number of tags, if you may read them."""
-    version_id = _Header("x-amz-version-id", readable)
-    """The version read."""
-    website_redirect_location = _Header("x-amz-website-redirect-location", readable)
-    """Where a website bucket redirects this key."""
+    object_lock_legal_hold_status = _Header(
+        "x-amz-object-lock-legal-hold", readable, "``ON`` or ``OFF``."
+    )
+    object_lock_mode = _Header(
+        "x-amz-object-lock-mode", readable, "``GOVERNANCE`` or ``COMPLIANCE``."
+    )
+    object_lock_retain_until_date = _Header(
+        "x-amz-object-lock-retain-until-date", timestamp, "The end of the version's lock, in UTC."
+    )
+    parts_count = _Header(
+        "x-amz-mp-parts-count", integer, "The number of parts; only if a part was requested."
+    )
+    replication_status = _Header(
+        "x-amz-replication-status", readable, "The replication status, such as ``COMPLETED``."
+    )
+    request_charged = _Header(
+        "x-amz-request-charged", readable, "``requester`` if you are charged for the request."
+    )
+    request_id = _Header("x-amz-request-id", readable, "For AWS Support, with ``host_id``.")
+    restore = _Header(
+        "x-amz-restore", Restore.parse, "The state of the restoration of an archived object."
+    )
+    retention_expiration_date = _Header(
+        "Retention-Expiration-Date", timestamp, "IBM: the end of the retention, in UTC."
+    )
+    retention_legal_hold_count = _Header(
+        "Retention-Legal-Hold-Count", integer, "IBM: the number of legal holds."
+    )
+    retention_period = _Header(
+        "Retention-Period",
+        signed_integer,
+        "IBM: the retention in seconds, or -1 or -2 for one without a fixed end.",
+    )
+    server_side_encryption = _Header(
+        "x-amz-server-side-encryption",
+        readable,
+        "The encryption, such as ``AES256`` or ``aws:kms``.",
+    )
+    sse_customer_algorithm = _Header(
+        "x-amz-server-side-encryption-customer-algorithm", readable, "SSE-C: the cipher."
+    )
+    sse_customer_key_md5 = _Header(
+        "x-amz-server-side-encryption-customer-key-MD5",
+        readable,
+        "SSE-C: the key's base64 MD5 digest.",
+    )
+    sse_kms_key_id = _Header(
+        "x-amz-server-side-encryption-aws-kms-key-id", readable, "SSE-KMS: the key."
+    )
+    storage_class = _Header(
+        "x-amz-storage-class", readable, "The storage class; None for ``STANDARD``, which S3 omits."
+    )
+    tag_count = _Header("x-amz-tagging-count", integer, "The number of tags, if you may read tags.")
+    version_id = _Header("x-amz-version-id", readable, "The object's version.")
+    website_redirect_location = _Header(
+        "x-amz-website-redirect-location", readable, "The redirect target in a website bucket."
+    )
 
     @property
     def delete_marker(self) -> bool:
-        """Whether the answer speaks of a delete marker; S3 sends the header only if so."""
-        return boolean(self.headers.get("x-amz-delete-marker", "")) is True
+        """Whether the version is a delete marker; S3 sends the header only if it is."""
+        return boolean(field_value(self.headers, "x-amz-delete-marker") or "") is True
 
     @property
     def checksums(self) -> Mapping[str, str]:
-        """Stored checksums, base64, by S3's name of the algorithm, such as ``CRC64NVME``.
+        """The stored checksums in base64, by S3's name of the algorithm, such as ``CRC64NVME``.
 
-        A composite one ends in ``-`` and the number of parts; see ``checksum_type``.
+        A composite checksum ends in ``-`` and the number of parts; see ``checksum_type``.
         """
-        found = self._with_prefix("x-amz-checksum-")
+        fields = self._fields_with_prefix("x-amz-checksum-")
         return MappingProxyType(
-            {name.upper(): readable(text) for name, text in found.items() if name != "type"}
+            {name.upper(): readable(text) for name, text in fields.items() if name != "type"}
         )
 
     @property
     def metadata(self) -> Mapping[str, str]:
-        """User metadata by name in lower case, without ``x-amz-meta-``, as it was meant.
+        """The user metadata by lower-case name without ``x-amz-meta-``, decoded.
 
-        S3 sends what is not US-ASCII as RFC 2047 words
-        (https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html); they are
-        decoded here, and UTF-8 that was taken for ISO-8859-1 on its way is put right.
+        S3 sends text other than US-ASCII as RFC 2047 encoded words
+        (https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html). Text in UTF-8
+        that was decoded as ISO-8859-1 on its way is repaired.
         """
-        found = self._with_prefix("x-amz-meta-")
-        return MappingProxyType({name: _intended(text) for name, text in found.items()})
+        fields = self.raw_metadata
+        return MappingProxyType({name: _decode_metadata(text) for name, text in fields.items()})
 
     @property
     def raw_metadata(self) -> Mapping[str, str]:
-        """User metadata with its values as they came."""
-        return MappingProxyType(self._with_prefix("x-amz-meta-"))
+        """The user metadata by lower-case name, with values as received."""
+        return MappingProxyType(self._fields_with_prefix("x-amz-meta-"))
 
     @property
     def object_size(self) -> int | None:
-        """The whole object's size in bytes, also where the body is a range or part of it."""
+        """The size of the whole object in bytes, also for a response with a range or part."""
         if (content_range := self.content_range) is not None:
             return content_range.size
         return self.content_length if self.status == 200 else None
 
-    def _with_prefix(self, prefix: str) -> dict[str, str]:
-        found: dict[str, str] = {}
+    def to_dict(self) -> dict[str, Any]:
+        """Every attribute but ``headers`` and ``raw_metadata`` by name, as for a log record.
+
+        Absent members are None; times stay datetimes.
+        """
+        members: dict[str, Any] = {name: getattr(self, name) for name in _MEMBERS}
+        for name in ("content_range", "expiration", "restore"):
+            if members[name] is not None:
+                members[name] = asdict(members[name])
+        return members | {"checksums": {**self.checksums}, "metadata": {**self.metadata}}
+
+    def _fields_with_prefix(self, prefix: str) -> dict[str, str]:
+        fields: dict[str, list[str]] = {}
         for name, text in self.headers.items():
             lower = name.lower()
             if lower.startswith(prefix):
-                short = lower[len(prefix) :]
-                # RFC 9110 section 5.3: a repeated field is one list.
-                found[short] = f"{found[short]}, {text}" if short in found else text
-        return found
+                fields.setdefault(lower.removeprefix(prefix), []).append(text)
+        # RFC 9110 section 5.3: repeated fields are one list.
+        return {name: ", ".join(texts) for name, texts in fields.items()}
 
     def __repr__(self) -> str:
-        told = {name: getattr(self, name) for name in _shown}
-        told |= {name: {**getattr(self, name)} for name in ("checksums", "metadata")}
+        members = {name: getattr(self, name) for name in _MEMBERS if name not in _NOT_IN_REPR}
+        members |= {"checksums": {**self.checksums}, "metadata": {**self.metadata}}
         shown = [
             f"{name}={value!r}"
-            for name, value in told.items()
+            for name, value in members.items()
             if value is not False and value not in (None, {})
         ]
         return f"ObjectInfo({', '.join(shown)})"
@@ -281,25 +316,19 @@ class ObjectInfo:
         return _revive, (self.status, [*self.headers.items()], self.bucket, self.key)
 
 
-_shown = (
-    "bucket",
-    "key",
-    "status",
-    "object_size",
-    *(
-        name
-        for name, value in vars(ObjectInfo).items()
-        if isinstance(value, _Header) and name not in ("expires_string", "sse_customer_key_md5")
-    ),
+_MEMBERS = (
+    *("bucket", "key", "status", "object_size"),
+    *(name for name, value in vars(ObjectInfo).items() if isinstance(value, _Header)),
     "delete_marker",
 )
+_NOT_IN_REPR = {"expires_string", "sse_customer_key_md5"}
 
 
 def _revive(status: int, headers: list[tuple[str, str]], bucket: str, key: str) -> ObjectInfo:
     return ObjectInfo(status, CIMultiDictProxy(CIMultiDict(headers)), bucket=bucket, key=key)
 
 
-def _intended(text: str) -> str:
+def _decode_metadata(text: str) -> str:
     decoded = decode_words(readable(text))
     if decoded.isascii():
         return decoded

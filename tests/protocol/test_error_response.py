@@ -35,12 +35,12 @@ def parse(
 
 
 def xml(code: str, message: str = "", **elements: str) -> bytes:
-    told = {"Code": code, "Message": message, **elements}
-    inner = "".join(f"<{name}>{text}</{name}>" for name, text in told.items())
+    fields = {"Code": code, "Message": message, **elements}
+    inner = "".join(f"<{name}>{text}</{name}>" for name, text in fields.items())
     return f'<?xml version="1.0" encoding="UTF-8"?>\n<Error>{inner}</Error>'.encode()
 
 
-def test_an_answer_in_full() -> None:
+def test_every_detail_of_a_complete_response() -> None:
     error = parse(
         404,
         xml(
@@ -51,6 +51,7 @@ def test_an_answer_in_full() -> None:
         ("Date", "Sun, 01 Mar 2026 12:00:05 GMT"),
         ("x-amz-delete-marker", "true"),
         ("x-amz-version-id", "v1"),
+        ("Last-Modified", "Sun, 01 Mar 2026 11:00:00 GMT"),
     )
     assert type(error) is errors.NoSuchKey
     assert (error.status, error.code) == (404, "NoSuchKey")
@@ -59,11 +60,12 @@ def test_an_answer_in_full() -> None:
     assert (error.bucket, error.key, error.details.method) == (BUCKET, KEY, "GET")
     assert (error.delete_marker, error.version_id) == (True, "v1")
     assert error.server_time == datetime(2026, 3, 1, 12, 0, 5, tzinfo=UTC)
+    assert error.last_modified == datetime(2026, 3, 1, 11, tzinfo=UTC)
     assert error.headers["DATE"].startswith("Sun")
     assert error.details.fields == {"Key": KEY, "RequestId": "body", "HostId": "b"}
 
 
-def test_the_body_tells_the_ids_if_the_head_does_not() -> None:
+def test_request_and_host_id_are_taken_from_the_body_without_headers() -> None:
     error = parse(500, xml("InternalError", RequestId="4442587FB7D0A2F9", HostId="host"))
     assert (error.request_id, error.host_id) == ("4442587FB7D0A2F9", "host")
 
@@ -91,6 +93,7 @@ def test_the_body_tells_the_ids_if_the_head_does_not() -> None:
         (400, "AuthorizationHeaderMalformed", errors.AuthorizationHeaderMalformed),
         (400, "AuthorizationQueryParameterserror", errors.AuthorizationQueryParametersError),
         (405, "MethodNotAllowed", errors.MethodNotAllowed),
+        (403, "InvalidObjectStateError", errors.InvalidObjectState),
         (412, "PreconditionFailed", errors.PreconditionFailed),
         (416, "InvalidRange", errors.InvalidRange),
         (416, "InvalidPartNumber", errors.InvalidPartNumber),
@@ -103,7 +106,7 @@ def test_the_body_tells_the_ids_if_the_head_does_not() -> None:
         (500, "InternalFailure", errors.InternalError),
         (501, "NotImplemented", errors.NotImplemented),
         (301, "PermanentRedirect", ServiceError),
-        # names of ours that are no codes of S3's
+        # class names that are not error codes
         (404, "ServiceError", errors.NotFound),
         (404, "WrongRegion", errors.NotFound),
         (404, "PresignedUrlExpired", errors.NotFound),
@@ -111,7 +114,7 @@ def test_the_body_tells_the_ids_if_the_head_does_not() -> None:
         (404, "ConfigurationError", errors.NotFound),
     ],
 )
-def test_a_code_has_its_class_and_an_unknown_one_its_status(
+def test_class_follows_the_code_and_for_an_unknown_code_the_status(
     status: int, code: str, cls: type[ServiceError]
 ) -> None:
     error = parse(status, xml(code))
@@ -142,7 +145,7 @@ def test_a_code_has_its_class_and_an_unknown_one_its_status(
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_an_answer_without_a_code_has_its_statuss_class(
+def test_class_follows_the_status_without_a_code(
     method: str, status: int, cls: type[ServiceError]
 ) -> None:
     error = parse(status, method=method)
@@ -150,16 +153,56 @@ def test_an_answer_without_a_code_has_its_statuss_class(
     assert (error.code, error.message) == ("", "")
 
 
-def test_head_has_get_s_classes_for_what_does_not_exist() -> None:
+def test_head_404_is_no_such_key_or_no_such_version() -> None:
     assert type(parse(404, method="HEAD")) is errors.NoSuchKey
     assert type(parse(404, method="HEAD", version_id="v")) is errors.NoSuchVersion
     assert type(parse(404, b"<html>not here</html>")) is errors.NotFound
 
 
-def test_a_version_that_is_a_delete_marker() -> None:
-    error = parse(405, b"", ("x-amz-delete-marker", "true"), method="HEAD", version_id="v")
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("body", [b"", b"<html>not here</html>"])
+def test_delete_marker_without_xml_body_is_no_such_key_for_get_and_head(
+    method: str, body: bytes
+) -> None:
+    error = parse(404, body, ("x-amz-delete-marker", "true"), method=method)
+    assert type(error) is errors.NoSuchKey
+    assert str(error) == f"{method} {BUCKET}/{KEY}: Not Found (delete marker) [404]"
+
+
+def test_delete_marker_with_xml_body_is_named_in_the_text() -> None:
+    body = xml("NoSuchKey", "The specified key does not exist.")
+    error = parse(404, body, ("x-amz-delete-marker", "true"))
+    assert str(error).endswith("The specified key does not exist. (delete marker) [404]")
+    assert "delete marker" not in str(parse(404, body))
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_delete_marker_requested_by_version_is_method_not_allowed(method: str) -> None:
+    error = parse(
+        405,
+        b"",
+        ("x-amz-delete-marker", "true"),
+        ("Last-Modified", "Sun, 01 Mar 2026 11:00:00 GMT"),
+        method=method,
+        version_id="v",
+    )
     assert type(error) is errors.MethodNotAllowed
     assert (error.delete_marker, error.version_id) == (True, "v")
+    assert error.last_modified == datetime(2026, 3, 1, 11, tzinfo=UTC)
+    assert "delete marker" in str(error)
+
+
+def test_not_modified_has_a_typed_last_modified() -> None:
+    error = parse(304, b"", ("Last-Modified", "Sun, 01 Mar 2026 11:00:00 GMT"))
+    assert type(error) is errors.NotModified
+    assert error.last_modified == datetime(2026, 3, 1, 11, tzinfo=UTC)
+    assert parse(304).last_modified is None
+
+
+def test_repeated_header_fields_are_joined() -> None:
+    error = parse(503, b"", ("x-amz-request-id", "A"), ("X-Amz-Request-Id", "B"))
+    assert error.request_id == "A, B"
+    assert parse(503, b"", ("Retry-After", "1"), ("Retry-After", "2")).retry_after is None
 
 
 ILLEGAL_LOCATION = (
@@ -194,7 +237,7 @@ ILLEGAL_LOCATION = (
         (400, b"", "eu-west-1", "HEAD", "eu-west-1"),
     ],
 )  # fmt: skip
-def test_a_bucket_in_another_region(
+def test_response_naming_another_region_is_wrong_region(
     status: int, body: bytes, header: str, method: str, region: str
 ) -> None:
     headers = [("x-amz-bucket-region", header)] if header else []
@@ -216,15 +259,18 @@ def test_a_bucket_in_another_region(
         (301, xml("PermanentRedirect"), "a" * 64),
         (400, xml("AuthorizationHeaderMalformed", Region="eu_west@evil"), ""),
         (400, xml("IllegalLocationConstraintException", "Not here."), ""),
+        (400, xml("IllegalLocationConstraintException", "The us-west-2a location"), ""),
+        (400, xml("IllegalLocationConstraintException", "aa-" * 40 + "a-1 location"), ""),
+        (301, xml("PermanentRedirect", Endpoint=f"s3.{'aa-' * 40}a-1.amazonaws.com"), ""),
     ],
 )
-def test_no_region_is_believed_that_could_not_be_one(status: int, body: bytes, header: str) -> None:
+def test_invalid_region_name_is_ignored(status: int, body: bytes, header: str) -> None:
     error = parse(status, body, ("x-amz-bucket-region", header))
     assert type(error) is not errors.WrongRegion
     assert error.region is None
 
 
-def test_a_region_beside_another_error_is_told_but_not_the_error() -> None:
+def test_region_of_another_error_is_an_attribute_and_not_wrong_region() -> None:
     for body, cls in (
         (xml("AccessDenied"), errors.AccessDenied),
         (b"", errors.AccessDenied),
@@ -237,7 +283,7 @@ def test_a_region_beside_another_error_is_told_but_not_the_error() -> None:
     assert type(error) is errors.BadRequest
 
 
-def test_an_archived_object() -> None:
+def test_archived_object_has_storage_class_and_access_tier() -> None:
     error = parse(
         403,
         xml("InvalidObjectState", "Archived.", StorageClass="INTELLIGENT_TIERING",
@@ -257,7 +303,7 @@ def test_an_archived_object() -> None:
         (b"", (), None),
     ],
 )
-def test_a_range_outside_the_object(
+def test_invalid_range_has_the_object_size(
     body: bytes, headers: tuple[tuple[str, str], ...], size: int | None
 ) -> None:
     error = parse(416, body, *headers)
@@ -265,7 +311,7 @@ def test_a_range_outside_the_object(
     assert error.actual_object_size == size
 
 
-def test_a_clock_that_is_wrong() -> None:
+def test_server_time_of_the_body_precedes_the_date_header() -> None:
     body = xml("RequestTimeTooSkewed", ServerTime="2026-03-01T12:00:05Z")
     error = parse(403, body, ("Date", "Sun, 01 Mar 2026 12:00:09 GMT"))
     assert error.server_time == datetime(2026, 3, 1, 12, 0, 5, tzinfo=UTC)
@@ -284,7 +330,7 @@ def test_a_clock_that_is_wrong() -> None:
         (403, "SignatureDoesNotMatch", "Request has expired", errors.SignatureDoesNotMatch),
     ],
 )
-def test_an_expired_link_is_told_apart_from_a_forbidden_one(
+def test_expired_link_is_distinguished_from_access_denied(
     status: int, code: str, message: str, cls: type[ServiceError]
 ) -> None:
     error = parse(status, xml(code, message))
@@ -308,11 +354,13 @@ def test_an_expired_link_is_told_apart_from_a_forbidden_one(
         ({}, None),
     ],
 )  # fmt: skip
-def test_how_long_to_wait(headers: dict[str, str], seconds: float | None) -> None:
+def test_retry_after_in_seconds_or_as_a_date(
+    headers: dict[str, str], seconds: float | None
+) -> None:
     assert parse(503, b"", *headers.items()).retry_after == seconds
 
 
-def test_no_secret_of_the_request_comes_back_in_the_error() -> None:
+def test_secrets_in_the_body_are_not_kept() -> None:
     secret = "x-amz-security-token:FwoGZXIvYXdzEXAMPLE"
     error = parse(
         403,
@@ -334,7 +382,7 @@ def test_no_secret_of_the_request_comes_back_in_the_error() -> None:
 
 
 @pytest.mark.parametrize(
-    ("argument", "told"),
+    ("argument", "kept"),
     [
         ("x-amz-server-side-encryption-customer-key", False),
         ("Authorization", False),
@@ -342,20 +390,20 @@ def test_no_secret_of_the_request_comes_back_in_the_error() -> None:
         ("partNumber", True),
     ],
 )
-def test_a_secret_argument_is_named_without_its_value(argument: str, told: bool) -> None:
+def test_secret_argument_is_kept_without_its_value(argument: str, kept: bool) -> None:
     error = parse(400, xml("InvalidArgument", ArgumentName=argument, ArgumentValue="value"))
     assert type(error) is errors.InvalidArgument
     assert error.details.fields["ArgumentName"] == argument
-    assert ("ArgumentValue" in error.details.fields) is told
+    assert ("ArgumentValue" in error.details.fields) is kept
 
 
-def test_only_the_beginning_of_a_huge_body_is_read() -> None:
+def test_body_is_parsed_up_to_max_error_body() -> None:
     padding = b" " * error_response.MAX_ERROR_BODY
     assert parse(404, padding + xml("NoSuchBucket")).code == ""
     assert parse(404, xml("NoSuchBucket") + padding).code == "NoSuchBucket"
 
 
-def test_text_from_the_wire_cannot_upset_a_terminal() -> None:
+def test_control_characters_do_not_reach_the_text() -> None:
     error = parse(403, b'{"Code": "A\\u001b[2J", "Message": "x\\r\\ny"}', ("x-amz-id-2", "\udcff"))
     assert str(error).isprintable()
     assert error.host_id == "ÿ"
@@ -373,7 +421,7 @@ documents = st.dictionaries(
     st.sampled_from(["Code", "Message", "Region", "Endpoint", "ServerTime", "ActualObjectSize"]),
     st.sampled_from([cls.__name__ for cls in ServiceError.__subclasses__()])
     | st.text("eu-west1.amazonaws/:\x1bé&;", max_size=30),
-).map(lambda told: "".join(f"<{name}>{text}</{name}>" for name, text in told.items()).encode())
+).map(lambda fields: "".join(f"<{n}>{text}</{n}>" for n, text in fields.items()).encode())
 
 
 @given(
@@ -383,7 +431,7 @@ documents = st.dictionaries(
     st.sampled_from(["GET", "HEAD"]),
     st.none() | st.text(),
 )
-def test_any_answer_is_a_service_error(
+def test_any_response_gives_a_service_error(
     status: int, headers: dict[str, str], body: bytes, method: str, version_id: str | None
 ) -> None:
     error = parse(status, body, *headers.items(), method=method, version_id=version_id)

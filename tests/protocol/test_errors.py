@@ -1,5 +1,6 @@
 import copy
 import dataclasses
+import json
 import pickle
 import re
 from collections.abc import Iterator
@@ -119,9 +120,18 @@ def test_a_service_error_has_what_its_details_have() -> None:
     assert hash(revived.details) == hash(DETAILS)
 
 
-def test_details_show_no_headers_and_no_body() -> None:
+def test_repr_of_details_shows_no_headers_and_no_body() -> None:
     assert "AmazonS3" not in repr(DETAILS)
     assert "Resource" not in repr(DETAILS)
+
+
+def test_details_as_a_dict_are_plain_values_without_headers() -> None:
+    values = DETAILS.to_dict()
+    assert [*values] == [
+        name for name in ServiceErrorDetails.__dataclass_fields__ if name != "headers"
+    ]
+    assert values["fields"] == {"Resource": "/sample.jpg"}
+    assert json.loads(json.dumps(values, default=str))["server_time"].startswith("2026-03-01")
 
 
 @pytest.mark.parametrize(
@@ -136,6 +146,8 @@ def test_details_show_no_headers_and_no_body() -> None:
          "HEAD b/k: Not Found [404]"),
         (ServiceErrorDetails(status=503, message="Busy.", bucket="b", key="k"),
          "GET b/k: Busy. [503]"),
+        (ServiceErrorDetails(status=404, delete_marker=True, bucket="b", key="k"),
+         "GET b/k: Not Found (delete marker) [404]"),
         (ServiceErrorDetails(status=599, bucket="b", key="k"),
          "GET b/k: an error without a body [599]"),
     ],

@@ -5,16 +5,19 @@ from email.utils import format_datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from multidict import CIMultiDict
 
 from aios3get._protocol.header_values import (
     boolean,
     decode_words,
+    field_value,
     format_http_date,
     integer,
     is_sendable,
     parameters,
     printable,
     readable,
+    signed_integer,
     timestamp,
 )
 
@@ -46,11 +49,11 @@ zones = st.timedeltas(timedelta(hours=-14), timedelta(hours=14)).map(
         ("Sat, 31 Dec 2016 23:59:60 GMT", datetime(2017, 1, 1, tzinfo=UTC)),
     ],
 )
-def test_timestamps(text: str, expected: datetime) -> None:
-    found = timestamp(text)
-    assert found == expected
-    assert found is not None
-    assert found.utcoffset() == timedelta(0)
+def test_timestamp_in_every_documented_format_is_utc(text: str, expected: datetime) -> None:
+    moment = timestamp(text)
+    assert moment == expected
+    assert moment is not None
+    assert moment.utcoffset() == timedelta(0)
 
 
 @pytest.mark.parametrize(
@@ -64,12 +67,12 @@ def test_timestamps(text: str, expected: datetime) -> None:
         "Sun, 01 Mar ٢٠٢٦ 12:00:05 GMT",
     ],
 )  # fmt: skip
-def test_texts_that_are_no_timestamps(text: str) -> None:
+def test_text_other_than_a_timestamp_is_none(text: str) -> None:
     assert timestamp(text) is None
 
 
 @given(seconds, zones)
-def test_a_written_date_reads_back_as_the_same_second(moment: datetime, zone: timezone) -> None:
+def test_formatted_date_is_parsed_as_the_same_second(moment: datetime, zone: timezone) -> None:
     text = format_http_date(moment)
     assert text == format_datetime(moment, usegmt=True)
     assert timestamp(text) == moment
@@ -77,7 +80,7 @@ def test_a_written_date_reads_back_as_the_same_second(moment: datetime, zone: ti
         assert format_http_date(moment.astimezone(zone)) == text
 
 
-def test_a_naive_date_is_not_written() -> None:
+def test_naive_date_is_not_formatted() -> None:
     with pytest.raises(ValueError, match="no time zone"):
         format_http_date(datetime(2026, 1, 1))
 
@@ -98,15 +101,23 @@ def test_a_naive_date_is_not_written() -> None:
         ("1" * 5000, None),
     ],
 )
-def test_integers(text: str, expected: int | None) -> None:
+def test_integer(text: str, expected: int | None) -> None:
     assert integer(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("0", 0), (" -1 ", -1), ("-2", -2), ("42", 42), ("--1", None), ("-", None), ("- 1", None)],
+)
+def test_signed_integer(text: str, expected: int | None) -> None:
+    assert signed_integer(text) == expected
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [("true", True), ("False", False), (" TRUE ", True), ("1", None), ("yes", None), ("", None)],
 )
-def test_booleans(text: str, expected: bool | None) -> None:
+def test_boolean(text: str, expected: bool | None) -> None:
     assert boolean(text) is expected
 
 
@@ -120,24 +131,24 @@ def test_booleans(text: str, expected: bool | None) -> None:
         ("a\ud800", "a?"),
     ],
 )
-def test_readable(text: str, expected: str) -> None:
+def test_readable_has_no_surrogate_escapes(text: str, expected: str) -> None:
     assert readable(text) == expected
 
 
 @given(st.binary())
-def test_bytes_of_any_kind_become_readable(data: bytes) -> None:
+def test_any_bytes_become_readable(data: bytes) -> None:
     text = readable(data.decode("utf-8", "surrogateescape"))
     assert text.encode() == data or text.encode("latin-1") == data
 
 
 @given(st.text(st.characters()))
-def test_printable_text_stays_on_one_line(text: str) -> None:
+def test_printable_text_is_one_line(text: str) -> None:
     shown = printable(text)
     assert shown.isprintable()
     assert shown == shown.strip()
 
 
-def test_printable_keeps_what_people_can_read() -> None:
+def test_printable_replaces_control_characters_only() -> None:
     assert printable("\n a\tb\x1b[31m  é\n") == "a b [31m  é"
 
 
@@ -148,11 +159,13 @@ def test_printable_keeps_what_people_can_read() -> None:
         ('A = "x y",b=""', {"a": "x y", "b": ""}),
         ('a="1", a="2"', {"a": "1"}),
         ("a=1", {}),
+        ('x-a = "1"', {"x-a": "1"}),
+        ('-="1"', {"-": "1"}),
         ('a="1', {}),
         ("", {}),
     ],
 )
-def test_parameters(text: str, expected: dict[str, str]) -> None:
+def test_parameters_are_the_quoted_pairs(text: str, expected: dict[str, str]) -> None:
     assert parameters(text) == expected
 
 
@@ -180,7 +193,7 @@ def test_parameters(text: str, expected: dict[str, str]) -> None:
         ("=?UTF-8?Q?open", "=?UTF-8?Q?open"),
     ],
 )
-def test_rfc_2047_words(text: str, expected: str) -> None:
+def test_rfc_2047_encoded_words_are_decoded(text: str, expected: str) -> None:
     assert decode_words(text) == expected
 
 
@@ -188,7 +201,7 @@ def test_rfc_2047_words(text: str, expected: str) -> None:
     st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1),
     st.sampled_from(["utf-8", "iso-8859-1"]),
 )
-def test_words_of_another_writer_are_read(text: str, charset: str) -> None:
+def test_encoded_words_of_the_standard_library_are_decoded(text: str, charset: str) -> None:
     try:
         text.encode(charset)
     except UnicodeEncodeError:
@@ -198,7 +211,7 @@ def test_words_of_another_writer_are_read(text: str, charset: str) -> None:
 
 
 @given(st.text(st.sampled_from("=?utf-8QqBb _AZ\u00e4\udc80*")))
-def test_no_text_upsets_the_reader_of_words(text: str) -> None:
+def test_any_text_can_be_decoded(text: str) -> None:
     assert isinstance(decode_words(text), str)
 
 
@@ -218,5 +231,12 @@ def test_no_text_upsets_the_reader_of_words(text: str) -> None:
         ("\udcff", False),
     ],
 )
-def test_a_value_that_arrives_as_it_is_sent(value: str, sendable: bool) -> None:
+def test_sendable_values_are_ascii_without_outer_white_space(value: str, sendable: bool) -> None:
     assert is_sendable(value) is sendable
+
+
+def test_repeated_fields_are_joined_as_one_list() -> None:
+    headers = CIMultiDict([("Cache-Control", "no-cache"), ("cache-control", "no-store"), ("A", "")])
+    assert field_value(headers, "Cache-Control") == "no-cache, no-store"
+    assert field_value(headers, "a") == ""
+    assert field_value(headers, "b") is None

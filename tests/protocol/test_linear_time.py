@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from aios3get._protocol import error_body, error_response, header_values
+from aios3get._protocol import error_response, header_values
 from aios3get._protocol.create_session import parse_session
 from aios3get._protocol.endpoints.hosts import is_authority
+from aios3get._protocol.error_body import parse_fields
 from aios3get._protocol.http import HttpHead
 from aios3get._protocol.list_objects import parse_page
 from aios3get._protocol.object_info import Expiration, ObjectInfo, Restore
@@ -65,8 +66,8 @@ PARSERS: dict[str, Callable[[str], object]] = {
     "boolean": header_values.boolean,
     "content range": ContentRange.parse,
     "decoded words": header_values.decode_words,
-    "error body": lambda text: error_body.fields(text.encode()),
-    "error body in JSON": lambda text: error_body.fields(b'{"Message":"' + text.encode()),
+    "error body": lambda text: parse_fields(text.encode()),
+    "error body in JSON": lambda text: parse_fields(b'{"Message":"' + text.encode()),
     "error endpoint": _in_error("Endpoint"),
     "error message": _in_error("Message"),
     "error region": _in_error("Region"),

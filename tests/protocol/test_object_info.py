@@ -1,6 +1,8 @@
 import copy
 import dataclasses
+import json
 import pickle
+import pydoc
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,14 +19,14 @@ NOON_TEXT = "Sun, 01 Mar 2026 12:00:05 GMT"
 MEMBERS = [
     name
     for name in vars(ObjectInfo)
-    if not name.startswith("_") and name not in ("status", "headers", "bucket", "key")
+    if not name.startswith("_") and name not in ("status", "headers", "bucket", "key", "to_dict")
 ]
 
 
 def info(*headers: tuple[str, str], status: int = 200, **named: str) -> ObjectInfo:
-    found = CIMultiDict([*headers, *((name.replace("_", "-"), named[name]) for name in named)])
+    pairs = CIMultiDict([*headers, *((name.replace("_", "-"), named[name]) for name in named)])
     return ObjectInfo(
-        status, CIMultiDictProxy(found), bucket="amzn-s3-demo-bucket", key="sample.jpg"
+        status, CIMultiDictProxy(pairs), bucket="amzn-s3-demo-bucket", key="sample.jpg"
     )
 
 
@@ -43,6 +45,7 @@ def info(*headers: tuple[str, str], status: int = 200, **named: str) -> ObjectIn
         ("Expires", "0", "expires", False),
         ("Expires", "0", "expires_string", None),
         ("Content-Range", "bytes 0-9/443", "content_range", ContentRange(0, 10, 443)),
+        ("Content-Range", "0-9/443", "content_range", ContentRange(0, 10, 443)),
         ("Content-Range", "bytes 9-0/443", "content_range", False),
         ("Content-Encoding", "gzip", "content_encoding", None),
         ("Content-Encoding", "aws-chunked", "content_encoding", False),
@@ -64,6 +67,8 @@ def info(*headers: tuple[str, str], status: int = 200, **named: str) -> ObjectIn
         ("x-amz-archive-status", "DEEP_ARCHIVE_ACCESS", "archive_status", None),
         ("Retention-Expiration-Date", NOON_TEXT, "retention_expiration_date", NOON),
         ("Retention-Period", "86400", "retention_period", 86400),
+        ("Retention-Period", "-1", "retention_period", -1),
+        ("Retention-Period", "-2", "retention_period", -2),
         ("Retention-Legal-Hold-Count", "2", "retention_legal_hold_count", 2),
         ("x-ibm-transition", "ARCHIVE;2026-03-01", "ibm_transition", None),
         ("x-ibm-restored-copy-storage-class", "Flex", "ibm_restored_copy_storage_class", None),
@@ -71,18 +76,32 @@ def info(*headers: tuple[str, str], status: int = 200, **named: str) -> ObjectIn
          "content_disposition", "attachment; filename=café"),
     ],
 )  # fmt: skip
-def test_a_header_as_a_member(header: str, text: str, member: str, expected: Any) -> None:
-    answer = info((header, text))
-    value = getattr(answer, member)
-    # None: as it came; False: odd, so there is no value.
+def test_header_is_a_typed_attribute(header: str, text: str, member: str, expected: Any) -> None:
+    parsed = info((header, text))
+    value = getattr(parsed, member)
+    # None stands for the unchanged text, False for a malformed one.
     assert value == {None: text, False: None}.get(expected, expected)
     assert type(value) is not bool or expected is True
-    assert answer.headers[header] == text
+    assert parsed.headers[header] == text
 
 
-def test_an_answer_that_says_nothing() -> None:
-    answer = info()
-    empty = {name: getattr(answer, name) for name in MEMBERS}
+def test_repeated_header_fields_are_joined() -> None:
+    parsed = info(
+        ("Cache-Control", "no-cache"),
+        ("cache-control", "no-store"),
+        ("Content-Length", "1"),
+        ("Content-Length", "2"),
+        ("x-amz-delete-marker", "true"),
+        ("x-amz-delete-marker", "false"),
+    )
+    assert parsed.cache_control == "no-cache, no-store"
+    assert parsed.content_length is None
+    assert parsed.delete_marker is False
+
+
+def test_attributes_without_headers_are_none_or_empty() -> None:
+    parsed = info()
+    empty = {name: getattr(parsed, name) for name in MEMBERS}
     assert empty.pop("delete_marker") is False
     for name in ("checksums", "metadata", "raw_metadata"):
         assert empty.pop(name) == {}
@@ -100,24 +119,26 @@ def test_an_answer_that_says_nothing() -> None:
         ({}, 200, None),
     ],
 )
-def test_the_object_size(headers: dict[str, str], status: int, size: int | None) -> None:
+def test_object_size_is_that_of_the_whole_object(
+    headers: dict[str, str], status: int, size: int | None
+) -> None:
     assert info(*headers.items(), status=status).object_size == size
 
 
-def test_a_delete_marker() -> None:
+def test_delete_marker() -> None:
     assert info(("x-amz-delete-marker", "true")).delete_marker is True
     assert info(("x-amz-delete-marker", "false")).delete_marker is False
 
 
-def test_checksums_by_algorithm_also_of_those_not_known_yet() -> None:
-    answer = info(
+def test_checksums_include_unknown_algorithms() -> None:
+    parsed = info(
         ("x-amz-checksum-crc64nvme", "AAAAAAAAAAA="),
         ("X-Amz-Checksum-SHA256", "abc=-3"),
         ("x-amz-checksum-type", "COMPOSITE"),
         ("x-amz-checksum-blake9", "zzz"),
     )
-    assert answer.checksums == {"CRC64NVME": "AAAAAAAAAAA=", "SHA256": "abc=-3", "BLAKE9": "zzz"}
-    assert answer.checksum_type == "COMPOSITE"
+    assert parsed.checksums == {"CRC64NVME": "AAAAAAAAAAA=", "SHA256": "abc=-3", "BLAKE9": "zzz"}
+    assert parsed.checksum_type == "COMPOSITE"
 
 
 @pytest.mark.parametrize(
@@ -135,51 +156,51 @@ def test_checksums_by_algorithm_also_of_those_not_known_yet() -> None:
         ("=?UTF-8?B?broken", "=?UTF-8?B?broken"),
     ],
 )
-def test_metadata_is_what_was_meant_and_raw_metadata_what_came(text: str, expected: str) -> None:
-    answer = info(("X-Amz-Meta-Some-Name", text))
-    assert answer.metadata == {"some-name": expected}
-    assert answer.raw_metadata == {"some-name": text}
+def test_metadata_is_decoded_and_raw_metadata_is_not(text: str, expected: str) -> None:
+    parsed = info(("X-Amz-Meta-Some-Name", text))
+    assert parsed.metadata == {"some-name": expected}
+    assert parsed.raw_metadata == {"some-name": text}
 
 
-def test_a_repeated_metadata_header_is_one_list() -> None:
+def test_repeated_metadata_headers_are_joined() -> None:
     assert info(("x-amz-meta-a", "1"), ("x-amz-meta-A", "2")).metadata == {"a": "1, 2"}
 
 
 def test_mappings_are_read_only() -> None:
-    answer = info(("x-amz-meta-a", "1"))
-    for mapping in (answer.metadata, answer.raw_metadata, answer.checksums):
+    parsed = info(("x-amz-meta-a", "1"))
+    for mapping in (parsed.metadata, parsed.raw_metadata, parsed.checksums):
         with pytest.raises(TypeError):
             mapping["a"] = "2"  # type: ignore[index]  # the point of the test
 
 
-def test_an_answer_is_immutable() -> None:
-    answer: Any = info()
+def test_info_is_immutable() -> None:
+    parsed: Any = info()
     for name in ("status", "headers", "etag", "metadata", "new"):
         with pytest.raises(dataclasses.FrozenInstanceError, match=name):
-            setattr(answer, name, "x")
+            setattr(parsed, name, "x")
         with pytest.raises(dataclasses.FrozenInstanceError, match=name):
-            delattr(answer, name)
-    assert not hasattr(answer, "__dict__")
+            delattr(parsed, name)
+    assert not hasattr(parsed, "__dict__")
 
 
-def test_an_answer_can_be_replaced_and_its_names_are_keywords() -> None:
-    answer = info(("ETag", '"e"'))
-    assert dataclasses.replace(answer, status=206).status == 206
+def test_info_can_be_replaced_and_takes_bucket_and_key_by_name() -> None:
+    parsed = info(("ETag", '"e"'))
+    assert dataclasses.replace(parsed, status=206).status == 206
     with pytest.raises(TypeError):
-        ObjectInfo(200, answer.headers, "amzn-s3-demo-bucket", "key")  # type: ignore[call-arg]  # the point of the test
+        ObjectInfo(200, parsed.headers, "amzn-s3-demo-bucket", "key")  # type: ignore[call-arg]  # the point of the test
 
 
-def test_an_answer_compares_by_content_copies_pickles_and_hashes() -> None:
-    answer = info(("ETag", '"e"'), ("x-amz-meta-a", "1"), ("x-amz-meta-a", "2"))
-    for twin in (copy.copy(answer), copy.deepcopy(answer), pickle.loads(pickle.dumps(answer))):
-        assert twin == answer
-        assert hash(twin) == hash(answer)
-        assert [*twin.headers.items()] == [*answer.headers.items()]
+def test_info_compares_by_content_copies_pickles_and_hashes() -> None:
+    parsed = info(("ETag", '"e"'), ("x-amz-meta-a", "1"), ("x-amz-meta-a", "2"))
+    for twin in (copy.copy(parsed), copy.deepcopy(parsed), pickle.loads(pickle.dumps(parsed))):
+        assert twin == parsed
+        assert hash(twin) == hash(parsed)
+        assert [*twin.headers.items()] == [*parsed.headers.items()]
         assert twin.headers["etag"] == '"e"'
-    assert answer != info(("ETag", '"f"'))
+    assert parsed != info(("ETag", '"f"'))
 
 
-def test_repr_tells_what_is_set() -> None:
+def test_repr_shows_attributes_with_values_and_no_secrets() -> None:
     shown = repr(
         info(
             ("ETag", '"e"'),
@@ -195,12 +216,39 @@ def test_repr_tells_what_is_set() -> None:
     )
 
 
-def test_repr_tells_that_an_object_is_empty() -> None:
+def test_repr_shows_that_an_object_is_empty() -> None:
     assert "content_length=0" in repr(info(("Content-Length", "0")))
 
 
-def test_a_member_asked_of_the_class_is_the_member_itself() -> None:
+def test_attribute_of_the_class_is_the_descriptor() -> None:
     assert ObjectInfo.etag.name == "ETag"
+
+
+def test_help_shows_the_text_of_every_attribute() -> None:
+    shown = pydoc.plain(pydoc.render_doc(ObjectInfo))
+    for name in MEMBERS:
+        doc = getattr(ObjectInfo, name).__doc__
+        assert f" |  {name}\n |      {doc.splitlines()[0]}" in shown
+
+
+def test_to_dict_has_every_attribute_as_a_plain_value() -> None:
+    parsed = info(
+        ("ETag", '"e"'),
+        ("Content-Range", "bytes 0-9/443"),
+        ("x-amz-expiration", f'expiry-date="{NOON_TEXT}", rule-id="r"'),
+        ("x-amz-restore", 'ongoing-request="true"'),
+        ("Last-Modified", NOON_TEXT),
+        ("x-amz-meta-a", "1"),
+        status=206,
+    )
+    values = parsed.to_dict()
+    assert values.keys() == {*MEMBERS, "bucket", "key", "status"} - {"raw_metadata"}
+    assert (values["etag"], values["object_size"], values["version_id"]) == ('"e"', 443, None)
+    assert values["content_range"] == {"start": 0, "stop": 10, "size": 443}
+    assert values["expiration"] == {"expiry_date": NOON, "rule_id": "r"}
+    assert values["restore"] == {"ongoing": True, "expiry_date": None}
+    assert values["metadata"] == {"a": "1"}
+    assert json.loads(json.dumps(values, default=str))["last_modified"] == str(NOON)
 
 
 header_names = st.sampled_from(
@@ -219,9 +267,10 @@ header_texts = (
 
 
 @given(st.lists(st.tuples(header_names, header_texts)), st.integers(100, 599))
-def test_headers_of_any_kind_give_values(headers: list[tuple[str, str]], status: int) -> None:
-    answer = info(*headers, status=status)
+def test_any_headers_can_be_parsed(headers: list[tuple[str, str]], status: int) -> None:
+    parsed = info(*headers, status=status)
     for name in MEMBERS:
-        getattr(answer, name)
-    assert repr(answer).startswith("ObjectInfo(bucket=")
-    assert pickle.loads(pickle.dumps(answer)) == answer
+        getattr(parsed, name)
+    assert parsed.to_dict()["bucket"] == "amzn-s3-demo-bucket"
+    assert repr(parsed).startswith("ObjectInfo(bucket=")
+    assert pickle.loads(pickle.dumps(parsed)) == parsed
