@@ -70,7 +70,7 @@ async def told(request: web.Request, handler: Handler) -> web.StreamResponse:
         size = error.actual_object_size
         span = {"Content-Range": f"bytes */{size}"} if size is not None else {}
         return web.Response(status=416, headers=span)
-    except errors.ConfigurationError:
+    except errors.ParameterError:
         raise web.HTTPBadRequest from None
     except errors.ServiceError as error:
         raise (web.HTTPServiceUnavailable if error.retryable else web.HTTPBadGateway) from error

@@ -150,7 +150,7 @@ class Transport:
             if self._closed:
                 raise errors.UsageError(_CLOSED)
             session = (self._fresh if fresh else self._pooled) or self._open(fresh=fresh)
-            method, url, headers = request
+            method, url, headers = request.method, request.url, request.headers
             options: dict[str, Any] = self._options
             if self._proxies is not None:
                 added, route = self._proxies.route(*_origin(url))

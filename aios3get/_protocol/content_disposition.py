@@ -1,34 +1,34 @@
-"""The name under which a browser saves what it downloads.
+"""The ``Content-Disposition`` header that gives a download its file name.
 
-RFC 6266 (https://www.rfc-editor.org/rfc/rfc6266) with the encoding of RFC 8187, formerly 5987.
+RFC 6266 (https://www.rfc-editor.org/rfc/rfc6266) with the encoding of RFC 8187.
 """
 
 import re
 
 from aios3get._protocol.signing.uri import encode_query_value
-from aios3get.errors import ConfigurationError
+from aios3get.errors import ParameterError
 
 __all__ = ["content_disposition"]
 
-# RFC 6266 appendix D: a quoted name works everywhere if it is ASCII and holds no quote, no
-# backslash and no percent sign, which some browsers unescape and others do not.
+# RFC 6266 appendix D: a quoted name is understood everywhere if it is ASCII without quotes,
+# backslashes and percent signs, which some browsers decode.
 _not_quotable = re.compile(r'[^ -~]|["\\%]')
-_never_a_name = re.compile(r"[\x00-\x1f\x7f/\ud800-\udfff]")
+_not_in_file_names = re.compile(r"[\x00-\x1f\x7f/\ud800-\udfff]")
 
 
 def content_disposition(filename: str, *, inline: bool = False) -> str:
-    """A ``Content-Disposition`` header for any file name, for ``response_content_disposition``.
+    """A ``Content-Disposition`` header for ``response_content_disposition``.
 
-    A name that not every browser takes as it stands is given twice: exactly, as UTF-8, and with
-    ``_`` for each odd character for readers that do not know the first form.
+    A name that is not plain ASCII is sent twice: exactly, in UTF-8, and with ``_`` for each other
+    character, for clients that do not support the first form.
 
     Args:
-        filename: the name alone, without folders; any language.
-        inline: show in the browser where it can, instead of saving; the name is for saving later.
+        filename: the file name without folders.
+        inline: show the content in the browser instead of saving it.
 
     Raises:
-        ConfigurationError: the name is empty, or holds a slash, a control character or half of a
-            surrogate pair.
+        ParameterError: the name is empty or contains a slash, a control character or a lone
+            surrogate.
     """
     _check(filename)
     kind = "inline" if inline else "attachment"
@@ -40,15 +40,17 @@ def content_disposition(filename: str, *, inline: bool = False) -> str:
 
 def _check(filename: str) -> None:
     if not isinstance(filename, str):
-        raise ConfigurationError(f"filename is text, not {type(filename).__name__}: {filename!r}")
+        raise ParameterError(f"filename must be text, not {type(filename).__name__}: {filename!r}")
     if not filename:
-        raise ConfigurationError("filename is empty; leave out content_disposition for no name")
-    bad = _never_a_name.search(filename)
-    if bad is None:
+        raise ParameterError("filename is empty; leave out content_disposition for no name")
+    match = _not_in_file_names.search(filename)
+    if match is None:
         return
-    way_out = (
-        "pass the part after the last slash"
-        if bad.group() == "/"
-        else "control characters and lone surrogates cannot be part of one"
+    if match.group() == "/":
+        raise ParameterError(
+            f"filename {filename!r} contains '/'; pass the part after the last one"
+        )
+    raise ParameterError(
+        f"filename {filename!r} contains the character {match.group()!r}; control characters and "
+        "lone surrogates are not allowed"
     )
-    raise ConfigurationError(f"filename {filename!r} is not a plain file name: {way_out}")

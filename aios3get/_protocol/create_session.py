@@ -1,4 +1,4 @@
-"""CreateSession of directory buckets, as far as reading needs it.
+"""CreateSession for directory buckets: its request, and the credentials in its response.
 
 https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateSession.html
 """
@@ -16,20 +16,20 @@ from aios3get.errors import ConfigurationError, CredentialsError
 
 __all__ = ["parse_session", "session_request"]
 
-# Enough for GetObject and HeadObject, and all that a reader's policy may allow.
+# ReadOnly suffices for GetObject and HeadObject, and a policy may forbid ReadWrite.
 _MODE: Final = {"x-amz-create-session-mode": "ReadOnly"}
 
 
 def session_request(endpoint: Endpoint, credentials: Credentials, now: float) -> HttpRequest:
-    """The request for a session of the bucket that ``endpoint`` is for."""
+    """The request for a session of the endpoint's bucket."""
     return signed_request("GET", endpoint, "/", (("session", ""),), _MODE, credentials, now)
 
 
 def parse_session(body: bytes) -> Credentials:
-    """The session's credentials out of a ``CreateSessionResult``.
+    """The session credentials in a ``CreateSessionResult``.
 
     Raises:
-        CredentialsError: something of them is missing or cannot be.
+        CredentialsError: an element is missing or invalid.
     """
     text = body.decode("utf-8", "replace")
     try:
@@ -40,7 +40,7 @@ def parse_session(body: bytes) -> Credentials:
             expires_at=datetime.fromisoformat(_element(text, "Expiration")),
         )
     except (ConfigurationError, ValueError) as error:
-        raise CredentialsError("the answer to CreateSession holds no usable session") from error
+        raise CredentialsError("the response to CreateSession has no valid session") from error
 
 
 def _element(text: str, name: str) -> str:

@@ -1,34 +1,38 @@
-"""Requests and answers as plain values, the only HTTP vocabulary the protocol core knows."""
+"""HTTP requests and response heads as plain values."""
 
-from collections.abc import Callable, Mapping
-from functools import partial
-from typing import NamedTuple, TypeAlias
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from multidict import CIMultiDictProxy
 
-__all__ = ["HttpHead", "HttpRequest", "request_of"]
+__all__ = ["HttpHead", "HttpRequest"]
 
 
-class HttpRequest(NamedTuple):
-    """One finished request: ``url`` and ``headers`` are exactly what was signed."""
+@dataclass(slots=True, repr=False)
+class HttpRequest:
+    """A finished request: ``url`` and ``headers`` are sent exactly as signed.
+
+    It is not a tuple, because error reporters print the items of tuples in local variables, and
+    ``Authorization`` and a presigned query are credentials. It is not frozen, because that takes
+    four times as long to create, and every attempt creates one; nothing modifies it.
+
+    Attributes:
+        method: the HTTP method.
+        url: the complete URL.
+        headers: all headers, with ``Host``.
+    """
 
     method: str
     url: str
     headers: Mapping[str, str]
 
     def __repr__(self) -> str:
-        # A presigned query is a credential, and so is Authorization.
         return f"HttpRequest(method={self.method!r})"
 
 
-_Fields: TypeAlias = tuple[str, str, Mapping[str, str]]
-
-# A named tuple's own ``__new__`` and ``_make`` are Python functions; this makes one without them.
-request_of: Callable[[_Fields], HttpRequest] = partial(_Fields.__new__, HttpRequest)
-
-
 class HttpHead(NamedTuple):
-    """The status line and headers of an answer whose body was not read yet."""
+    """The status and headers of a response."""
 
     status: int
     headers: CIMultiDictProxy[str]

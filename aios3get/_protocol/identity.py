@@ -1,4 +1,4 @@
-"""Who asks: one immutable snapshot of AWS credentials or of a bearer token, or nobody."""
+"""The identity of a request: AWS credentials, a bearer token, or none."""
 
 import re
 from collections.abc import Awaitable, Callable
@@ -17,21 +17,21 @@ __all__ = [
     "Identity",
 ]
 
-# RFC 9110 section 5.5: what a header's value may hold, here without spaces and bytes above ASCII.
-_visible_ascii = re.compile(r"[!-~]+").fullmatch
-_control_character = re.compile(r"[\x00-\x1f\x7f]").search
+# RFC 9110 section 5.5: the characters of a header value, without spaces and non-ASCII bytes.
+_is_visible_ascii = re.compile(r"[!-~]+").fullmatch
+_find_control_character = re.compile(r"[\x00-\x1f\x7f]").search
 
 
 def _check_text(name: str, value: object) -> None:
     if not isinstance(value, str):
-        raise ConfigurationError(f"{name} is {_a(value)}; it must be text")
+        raise ConfigurationError(f"{name} must be text, not {_type_of(value)}")
 
 
 def _check_header_text(name: str, value: object) -> None:
     _check_text(name, value)
-    if not _visible_ascii(str(value)):
+    if not _is_visible_ascii(str(value)):
         raise ConfigurationError(
-            f"{name} must be printable ASCII without spaces; was a line break copied along?"
+            f"{name} must be printable ASCII without spaces; remove a copied line break"
         )
 
 
@@ -39,27 +39,32 @@ def _check_expiry(value: object) -> None:
     if value is None:
         return
     if not isinstance(value, datetime):
-        raise ConfigurationError(f"expires_at is {_a(value)}; it must be an aware datetime or None")
+        raise ConfigurationError(
+            f"expires_at must be an aware datetime or None, not {_type_of(value)}"
+        )
     if value.utcoffset() is None:
-        raise ConfigurationError("expires_at has no time zone; use datetime.now(UTC)-like values")
+        raise ConfigurationError(
+            "expires_at has no time zone; pass an aware datetime, such as datetime.now(UTC)"
+        )
 
 
-def _a(value: object) -> str:
-    return "None" if value is None else f"of type {type(value).__name__}"
+def _type_of(value: object) -> str:
+    return "None" if value is None else type(value).__name__
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """An access key, its secret and, for temporary credentials, a session token.
+    """AWS credentials: an access key and, for temporary credentials, a session token.
 
     Args:
-        access_key_id: the public half, such as ``AKIAIOSFODNN7EXAMPLE``.
-        secret_access_key: the secret half; never shown by ``repr``.
-        session_token: given with temporary credentials; never shown by ``repr``.
-        expires_at: when temporary credentials end, as an aware datetime; None if they do not.
+        access_key_id: the access key's id, such as ``AKIAIOSFODNN7EXAMPLE``.
+        secret_access_key: the secret; ``repr`` does not show it.
+        session_token: part of temporary credentials; ``repr`` does not show it.
+        expires_at: when temporary credentials expire, as an aware datetime; None if they do not.
 
     Raises:
-        ConfigurationError: a key is empty or cannot stand in a header, or ``expires_at`` is naive.
+        ConfigurationError: a value is empty or has characters that it cannot have, or
+            ``expires_at`` is naive.
     """
 
     access_key_id: str
@@ -71,13 +76,13 @@ class Credentials:
         for name in ("access_key_id", "secret_access_key"):
             _check_text(name, getattr(self, name))
             if not getattr(self, name):
-                raise ConfigurationError(f"{name} is empty; pass both halves of the access key")
+                raise ConfigurationError(f"{name} is empty; pass the access key's id and secret")
         _check_header_text("access_key_id", self.access_key_id)
         secret = self.secret_access_key
-        if secret != secret.strip() or _control_character(secret):
+        if secret != secret.strip() or _find_control_character(secret):
             raise ConfigurationError(
-                "secret_access_key has white space around it or a control character in it;"
-                " was a line break copied along?"
+                "secret_access_key has white space at its ends or a control character; remove a "
+                "copied line break"
             )
         if self.session_token is not None:
             _check_header_text("session_token", self.session_token)
@@ -86,16 +91,16 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class BearerToken:
-    """An OAuth 2.0 access token, sent instead of a signature: IBM Cloud Object Storage takes it.
+    """An OAuth 2.0 access token, which IBM Cloud Object Storage accepts instead of a signature.
 
     Args:
-        token: the token; never shown by ``repr``.
-        expires_at: when it ends, as an aware datetime; None if it does not.
-        extra_headers: what goes along with it, such as ``ibm-service-instance-id``.
+        token: the token; ``repr`` does not show it.
+        expires_at: when the token expires, as an aware datetime; None if it does not.
+        extra_headers: headers to send with the token, such as ``ibm-service-instance-id``.
 
     Raises:
-        ConfigurationError: the token is empty or cannot stand in a header, or ``expires_at`` is
-            naive.
+        ConfigurationError: the token is empty or has characters that it cannot have, or
+            ``expires_at`` is naive.
     """
 
     token: str = field(repr=False)
@@ -107,19 +112,19 @@ class BearerToken:
         _check_expiry(self.expires_at)
 
     def headers(self) -> tuple[tuple[str, str], ...]:
-        """The headers that stand in a signature's place (RFC 6750 section 2.1)."""
+        """The headers that replace a signature (RFC 6750 section 2.1)."""
         return (("Authorization", f"Bearer {self.token}"), *self.extra_headers)
 
 
 @final
 class Anonymous:
-    """The type of ``ANONYMOUS``: requests go out unsigned."""
+    """The type of ``ANONYMOUS``, the identity of unsigned requests."""
 
     __slots__ = ()
 
     @property
     def expires_at(self) -> None:
-        """None: there is nothing to expire."""
+        """None: it does not expire."""
 
     def __repr__(self) -> str:
         return "ANONYMOUS"
@@ -132,5 +137,5 @@ ANONYMOUS: Final = Anonymous()
 
 Identity: TypeAlias = Credentials | BearerToken | Anonymous
 
-# None says "not configured here": a chain then asks its next source.
+# A provider returns None if it is not configured; a chain then asks its next provider.
 CredentialsProvider: TypeAlias = Callable[[], Identity | Awaitable[Identity | None] | None]

@@ -1,8 +1,8 @@
-"""S3's GetObject and HeadObject parameters, one line a member, and how each is checked and written.
+"""The parameters of S3's GetObject and HeadObject: one entry per parameter, with its serializer.
 
 https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html; ``mirror_destination`` is IBM
 Cloud Object Storage's (https://ibm.github.io/ibm-cos-sdk-python/). A new parameter is a key of
-``GetObjectOptions`` and a line of ``MEMBERS``.
+``GetObjectOptions``, its text there and an entry of ``MEMBERS``.
 """
 
 import difflib
@@ -15,20 +15,22 @@ from typing import Any, Literal, NamedTuple, TypedDict
 
 from aios3get._protocol.header_values import format_http_date, is_sendable
 from aios3get._protocol.ranges import ByteRange
-from aios3get.errors import ConfigurationError
+from aios3get.errors import ParameterError
 
 __all__ = [
     "CHECKSUM_MODE",
+    "EXPECTED_BUCKET_OWNER",
     "MEMBERS",
     "REQUEST_PAYER",
     "SSE_CUSTOMER_KEY",
     "SSE_CUSTOMER_KEY_MD5",
     "GetObjectOptions",
     "Member",
-    "render",
+    "serialize",
 ]
 
 CHECKSUM_MODE = "x-amz-checksum-mode"
+EXPECTED_BUCKET_OWNER = "x-amz-expected-bucket-owner"
 REQUEST_PAYER = "x-amz-request-payer"
 SSE_CUSTOMER_KEY = "x-amz-server-side-encryption-customer-key"
 SSE_CUSTOMER_KEY_MD5 = "x-amz-server-side-encryption-customer-key-MD5"
@@ -39,66 +41,78 @@ _SSE_HEADERS = frozenset({_SSE_ALGORITHM, SSE_CUSTOMER_KEY, SSE_CUSTOMER_KEY_MD5
 class GetObjectOptions(TypedDict, total=False):
     """The options of ``get_object``, ``head_object`` and ``presign_get_object``.
 
-    The names are S3's own in snake_case. An option that is None counts as not given.
+    The names are S3's in snake_case. None is the same as leaving the option out.
+
+    Keys:
+        if_match: return the object only if its ETag is this one, quotes included; otherwise
+            ``PreconditionFailed``.
+        if_none_match: return the object only if its ETag is another one; otherwise
+            ``NotModified``.
+        if_modified_since: an aware datetime; return the object only if it was modified since;
+            otherwise ``NotModified``.
+        if_unmodified_since: an aware datetime; return the object only if it was not modified
+            since; otherwise ``PreconditionFailed``.
+        range: the bytes to return: a ``ByteRange``, or header text such as ``"bytes=0-9"``. S3
+            takes one range per request.
+        part_number: the part of a multipart object to return, 1 to 10,000; excludes ``range``.
+        version_id: the version to return; the current version if left out.
+        response_cache_control: ``Cache-Control`` of the response. The ``response_*`` options
+            need a signed request.
+        response_content_disposition: ``Content-Disposition`` of the response.
+        response_content_encoding: ``Content-Encoding`` of the response.
+        response_content_language: ``Content-Language`` of the response.
+        response_content_type: ``Content-Type`` of the response.
+        response_expires: ``Expires`` of the response, an aware datetime.
+        sse_customer_algorithm: the cipher of an SSE-C object; ``"AES256"`` is the only one and
+            the default.
+        sse_customer_key: the key of an SSE-C object: its 32 bytes, or their base64 text. It is
+            sent over https only.
+        sse_customer_key_md5: the base64 MD5 digest of the key; computed if left out.
+        request_payer: ``"requester"`` accepts the charges of a Requester Pays bucket.
+        expected_bucket_owner: the 12-digit id of the account that must own the bucket; otherwise
+            ``AccessDenied``.
+        checksum_mode: True or ``"ENABLED"`` requests the stored checksums, False does not; the
+            client's ``response_checksum_validation`` decides if left out.
+        mirror_destination: IBM Cloud Object Storage: the mirror to read from.
     """
 
     if_match: str | None
-    """Answer only if the ETag is this one, quotes included; else ``PreconditionFailed``."""
     if_none_match: str | None
-    """Answer only if the ETag is another one; else ``NotModified``."""
     if_modified_since: datetime | None
-    """Answer only if modified after this aware datetime; else ``NotModified``."""
     if_unmodified_since: datetime | None
-    """Answer only if not modified after this aware datetime; else ``PreconditionFailed``."""
     range: ByteRange | str | None
-    """The bytes wanted: a ``ByteRange``, or header text such as ``"bytes=0-9"``; one range."""
     part_number: int | None
-    """One part of a multipart object, 1 to 10,000; not together with ``range``."""
     version_id: str | None
-    """The version wanted; without it the newest one."""
     response_cache_control: str | None
-    """The ``Cache-Control`` header that the answer shall carry; for signed requests only."""
     response_content_disposition: str | None
-    """The ``Content-Disposition`` header that the answer shall carry; for signed requests only."""
     response_content_encoding: str | None
-    """The ``Content-Encoding`` header that the answer shall carry; for signed requests only."""
     response_content_language: str | None
-    """The ``Content-Language`` header that the answer shall carry; for signed requests only."""
     response_content_type: str | None
-    """The ``Content-Type`` header that the answer shall carry; for signed requests only."""
     response_expires: datetime | None
-    """The ``Expires`` header that the answer shall carry, aware; for signed requests only."""
     sse_customer_algorithm: Literal["AES256"] | None
-    """The cipher of an SSE-C object; ``"AES256"`` is the only one and the default."""
     sse_customer_key: bytes | str | None
-    """The key of an SSE-C object: its 32 bytes, or their base64 text. Over https only."""
     sse_customer_key_md5: str | None
-    """The base64 MD5 digest of that key; computed if left out, checked if given."""
     request_payer: Literal["requester"] | None
-    """``"requester"``: you accept to pay for reading from a Requester Pays bucket."""
     expected_bucket_owner: str | None
-    """The account that must own the bucket, 12 digits; else ``AccessDenied``."""
-    checksum_mode: bool | None
-    """Whether to ask for the stored checksums; None leaves it to the client."""
+    checksum_mode: bool | Literal["ENABLED"] | None
     mirror_destination: str | None
-    """IBM Cloud Object Storage only: the mirror that the object is read from."""
 
 
-def render(options: Mapping[str, Any]) -> tuple[dict[str, str], tuple[tuple[str, str], ...]]:
+def serialize(options: Mapping[str, Any]) -> tuple[dict[str, str], tuple[tuple[str, str], ...]]:
     """The headers and the not yet encoded query of the options.
 
     Raises:
-        ConfigurationError: an option is unknown or its value cannot be right.
+        ParameterError: an option is unknown or its value is invalid.
     """
     headers: dict[str, str] = {}
     query: tuple[tuple[str, str], ...] = ()
     for name, value in options.items():
         if name not in MEMBERS:
-            raise ConfigurationError(_unknown(name))
+            raise ParameterError(_unknown_option(name))
         if value is not None:
-            place, wire_name, written = MEMBERS[name]
-            text = written(name, value)
-            if place == "query":
+            location, wire_name, serializer = MEMBERS[name]
+            text = serializer(name, value)
+            if location == "query":
                 query += ((wire_name, text),)
             elif text:
                 headers[wire_name] = text
@@ -107,7 +121,7 @@ def render(options: Mapping[str, Any]) -> tuple[dict[str, str], tuple[tuple[str,
     return headers, query
 
 
-def _unknown(name: str) -> str:
+def _unknown_option(name: str) -> str:
     snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
     close = [
         option
@@ -121,18 +135,18 @@ def _unknown(name: str) -> str:
 
 
 # RFC 9110 section 5.5: no control characters but the tab. Lone surrogates have no UTF-8 form.
-_unsendable = re.compile("[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]").search
+_find_unsendable = re.compile("[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]").search
 
 
 def _text(name: str, value: object) -> str:
     if not isinstance(value, str):
-        raise ConfigurationError(f"{name} is text, not {type(value).__name__}: {value!r}")
+        raise ParameterError(f"{name} must be text, not {type(value).__name__}: {value!r}")
     if not value:
-        raise ConfigurationError(f"{name} is empty; leave it out or pass None")
-    if found := _unsendable(value):
-        raise ConfigurationError(
-            f"{name} {value!r} holds the character {found.group()!r}, "
-            "which cannot stand in an HTTP header"
+        raise ParameterError(f"{name} is empty; leave it out or pass None")
+    if match := _find_unsendable(value):
+        raise ParameterError(
+            f"{name} {value!r} contains the character {match.group()!r}, "
+            "which an HTTP header cannot carry"
         )
     return value
 
@@ -140,24 +154,24 @@ def _text(name: str, value: object) -> str:
 def _header_text(name: str, value: object) -> str:
     text = _text(name, value)
     if not is_sendable(text):
-        raise ConfigurationError(
-            f"{name} {text!r} cannot stand in an HTTP header: it takes ASCII without white space"
-            " at its ends"
+        raise ParameterError(
+            f"{name} {text!r} must be ASCII without white space at its ends, as it is sent in an "
+            "HTTP header"
         )
     return text
 
 
 def _date(name: str, value: object) -> str:
     if not isinstance(value, datetime):
-        raise ConfigurationError(f"{name} is an aware datetime, not {value!r}")
+        raise ParameterError(f"{name} must be an aware datetime, not {value!r}")
     if value.utcoffset() is None:
-        raise ConfigurationError(
-            f"{name} {value!r} has no time zone; say which, as in datetime(…, tzinfo=UTC)"
+        raise ParameterError(
+            f"{name} {value!r} has no time zone; pass one, as in datetime(…, tzinfo=UTC)"
         )
     try:
         return format_http_date(value)
     except OverflowError:
-        raise ConfigurationError(f"{name} {value!r} lies outside the years 1 to 9999") from None
+        raise ParameterError(f"{name} {value!r} is outside the years 1 to 9999 in UTC") from None
 
 
 def _byte_range(name: str, value: object) -> str:
@@ -165,35 +179,35 @@ def _byte_range(name: str, value: object) -> str:
 
 
 def _part_number(name: str, value: object) -> str:
-    # "a positive integer between 1 and 10,000"; bool is an int that nobody means.
+    # "a positive integer between 1 and 10,000"; bool is a subclass of int.
     if type(value) is not int or not 1 <= value <= 10_000:
-        raise ConfigurationError(f"{name} is a whole number from 1 to 10,000, not {value!r}")
+        raise ParameterError(f"{name} must be an int from 1 to 10,000, not {value!r}")
     return str(value)
 
 
-def _requester(name: str, value: object) -> str:
+def _request_payer(name: str, value: object) -> str:
     if value != "requester":
-        raise ConfigurationError(f"{name} can only be 'requester' (or left out), not {value!r}")
+        raise ParameterError(f"{name} must be 'requester' or left out, not {value!r}")
     return "requester"
 
 
-def _account(name: str, value: object) -> str:
+def _account_id(name: str, value: object) -> str:
     if not isinstance(value, str) or not re.fullmatch("[0-9]{12}", value):
-        raise ConfigurationError(
-            f"{name} is an AWS account id, text of 12 digits with its leading zeros, not {value!r}"
+        raise ParameterError(
+            f"{name} must be an AWS account id, text of 12 digits with leading zeros, not {value!r}"
         )
     return value
 
 
 def _checksum_mode(name: str, value: object) -> str:
-    if type(value) is not bool:
-        raise ConfigurationError(f"{name} is True or False, not {value!r}; S3's ENABLED is True")
+    if type(value) is not bool and value != "ENABLED":
+        raise ParameterError(f"{name} must be True, False or 'ENABLED', not {value!r}")
     return "ENABLED" if value else ""
 
 
 def _sse_algorithm(name: str, value: object) -> str:
     if value != "AES256":
-        raise ConfigurationError(f"{name} can only be 'AES256', not {value!r}")
+        raise ParameterError(f"{name} must be 'AES256', not {value!r}")
     return "AES256"
 
 
@@ -203,29 +217,29 @@ def _sse_key(name: str, value: object) -> str:
         try:
             key = b64decode(value, validate=True)
         except ValueError:
-            raise ConfigurationError(
+            raise ParameterError(
                 f"{name} is text but not base64; pass a raw key as bytes"
             ) from None
     if not isinstance(key, bytes):
-        raise ConfigurationError(f"{name} is bytes or base64 text, not {type(value).__name__}")
+        raise ParameterError(f"{name} must be bytes or base64 text, not {type(value).__name__}")
     if len(key) != 32:
-        raise ConfigurationError(
-            f"{name} holds {len(key)} bytes; SSE-C keys have 32 (a raw key is passed as bytes, "
-            "text is read as base64)"
+        raise ParameterError(
+            f"{name} has {len(key)} bytes, but SSE-C keys have 32; pass a raw key as bytes, since "
+            "text is decoded as base64"
         )
     return b64encode(key).decode()
 
 
 def _complete_sse_customer_key(headers: dict[str, str]) -> None:
     if SSE_CUSTOMER_KEY not in headers:
-        raise ConfigurationError(
+        raise ParameterError(
             "sse_customer_algorithm and sse_customer_key_md5 describe a key; "
             "pass sse_customer_key too"
         )
     key = b64decode(headers[SSE_CUSTOMER_KEY])
     digest = b64encode(hashlib.md5(key, usedforsecurity=False).digest()).decode()
     if headers.setdefault(SSE_CUSTOMER_KEY_MD5, digest) != digest:
-        raise ConfigurationError(
+        raise ParameterError(
             "sse_customer_key_md5 is not the base64 MD5 digest of sse_customer_key; "
             "leave it out and it is computed"
         )
@@ -233,11 +247,11 @@ def _complete_sse_customer_key(headers: dict[str, str]) -> None:
 
 
 class Member(NamedTuple):
-    """Where an option goes, and the function that checks its value and writes it."""
+    """Where an option is sent, and the function that checks and serializes its value."""
 
-    place: Literal["header", "query"]
+    location: Literal["header", "query"]
     wire_name: str
-    written: Callable[[str, object], str]
+    serializer: Callable[[str, object], str]
 
 
 MEMBERS: dict[str, Member] = {
@@ -257,8 +271,8 @@ MEMBERS: dict[str, Member] = {
     "sse_customer_algorithm": Member("header", _SSE_ALGORITHM, _sse_algorithm),
     "sse_customer_key": Member("header", SSE_CUSTOMER_KEY, _sse_key),
     "sse_customer_key_md5": Member("header", SSE_CUSTOMER_KEY_MD5, _header_text),
-    "request_payer": Member("header", REQUEST_PAYER, _requester),
-    "expected_bucket_owner": Member("header", "x-amz-expected-bucket-owner", _account),
+    "request_payer": Member("header", REQUEST_PAYER, _request_payer),
+    "expected_bucket_owner": Member("header", EXPECTED_BUCKET_OWNER, _account_id),
     "checksum_mode": Member("header", CHECKSUM_MODE, _checksum_mode),
     "mirror_destination": Member("header", "mirror-destination", _header_text),
 }

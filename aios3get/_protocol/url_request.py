@@ -1,4 +1,4 @@
-"""A GET of somebody's presigned URL: sent byte for byte as it was given, with no credentials."""
+"""A GET request for a presigned URL, which is sent unchanged and without credentials."""
 
 import re
 from collections.abc import Mapping
@@ -10,35 +10,34 @@ from aios3get._protocol.header_values import is_sendable
 from aios3get._protocol.http import HttpRequest
 from aios3get._protocol.options import SSE_CUSTOMER_KEY_MD5
 from aios3get._protocol.ranges import ByteRange
-from aios3get.errors import ConfigurationError
+from aios3get.errors import ParameterError
 
 __all__ = ["UrlRequest"]
 
-# All visible ASCII but the "?" and "#" that end a path, and the "#" that ends a query.
-_url_parts = re.compile(
+# Visible ASCII, without "?" and "#" in the path and without "#" in the query.
+_match_url = re.compile(
     r"(https?)://([^/?#]+)(/[!\x22$->@-~]*)?(?:\?([!\x22$-~]*))?", re.ASCII | re.IGNORECASE
 ).fullmatch
-_signed_headers = re.compile(r"(?:^|&)X-Amz-SignedHeaders=([^&]*)", re.ASCII | re.IGNORECASE).search
-_part_number = re.compile(r"(?:^|&)partNumber=([0-9]{1,5})(?:&|$)").search
-_field_name = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
-# About the bytes or about whether to answer at all: nothing that the rest of a body is asked for.
-_answered = frozenset({"range", "if-none-match", "if-modified-since", "if-unmodified-since"})
+_find_signed_headers = re.compile(
+    r"(?:^|&)X-Amz-SignedHeaders=([^&]*)", re.ASCII | re.IGNORECASE
+).search
+_find_part_number = re.compile(r"(?:^|&)partNumber=([0-9]{1,5})(?:&|$)").search
+_is_field_name = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
+# The first response has answered the conditions; the range is replaced.
+_NOT_REPEATED = frozenset({"range", "if-none-match", "if-modified-since", "if-unmodified-since"})
 
 
 @dataclass(frozen=True, slots=True)
 class UrlRequest:
-    """The URL, the headers its holder must send, and the bytes asked for.
-
-    ``bucket`` stays empty and ``key`` is the URL's path: a link does not say where one ends and
-    the other begins.
+    """A presigned URL, the headers that go with it, and the requested bytes.
 
     Attributes:
-        url: as it goes out.
-        headers: lower-case name → value.
-        range: the range asked for.
+        url: the URL as it is sent.
+        headers: the headers to send, with lower-case names.
+        range: the requested range.
         part_number: the part that the link is for.
-        key: the path, decoded.
-        signed: the lower-case names of the headers that the link is signed with.
+        key: the decoded path, without its leading slash.
+        signed: the lower-case names of the headers that the link's signature covers.
     """
 
     url: str = field(repr=False)
@@ -52,64 +51,54 @@ class UrlRequest:
     def create(
         cls, url: str, byte_range: ByteRange | str | None, headers: Mapping[str, str]
     ) -> "UrlRequest":
-        """Check what the caller gave.
+        """Check the arguments of a call.
 
         Raises:
-            ConfigurationError: not an http or https URL, one or a header that cannot be sent as it
-                is, or a range beside a ``Range`` or part that the link is for.
+            ParameterError: the URL is not an http or https URL, the URL or a header would be
+                changed on its way, or the range contradicts the link or the headers.
         """
-        parts = _url_parts(url)
-        if parts is None or not is_authority(parts[2]):
-            raise ConfigurationError(
-                "the URL must be a whole http or https URL in ASCII, with a host and at most a port"
-                " 1-65535, without a fragment or user information; pass it exactly as it was signed"
+        match = _match_url(url)
+        if match is None or not is_authority(match[2]):
+            raise ParameterError(
+                "url must be a complete http or https URL in ASCII, with a host, no port or one "
+                "from 1 to 65535, and no fragment or user information; pass it exactly as signed"
             )
-        scheme, _, path, query = parts.groups()
+        scheme, _, path, query = match.groups()
         if query == "":
-            raise ConfigurationError(
-                "the URL ends in a '?' without a query, which cannot be sent as it is;"
-                " leave the '?' out"
-            )
-        for name, value in headers.items():
-            text = isinstance(name, str) and isinstance(value, str)
-            if not (text and _field_name(name) and is_sendable(value)):
-                raise ConfigurationError(
-                    f"header {name!r} cannot stand in a request as it is; names and values are"
-                    " text in ASCII, without white space around it"
-                )
-        listed = _signed_headers(query or "")
-        part = _part_number(query or "")
+            raise ParameterError("url ends with '?', which is not sent; leave the '?' out")
+        _check_headers(headers)
         own = {name.lower(): value for name, value in headers.items()}
-        if byte_range is not None:
-            byte_range = ByteRange.of(byte_range)
+        signed = _find_signed_headers(query or "")
+        part = _find_part_number(query or "")
+        byte_range = None if byte_range is None else ByteRange.of(byte_range)
         if part is not None and (byte_range is not None or "range" in own):
-            raise ConfigurationError(
-                f"the link is for part {part[1]} and takes no range; leave the range out"
+            raise ParameterError(
+                f"the link is for part {part[1]}, which excludes range; leave it out"
             )
         if "range" in own:
             if byte_range is not None:
-                raise ConfigurationError("range is given twice: as range= and in headers")
+                raise ParameterError("range= and the Range header exclude each other; pass one")
             byte_range = ByteRange.parse(own["range"])
         elif byte_range is not None:
             own["range"] = str(byte_range)
         return cls(
-            # The scheme is not sent, and only its lower-case name is looked up.
+            # The scheme is not part of what is signed.
             scheme.lower() + url[len(scheme) :],
             own,
             byte_range,
             int(part[1]) if part else None,
             unquote((path or "/")[1:]),
-            frozenset(unquote(listed[1]).lower().split(";") if listed else ()),
+            frozenset(unquote(signed[1]).lower().split(";") if signed else ()),
         )
 
     @property
     def resumable(self) -> bool:
-        """Whether the link may be asked for other bytes: a signed range or part is the only one."""
+        """Whether the request may be sent again for another range: not if the link signs one."""
         return self.part_number is None and "range" not in self.signed
 
     @property
     def bucket(self) -> str:
-        """Empty: a link does not say where the bucket ends and the key begins."""
+        """Empty: a link does not tell the bucket from the key."""
         return ""
 
     @property
@@ -118,7 +107,7 @@ class UrlRequest:
 
     @property
     def checksum_mode(self) -> None:
-        """None: whether checksums are asked for is part of the link."""
+        """None: whether checksums are requested is part of the link."""
 
     @property
     def sse_customer_key_md5(self) -> str | None:
@@ -133,16 +122,26 @@ class UrlRequest:
     def for_range(
         self, range: ByteRange, *, if_match: str | None = None, version_id: str | None = None
     ) -> "UrlRequest":
-        """The same link for another range of the same object; its version is in the link.
+        """The request for another range of the same object; see ``ObjectRequest``.
 
-        Headers that it is signed with stay as they are: of the same object, they hold as before.
+        Signed headers are kept, as the link requires them. The version is part of the link.
         """
         kept = {
             name: value
             for name, value in self.headers.items()
-            if name in self.signed or name not in _answered
+            if name in self.signed or name not in _NOT_REPEATED
         }
         kept["range"] = str(range)
         if if_match is not None and "if-match" not in self.signed:
             kept["if-match"] = if_match
         return replace(self, headers=kept, range=range)
+
+
+def _check_headers(headers: Mapping[str, str]) -> None:
+    for name, value in headers.items():
+        text = isinstance(name, str) and isinstance(value, str)
+        if not (text and _is_field_name(name) and is_sendable(value)):
+            raise ParameterError(
+                f"header {name!r} cannot be sent unchanged; names and values must be ASCII text "
+                "without white space at its ends"
+            )

@@ -298,7 +298,7 @@ async def test_an_answer_without_a_session_is_told(
         return replace(answer, body=document)
 
     server.faults.add(Fault(name="document", alter_response=alter), where=is_creation)
-    with pytest.raises(errors.CredentialsError, match="holds no usable session"):
+    with pytest.raises(errors.CredentialsError, match="has no valid session"):
         await read(client)
     assert await read(client) == CONTENT
 
@@ -468,7 +468,7 @@ async def test_what_directory_buckets_lack_is_refused_before_a_session_is_made(
 ) -> None:
     async with quick_client(server, allow_insecure_sse_customer_key=True) as client:
         for verb in (client.head_object, client.presign_get_object, client.get_object):
-            with pytest.raises(errors.ConfigurationError, match=next(iter(options))):
+            with pytest.raises(errors.ParameterError, match=next(iter(options))):
                 await verb(BUCKET, KEY, **options)
         assert server.requests == []
 

@@ -76,7 +76,7 @@ def test_every_input_member_is_an_option_with_its_wire_name(name: str) -> None:
         snake(member): (places[shape.serialization["location"]], shape.serialization["name"])
         for member, shape in inputs(name).items()
     }
-    ours = {option: (member.place, member.wire_name) for option, member in MEMBERS.items()}
+    ours = {option: (member.location, member.wire_name) for option, member in MEMBERS.items()}
     assert {option: ours.get(option) for option in theirs} == theirs
     assert ours.keys() - theirs.keys() == IBM_OPTIONS
 
@@ -95,7 +95,7 @@ def test_every_output_member_is_a_member_with_its_wire_name() -> None:
             attribute = vars(ObjectInfo)[snake(member)]
             if member not in ("Metadata", "DeleteMarker"):
                 assert attribute.name.lower() == wire_name.lower()
-    ours = {name for name in vars(ObjectInfo) if not name.startswith("_")}
+    ours = {name for name in vars(ObjectInfo) if not name.startswith("_")} - {"to_dict"}
     assert ours - known == OWN_MEMBERS
 
 
@@ -148,8 +148,6 @@ requests = st.fixed_dictionaries(
 @given(requests)
 def test_requests_are_written_as_botocore_writes_them(name: str, params: dict[str, Any]) -> None:
     options = {snake(member): value for member, value in params.items()}
-    if "checksum_mode" in options:
-        options["checksum_mode"] = True
     theirs = dict(params, Bucket=BUCKET, Key=KEY)
     sse_md5(theirs)
     written = create_serializer("rest-xml").serialize_to_request(theirs, operation(name))

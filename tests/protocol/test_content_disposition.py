@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aios3get._protocol.content_disposition import content_disposition
-from aios3get.errors import ConfigurationError
+from aios3get.errors import ParameterError
 
-# RFC 6266 section 4.1 with the quoted-string of RFC 9110 and the ext-value of RFC 8187, of which
-# we write the parts that every browser reads alike.
-written = re.compile(
+# RFC 6266 section 4.1 with the quoted-string of RFC 9110 and the ext-value of RFC 8187, limited to
+# what every browser parses alike.
+match_header = re.compile(
     r'(?P<kind>attachment|inline); filename="(?P<plain>[ !#$&-\[\]-~]+)"'
     r"(?:; filename\*=UTF-8''(?P<exact>(?:[A-Za-z0-9\-._~]|%[0-9A-F]{2})+))?"
 ).fullmatch
@@ -39,34 +39,34 @@ names = st.text(
         ("é*'!", "attachment; filename=\"_*'!\"; filename*=UTF-8''%C3%A9%2A%27%21"),
     ],
 )
-def test_the_header_of_a_name(filename: str, header: str) -> None:
+def test_header_of_a_file_name(filename: str, header: str) -> None:
     assert content_disposition(filename) == header
 
 
-def test_inline_shows_in_the_browser() -> None:
+def test_inline() -> None:
     assert content_disposition("a.png", inline=True) == 'inline; filename="a.png"'
 
 
 @settings(derandomize=True, deadline=None, max_examples=300)
 @given(names)
-def test_any_name_is_read_back_exactly(filename: str) -> None:
-    match = written(content_disposition(filename))
+def test_any_file_name_survives_the_header(filename: str) -> None:
+    match = match_header(content_disposition(filename))
     assert match is not None
     exact = match["exact"]
     assert (unquote(exact) if exact else match["plain"]) == filename
 
 
 @pytest.mark.parametrize(
-    ("filename", "told"),
+    ("filename", "message"),
     [
         ("", "filename is empty"),
-        (None, "filename is text, not NoneType"),
-        ("photos/2006/sample.jpg", "after the last slash"),
+        (None, "filename must be text, not NoneType"),
+        ("photos/2006/sample.jpg", "after the last one"),
         ("a\r\nSet-Cookie: b", "control characters"),
         ("a\x7f", "control characters"),
         ("a\ud800", "lone surrogates"),
     ],
 )
-def test_what_is_no_file_name_is_refused(filename: Any, told: str) -> None:
-    with pytest.raises(ConfigurationError, match=told):
+def test_invalid_file_name_is_a_parameter_error(filename: Any, message: str) -> None:
+    with pytest.raises(ParameterError, match=message):
         content_disposition(filename)

@@ -9,14 +9,14 @@ from aios3get.errors import CredentialsError
 
 EXAMPLE = Credentials("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
 BUCKET = "amzn-s3-demo-bucket--usw2-az1--x-s3"
-ANSWER = """<?xml version="1.0" encoding="UTF-8"?>
+RESPONSE = """<?xml version="1.0" encoding="UTF-8"?>
 <CreateSessionResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Credentials>
 <SessionToken>a&amp;b</SessionToken><SecretAccessKey>s/e+c</SecretAccessKey>
 <AccessKeyId>ASIAEXAMPLE</AccessKeyId><Expiration>2013-05-24T00:05:00Z</Expiration>
 </Credentials></CreateSessionResult>"""
 
 
-def test_the_request_asks_for_reading_only() -> None:
+def test_request_is_for_a_read_only_session() -> None:
     endpoint = EndpointResolver(EndpointSettings(region="us-west-2")).resolve_session(BUCKET)
     request = session_request(endpoint, EXAMPLE, 1369353600.0)
     assert request.method == "GET"
@@ -26,20 +26,20 @@ def test_the_request_asks_for_reading_only() -> None:
     assert "x-amz-create-session-mode" in request.headers["Authorization"]
 
 
-def test_the_answer_is_credentials() -> None:
+def test_response_is_parsed_as_credentials() -> None:
     expires = datetime(2013, 5, 24, 0, 5, tzinfo=UTC)
-    assert parse_session(ANSWER.encode()) == Credentials("ASIAEXAMPLE", "s/e+c", "a&b", expires)
+    assert parse_session(RESPONSE.encode()) == Credentials("ASIAEXAMPLE", "s/e+c", "a&b", expires)
 
 
 @pytest.mark.parametrize(
-    "gone", ["AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration", "2013-05-24", "Z<"]
+    "element", ["AccessKeyId", "SecretAccessKey", "SessionToken", "Expiration", "2013-05-24", "Z<"]
 )
-def test_half_an_answer_is_none(gone: str) -> None:
-    with pytest.raises(CredentialsError, match="no usable session"):
-        parse_session(ANSWER.replace(gone, "<" if gone == "Z<" else "x").encode())
+def test_response_without_an_element_is_a_credentials_error(element: str) -> None:
+    with pytest.raises(CredentialsError, match="no valid session"):
+        parse_session(RESPONSE.replace(element, "<" if element == "Z<" else "x").encode())
 
 
 @pytest.mark.parametrize("body", [b"", b"\xff\x00", b"<html>", b"{}"])
-def test_no_answer_at_all_is_none(body: bytes) -> None:
+def test_other_body_is_a_credentials_error(body: bytes) -> None:
     with pytest.raises(CredentialsError):
         parse_session(body)

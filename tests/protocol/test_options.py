@@ -1,4 +1,7 @@
 import hashlib
+import inspect
+import pydoc
+import re
 from base64 import b64encode
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, get_type_hints
@@ -7,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aios3get._protocol.options import MEMBERS, GetObjectOptions, render
+from aios3get._protocol.options import MEMBERS, GetObjectOptions, serialize
 from aios3get._protocol.ranges import ByteRange
-from aios3get.errors import ConfigurationError
+from aios3get.errors import ParameterError
 
 KEY = bytes(range(32))
 KEY_TEXT = b64encode(KEY).decode()
@@ -32,11 +35,12 @@ SSE = "x-amz-server-side-encryption-customer-"
         ("request_payer", "requester", "x-amz-request-payer", "requester"),
         ("expected_bucket_owner", "012345678912", "x-amz-expected-bucket-owner", "012345678912"),
         ("checksum_mode", True, "x-amz-checksum-mode", "ENABLED"),
+        ("checksum_mode", "ENABLED", "x-amz-checksum-mode", "ENABLED"),
         ("mirror_destination", "mirror-1", "mirror-destination", "mirror-1"),
     ],
 )
-def test_a_header_option(name: str, value: object, wire_name: str, text: str) -> None:
-    assert render({name: value}) == ({wire_name: text}, ())
+def test_option_is_sent_as_a_header(name: str, value: object, wire_name: str, text: str) -> None:
+    assert serialize({name: value}) == ({wire_name: text}, ())
 
 
 @pytest.mark.parametrize(
@@ -52,28 +56,35 @@ def test_a_header_option(name: str, value: object, wire_name: str, text: str) ->
         ("response_expires", NOON, "response-expires", NOON_TEXT),
     ],
 )
-def test_a_query_option_is_not_encoded_yet(
+def test_option_is_sent_in_the_query(
     name: str, value: object, wire_name: str, text: str | None
 ) -> None:
-    assert render({name: value}) == ({}, ((wire_name, text or str(value)),))
+    assert serialize({name: value}) == ({}, ((wire_name, text or str(value)),))
 
 
-def test_every_typed_option_is_a_member_and_the_other_way_round() -> None:
+def test_options_and_members_are_the_same() -> None:
     assert get_type_hints(GetObjectOptions).keys() == MEMBERS.keys()
 
 
+def test_help_shows_the_text_of_every_option() -> None:
+    keys = inspect.cleandoc(GetObjectOptions.__doc__ or "").partition("Keys:\n")[2]
+    assert re.findall(r"^ {4}(\w+): \S", keys, re.MULTILINE) == [*MEMBERS]
+    shown = pydoc.plain(pydoc.render_doc(GetObjectOptions))
+    assert all(line.strip() in shown for line in keys.splitlines())
+
+
 @pytest.mark.parametrize("name", MEMBERS)
-def test_none_is_the_same_as_leaving_an_option_out(name: str) -> None:
-    assert render({name: None}) == ({}, ())
+def test_none_is_the_same_as_leaving_the_option_out(name: str) -> None:
+    assert serialize({name: None}) == ({}, ())
 
 
-def test_not_asking_for_checksums_sends_nothing() -> None:
-    assert render({"checksum_mode": False}) == ({}, ())
+def test_checksum_mode_false_sends_nothing() -> None:
+    assert serialize({"checksum_mode": False}) == ({}, ())
 
 
 @pytest.mark.parametrize("key", [KEY, KEY_TEXT])
-def test_an_sse_customer_key_brings_its_algorithm_and_digest(key: bytes | str) -> None:
-    headers, query = render({"sse_customer_key": key})
+def test_sse_customer_key_is_sent_with_its_algorithm_and_digest(key: bytes | str) -> None:
+    headers, query = serialize({"sse_customer_key": key})
     assert headers == {
         SSE + "algorithm": "AES256",
         SSE + "key": KEY_TEXT,
@@ -82,63 +93,65 @@ def test_an_sse_customer_key_brings_its_algorithm_and_digest(key: bytes | str) -
     assert query == ()
 
 
-def test_an_sse_customer_key_digest_that_fits_is_sent_as_given() -> None:
-    headers, _ = render({"sse_customer_key_md5": KEY_MD5, "sse_customer_key": KEY})
+def test_sse_customer_key_md5_may_be_given() -> None:
+    headers, _ = serialize({"sse_customer_key_md5": KEY_MD5, "sse_customer_key": KEY})
     assert headers[SSE + "key-MD5"] == KEY_MD5
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ({"sse_customer_key_md5": KEY_MD5}, "pass sse_customer_key too"),
         ({"sse_customer_algorithm": "AES256"}, "pass sse_customer_key too"),
         ({"sse_customer_key": KEY, "sse_customer_key_md5": "AAAA"}, "not the base64 MD5 digest"),
-        ({"sse_customer_key": KEY[:31]}, "holds 31 bytes"),
-        ({"sse_customer_key": b64encode(KEY[:16]).decode()}, "holds 16 bytes"),
+        ({"sse_customer_key": KEY[:31]}, "has 31 bytes"),
+        ({"sse_customer_key": b64encode(KEY[:16]).decode()}, "has 16 bytes"),
         ({"sse_customer_key": "a raw key of 32 characters, yes!"}, "not base64"),
         ({"sse_customer_key": "é"}, "not base64"),
         ({"sse_customer_key": bytearray(KEY)}, "not bytearray"),
-        ({"sse_customer_key": ""}, "holds 0 bytes"),
+        ({"sse_customer_key": ""}, "has 0 bytes"),
         ({"sse_customer_key": KEY, "sse_customer_algorithm": "aws:kms"}, "'AES256'"),
     ],
 )
-def test_sse_customer_options_that_cannot_be_right(options: dict[str, Any], told: str) -> None:
-    with pytest.raises(ConfigurationError, match=told) as caught:
-        render(options)
+def test_invalid_sse_customer_options_are_a_parameter_error(
+    options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ParameterError, match=message) as caught:
+        serialize(options)
     assert "a raw key of" not in str(caught.value)
     assert KEY_TEXT not in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
-        ({"part_number": 0}, "part_number is a whole number from 1 to 10,000, not 0"),
+        ({"part_number": 0}, "part_number must be an int from 1 to 10,000, not 0"),
         ({"part_number": 10_001}, "not 10001"),
         ({"part_number": True}, "not True"),
         ({"part_number": "1"}, "not '1'"),
         ({"part_number": 1.0}, r"not 1\.0"),
-        ({"range": "bytes=0-1,4-5"}, "one range"),
+        ({"range": "bytes=0-1,4-5"}, "one range per request"),
         ({"range": "0-9"}, "write bytes=first-last"),
-        ({"range": "bytes=9-0"}, "no bytes"),
-        ({"range": (0, 9)}, r"range is a ByteRange or text such as 'bytes=0-9', not \(0, 9\)"),
+        ({"range": "bytes=9-0"}, "is empty"),
+        ({"range": (0, 9)}, r"range must be a ByteRange or text such as 'bytes=0-9', not \(0, 9\)"),
         ({"if_modified_since": datetime(2026, 1, 1)}, "no time zone"),
-        ({"if_modified_since": NOON_TEXT}, "is an aware datetime, not"),
+        ({"if_modified_since": NOON_TEXT}, "must be an aware datetime, not"),
         (
             {"response_expires": datetime.min.replace(tzinfo=timezone(timedelta(hours=1)))},
             "outside the years",
         ),
-        ({"if_match": 'a"\r\nx: y'}, r"holds the character '\\r'"),
-        ({"version_id": "a\x00"}, r"holds the character '\\x00'"),
-        ({"response_content_type": "text/plain\n"}, r"holds the character '\\n'"),
-        ({"if_match": "\udc80"}, "holds the character"),
+        ({"if_match": 'a"\r\nx: y'}, r"contains the character '\\r'"),
+        ({"version_id": "a\x00"}, r"contains the character '\\x00'"),
+        ({"response_content_type": "text/plain\n"}, r"contains the character '\\n'"),
+        ({"if_match": "\udc80"}, "contains the character"),
         ({"if_match": ""}, "if_match is empty; leave it out"),
-        ({"if_match": b"abc"}, "if_match is text, not bytes"),
-        ({"request_payer": True}, "can only be 'requester'"),
+        ({"if_match": b"abc"}, "if_match must be text, not bytes"),
+        ({"request_payer": True}, "must be 'requester'"),
         ({"expected_bucket_owner": "12345678901"}, "12 digits"),
         ({"expected_bucket_owner": 123456789012}, "12 digits"),
         ({"expected_bucket_owner": "١٢٣٤٥٦٧٨٩٠١٢"}, "12 digits"),
-        ({"checksum_mode": "ENABLED"}, "S3's ENABLED is True"),
-        ({"checksum_mode": 1}, "True or False, not 1"),
+        ({"checksum_mode": "enabled"}, "True, False or 'ENABLED', not 'enabled'"),
+        ({"checksum_mode": 1}, "True, False or 'ENABLED', not 1"),
         ({"IfMatch": "x"}, r"did you mean 'if_match'\? \(options are S3's names in snake_case\)"),
         ({"SSECustomerKeyMD5": "x"}, "did you mean 'sse_customer_key_md5'"),
         ({"ResponseContentType": "x"}, "did you mean 'response_content_type'"),
@@ -148,44 +161,46 @@ def test_sse_customer_options_that_cannot_be_right(options: dict[str, Any], told
         ({"timeout": 5}, "there is no option 'timeout'; the options are if_match, "),
     ],
 )
-def test_options_that_cannot_be_right(options: dict[str, Any], told: str) -> None:
-    with pytest.raises(ConfigurationError, match=told):
-        render(options)
+def test_invalid_options_are_a_parameter_error(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ParameterError, match=message):
+        serialize(options)
 
 
 anything = st.text(st.characters(), min_size=1)
 
 
 @given(anything | st.text(' \t!~\x7f"a', min_size=1))
-def test_a_text_header_is_sent_verbatim_or_refused(text: str) -> None:
+def test_header_option_is_sent_unchanged_or_rejected(text: str) -> None:
     inside = all(char == "\t" or " " <= char <= "~" for char in text)
     if inside and text[0] not in " \t" and text[-1] not in " \t":
-        assert render({"if_match": text}) == ({"If-Match": text}, ())
+        assert serialize({"if_match": text}) == ({"If-Match": text}, ())
     else:
-        with pytest.raises(ConfigurationError, match="cannot stand in an HTTP header"):
-            render({"if_match": text})
+        with pytest.raises(ParameterError, match="an HTTP header"):
+            serialize({"if_match": text})
 
 
 @given(anything)
-def test_a_text_of_the_query_is_sent_verbatim_or_refused(text: str) -> None:
+def test_query_option_is_sent_unchanged_or_rejected(text: str) -> None:
     sendable = not any(
         (char < " " and char != "\t") or char == "\x7f" or "\ud800" <= char <= "\udfff"
         for char in text
     )
     if sendable:
-        assert render({"version_id": text}) == ({}, (("versionId", text),))
+        assert serialize({"version_id": text}) == ({}, (("versionId", text),))
     else:
-        with pytest.raises(ConfigurationError, match="cannot stand in an HTTP header"):
-            render({"version_id": text})
+        with pytest.raises(ParameterError, match="HTTP header cannot carry"):
+            serialize({"version_id": text})
 
 
 @pytest.mark.parametrize(
     "name", ["if_match", "if_none_match", "sse_customer_key_md5", "mirror_destination"]
 )
 @pytest.mark.parametrize("value", [' "x"', '"x" ', '"x"\t', '"é"', '"😀"', "\xa0x"])
-def test_a_header_that_others_would_change_is_refused(name: str, value: str) -> None:
-    with pytest.raises(ConfigurationError, match=f"{name} .* ASCII without white space"):
-        render({name: value})
+def test_header_option_with_outer_white_space_or_non_ascii_text_is_rejected(
+    name: str, value: str
+) -> None:
+    with pytest.raises(ParameterError, match=f"{name} .* ASCII without white space"):
+        serialize({name: value})
 
 
 @given(
@@ -194,10 +209,10 @@ def test_a_header_that_others_would_change_is_refused(name: str, value: str) -> 
         st.none() | st.booleans() | st.integers() | st.text() | st.binary() | st.datetimes(),
     )
 )
-def test_options_of_any_kind_are_rendered_as_text_or_refused(options: dict[str, object]) -> None:
+def test_any_options_are_serialized_as_text_or_rejected(options: dict[str, object]) -> None:
     try:
-        headers, query = render(options)
-    except ConfigurationError:
+        headers, query = serialize(options)
+    except ParameterError:
         return
     assert all(isinstance(text, str) and text for text in headers.values())
     assert all(isinstance(text, str) and text for _, text in query)

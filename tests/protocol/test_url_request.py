@@ -8,7 +8,7 @@ from yarl import URL
 
 from aios3get._protocol.ranges import ByteRange
 from aios3get._protocol.url_request import UrlRequest
-from aios3get.errors import ConfigurationError
+from aios3get.errors import ParameterError
 
 LINK = (
     "https://examplebucket.s3.amazonaws.com/photos/2006/February/s%20%C3%BC.jpg"
@@ -16,7 +16,7 @@ LINK = (
 )
 
 
-def test_a_link_stays_as_it_is() -> None:
+def test_url_is_unchanged() -> None:
     request = UrlRequest.create(LINK, None, {})
     assert request.url == LINK
     assert request.headers == {}
@@ -25,14 +25,14 @@ def test_a_link_stays_as_it_is() -> None:
     assert request.resumable
 
 
-@pytest.mark.parametrize("wanted", ["bytes=5-9", ByteRange(5, 10)])
-def test_a_range_is_a_header(wanted: ByteRange | str) -> None:
-    request = UrlRequest.create(LINK, wanted, {})
+@pytest.mark.parametrize("byte_range", ["bytes=5-9", ByteRange(5, 10)])
+def test_range_is_sent_as_a_header(byte_range: ByteRange | str) -> None:
+    request = UrlRequest.create(LINK, byte_range, {})
     assert request.headers == {"range": "bytes=5-9"}
     assert request.range == ByteRange(5, 10)
 
 
-def test_a_range_among_the_headers_is_one() -> None:
+def test_range_header_is_the_range() -> None:
     assert UrlRequest.create(LINK, None, {"Range": "bytes=5-9"}).range == ByteRange(5, 10)
 
 
@@ -47,7 +47,7 @@ def test_a_range_among_the_headers_is_one() -> None:
         ("host%3Bx-amz-range-like", True),
     ],
 )
-def test_what_is_signed_decides_whether_it_resumes(signed: str, resumable: bool) -> None:
+def test_link_with_signed_range_is_not_resumable(signed: str, resumable: bool) -> None:
     link = f"https://h/k?X-Amz-SignedHeaders={signed}&X-Amz-Signature=a"
     assert UrlRequest.create(link, None, {}).resumable is resumable
 
@@ -64,22 +64,26 @@ def test_what_is_signed_decides_whether_it_resumes(signed: str, resumable: bool)
         ("a=partNumber=2", None),
     ],
 )
-def test_a_link_may_be_for_a_part(query: str, part: int | None) -> None:
+def test_part_number_of_the_link(query: str, part: int | None) -> None:
     request = UrlRequest.create(f"https://h/k?{query}", None, {})
     assert request.part_number == part
     assert request.resumable is (part is None)
 
 
-@pytest.mark.parametrize("wanted", [(0, 3), slice(0, 3), 5, b"bytes=0-3"])
-def test_a_range_of_another_type_is_refused(wanted: Any) -> None:
-    with pytest.raises(ConfigurationError, match="range is a ByteRange or text such as"):
-        UrlRequest.create("https://h/k", wanted, {})
+@pytest.mark.parametrize("byte_range", [(0, 3), slice(0, 3), 5, b"bytes=0-3"])
+def test_range_of_another_type_is_a_parameter_error(byte_range: Any) -> None:
+    with pytest.raises(ParameterError, match="range must be a ByteRange or text such as"):
+        UrlRequest.create("https://h/k", byte_range, {})
 
 
-@pytest.mark.parametrize(("wanted", "headers"), [("bytes=0-9", {}), (None, {"Range": "bytes=0-9"})])
-def test_a_part_has_no_range(wanted: str | None, headers: dict[str, str]) -> None:
-    with pytest.raises(ConfigurationError, match="for part 2 and takes no range"):
-        UrlRequest.create("https://h/k?partNumber=2&X-Amz-Signature=a", wanted, headers)
+@pytest.mark.parametrize(
+    ("byte_range", "headers"), [("bytes=0-9", {}), (None, {"Range": "bytes=0-9"})]
+)
+def test_range_with_a_link_for_a_part_is_a_parameter_error(
+    byte_range: str | None, headers: dict[str, str]
+) -> None:
+    with pytest.raises(ParameterError, match="for part 2, which excludes range"):
+        UrlRequest.create("https://h/k?partNumber=2&X-Amz-Signature=a", byte_range, headers)
 
 
 @pytest.mark.parametrize(
@@ -94,11 +98,11 @@ def test_a_part_has_no_range(wanted: str | None, headers: dict[str, str]) -> Non
         'https://h/a/../b/./%7e\\^[]{}|"<>`?a=/?&b=%zz+[]\\',
     ],
 )
-def test_whole_urls_are_taken(url: str) -> None:
+def test_complete_urls_are_accepted(url: str) -> None:
     assert UrlRequest.create(url, None, {}).url == url
 
 
-def test_a_scheme_is_not_sent_and_may_have_any_case() -> None:
+def test_scheme_is_case_insensitive() -> None:
     assert UrlRequest.create("HTTPS://h/K?A=b", None, {}).url == "https://h/K?A=b"
 
 
@@ -138,8 +142,8 @@ def test_a_scheme_is_not_sent_and_may_have_any_case() -> None:
         "https://h/k?",
     ],
 )
-def test_what_is_no_url_is_refused_unshown(url: str) -> None:
-    with pytest.raises(ConfigurationError) as caught:
+def test_invalid_url_is_a_parameter_error_that_does_not_show_it(url: str) -> None:
+    with pytest.raises(ParameterError) as caught:
         UrlRequest.create(url, None, {})
     assert "password" not in str(caught.value)
 
@@ -150,12 +154,12 @@ def test_what_is_no_url_is_refused_unshown(url: str) -> None:
     st.sampled_from(["", "/k", "?a=b", "/k?"]),
     st.text(st.characters(max_codepoint=300), max_size=20),
 )
-def test_any_text_is_refused_or_goes_out_as_it_is(
+def test_any_text_is_rejected_or_sent_unchanged(
     scheme: str, authority: str, path: str, rest: str
 ) -> None:
     try:
         url = UrlRequest.create(f"{scheme}{authority}{path}{rest}", None, {}).url
-    except ConfigurationError:
+    except ParameterError:
         return
     sent, parts = URL(url, encoded=True), urlsplit(url)
     assert sent.host
@@ -165,30 +169,30 @@ def test_any_text_is_refused_or_goes_out_as_it_is(
 
 
 @pytest.mark.parametrize("value", ["one\r\ntwo", "one\ntwo", " one", "one ", "ünder", "nul\x00"])
-def test_a_header_that_cannot_be_sent_is_refused_unshown(value: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"header 'x-amz-y' cannot") as caught:
+def test_unsendable_header_is_a_parameter_error_that_does_not_show_it(value: str) -> None:
+    with pytest.raises(ParameterError, match=r"header 'x-amz-y' cannot") as caught:
         UrlRequest.create(LINK, None, {"x-amz-y": value})
     assert value.strip() not in str(caught.value)
 
 
-def test_a_header_whose_value_is_no_text_is_refused() -> None:
+def test_header_value_other_than_text_is_a_parameter_error() -> None:
     headers: dict[str, Any] = {"x-amz-y": 3}
-    with pytest.raises(ConfigurationError, match=r"header 'x-amz-y' cannot .* text"):
+    with pytest.raises(ParameterError, match=r"header 'x-amz-y' cannot .* text"):
         UrlRequest.create(LINK, None, headers)
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a:", "a\r\nb", "ü", None])
-def test_a_header_without_a_proper_name_is_refused(name: Any) -> None:
-    with pytest.raises(ConfigurationError, match="cannot stand in a request"):
+def test_invalid_header_name_is_a_parameter_error(name: Any) -> None:
+    with pytest.raises(ParameterError, match="cannot be sent unchanged"):
         UrlRequest.create(LINK, None, {name: "x"})
 
 
-def test_two_ranges_are_refused() -> None:
-    with pytest.raises(ConfigurationError, match="given twice"):
+def test_range_and_range_header_exclude_each_other() -> None:
+    with pytest.raises(ParameterError, match="exclude each other"):
         UrlRequest.create(LINK, "bytes=0-1", {"Range": "bytes=0-1"})
 
 
-def test_the_rest_is_the_same_link() -> None:
+def test_for_range_is_the_same_link_with_if_match() -> None:
     headers = {"If-None-Match": '"a"', "If-Modified-Since": "x", "x-amz-meta": "kept"}
     request = UrlRequest.create(LINK, "bytes=0-9", headers)
     rest = request.for_range(ByteRange(5, 10), if_match='"e"', version_id="ignored")
@@ -202,14 +206,14 @@ def test_the_rest_is_the_same_link() -> None:
 @pytest.mark.parametrize(
     "name", ["If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since"]
 )
-def test_what_is_signed_is_sent_unchanged_with_the_rest(name: str) -> None:
+def test_for_range_keeps_signed_headers(name: str) -> None:
     link = f"https://h/k?X-Amz-SignedHeaders=host%3B{name.lower()}&X-Amz-Signature=a"
     rest = UrlRequest.create(link, None, {name: '"a"'}).for_range(ByteRange(5), if_match='"e"')
     kept: dict[str, Any] = {"if-match": '"e"', name.lower(): '"a"'}
     assert rest.headers == {"range": "bytes=5-", **kept}
 
 
-def test_the_repr_shows_no_signature() -> None:
+def test_repr_shows_neither_query_nor_headers() -> None:
     request = UrlRequest.create(LINK, None, {"x-amz-secret": "hidden"})
     assert "aeeed9bb" not in repr(request)
     assert "hidden" not in repr(request)

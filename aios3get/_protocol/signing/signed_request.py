@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from aios3get._protocol.endpoints.endpoint import AuthScheme, Endpoint
-from aios3get._protocol.http import HttpRequest, request_of
+from aios3get._protocol.http import HttpRequest
 from aios3get._protocol.identity import Anonymous, BearerToken, Credentials, Identity
 from aios3get._protocol.signing import sigv4, sigv4a
 from aios3get._protocol.signing.sigv4 import HeaderSigning, Signer
@@ -54,7 +54,7 @@ def signed_request(
         identity.session_token,
         int(now),
     )
-    return request_of((method, url, signing.headers(method, path, query)))
+    return HttpRequest(method, url, signing.headers(method, path, query))
 
 
 @lru_cache(maxsize=256)
