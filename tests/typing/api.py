@@ -5,7 +5,7 @@ import os
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Literal, assert_type
+from typing import Any, Literal, assert_type
 
 import aiohttp
 
@@ -153,7 +153,8 @@ async def options(s3: S3Client) -> None:
     await s3.presign_get_object("amzn-s3-demo-bucket", "hello.txt", **every)
     await s3.get_object("amzn-s3-demo-bucket", "hello.txt", range=ByteRange(0, 10))
     await s3.get_object("amzn-s3-demo-bucket", "hello.txt", IfMatch="1")  # type: ignore[call-arg]  # S3's own spelling
-    await s3.get_object("amzn-s3-demo-bucket", "hello.txt", checksum_mode="ENABLED")  # type: ignore[arg-type]  # a bool
+    await s3.get_object("amzn-s3-demo-bucket", "hello.txt", checksum_mode="ENABLED")
+    await s3.get_object("amzn-s3-demo-bucket", "hello.txt", checksum_mode="DISABLED")  # type: ignore[arg-type]  # no value of S3
 
 
 async def bodies(obj: S3Object) -> None:
@@ -189,6 +190,7 @@ def metadata(info: ObjectInfo) -> None:
     assert_type(info.checksums["CRC64NVME"], str)
     assert_type(info.headers["ETag"], str)
     assert_type(info.status, int)
+    assert_type(info.to_dict(), dict[str, Any])
     if (content_range := info.content_range) is not None:
         assert_type(content_range.start, int | None)
         assert_type(content_range.size, int | None)
@@ -205,6 +207,8 @@ async def failures(call: Callable[[], Awaitable[S3Object]]) -> None:
         await call()
     except errors.NotModified as error:
         assert_type(error.details, errors.ServiceErrorDetails)
+        assert_type(error.details.to_dict(), dict[str, Any])
+        assert_type(error.last_modified, datetime | None)
     except (errors.NoSuchKey, errors.NoSuchVersion) as missing:
         assert_type(missing.delete_marker, bool)
     except errors.InvalidObjectState as archived:
@@ -233,8 +237,10 @@ async def failures(call: Callable[[], Awaitable[S3Object]]) -> None:
         assert_type(any_other.bytes_expected, int | None)
         assert_type(any_other.request_ids, tuple[str, ...])
     value_error: type[ValueError] = errors.ConfigurationError
+    parameter_error: type[ValueError] = errors.ParameterError
     timeout_error: type[TimeoutError] = errors.TransportTimeout
     assert issubclass(value_error, errors.S3Error)
+    assert issubclass(parameter_error, errors.S3Error)
     assert issubclass(timeout_error, errors.S3Error)
 
 
