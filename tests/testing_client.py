@@ -1,3 +1,6 @@
+"""Requests to the embedded server, signed by botocore and sent by ``http.client``."""
+
+import hashlib
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +20,8 @@ from aios3get.testing import S3Server, ServerCredentials
 BUCKET = "examplebucket"
 KEY = "photos/2006/February/sample.jpg"
 PATH = f"/{BUCKET}/{KEY}"
+BODY = bytes(range(256)) * 40
+ETAG = f'"{hashlib.md5(BODY).hexdigest()}"'
 
 
 @dataclass
@@ -126,8 +131,14 @@ def call(server: S3Server, path: str = PATH, **options: Any) -> Reply:
     return send(server, path, sign(server, path, **options), method=method, body=body)
 
 
+def get(server: S3Server, query: str = "", method: str = "GET", **headers: str) -> Reply:
+    """A signed request for the object; underscores in header names stand for hyphens."""
+    sent = {name.replace("_", "-"): value for name, value in headers.items()}
+    return call(server, PATH + query, method=method, headers=sent)
+
+
 def raw(server: S3Server, path: str = "/public/key", *lines: str, method: str = "GET") -> bytes:
-    """Everything received until the server closes; a reset ends it with ``<reset>``."""
+    """All bytes received until the server closes; a reset appends ``<reset>``."""
     request = "\r\n".join((f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", *lines, "", ""))
     received = b""
     with socket.create_connection((server.host, server.port), timeout=10) as connection:

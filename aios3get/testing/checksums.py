@@ -1,4 +1,4 @@
-"""The ten checksums that S3 stores with an object, and how it joins those of parts.
+"""The ten checksum algorithms of S3, and composite checksums of parts.
 
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html
 """
@@ -14,15 +14,15 @@ import anycrc
 
 Data = bytes | memoryview
 
-__all__ = ["ALGORITHMS", "checksum", "composite", "default_type"]
+__all__ = ["ALGORITHMS", "checksum", "composite_checksum", "default_type"]
 
 
 def _crc(model: str, width: int) -> Callable[[Data], bytes]:
     # anycrc ships no types.
-    made: Any = cast(Any, anycrc).Model(model)
+    crc: Any = cast(Any, anycrc).Model(model)
 
     def digest(data: Data) -> bytes:
-        value: int = made.calc(data)
+        value: int = crc.calc(data)
         return value.to_bytes(width, "big")
 
     return digest
@@ -33,10 +33,10 @@ def _hash(name: str) -> Callable[[Data], bytes]:
 
 
 def _xxhash(name: str) -> Callable[[Data], bytes]:
-    # The extra is needed only where a test asks for one of these.
+    # Imported here: the package is an extra.
     def digest(data: Data) -> bytes:
-        made: bytes = getattr(import_module("xxhash"), name)(data).digest()
-        return made
+        value: bytes = getattr(import_module("xxhash"), name)(data).digest()
+        return value
 
     return digest
 
@@ -56,15 +56,18 @@ ALGORITHMS: dict[str, Callable[[Data], bytes]] = {
 
 
 def checksum(algorithm: str, data: Data) -> str:
-    """The base64 text that S3 sends as ``x-amz-checksum-<algorithm>``."""
+    """The value of ``x-amz-checksum-<algorithm>`` for ``data``."""
     return b64encode(ALGORITHMS[algorithm](data)).decode()
 
 
-def composite(algorithm: str, parts: Sequence[Data]) -> str:
+def composite_checksum(algorithm: str, parts: Sequence[Data]) -> str:
     """The checksum of the parts' checksums, without its ``-N``."""
     return checksum(algorithm, b"".join(ALGORITHMS[algorithm](part) for part in parts))
 
 
 def default_type(algorithm: str) -> str:
-    """What a multipart upload gets that names no type: only CRC64NVME must be full-object."""
+    """The checksum type of a multipart upload that names none.
+
+    CreateMultipartUpload: CRC64NVME is always full-object.
+    """
     return "FULL_OBJECT" if algorithm == "CRC64NVME" else "COMPOSITE"

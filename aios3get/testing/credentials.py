@@ -3,6 +3,7 @@
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Self
 
 from aios3get._protocol.identity import Credentials
 
@@ -11,27 +12,30 @@ __all__ = ["ServerCredentials", "EXAMPLE_CREDENTIALS"]
 
 @dataclass(frozen=True, slots=True)
 class ServerCredentials(Credentials):
-    """Credentials that the server knows; a client takes them as they are.
+    """Credentials as the server knows them; clients take them too.
 
     Attributes:
-        session_of: the directory bucket whose ``CreateSession`` gave these out.
+        session_of: the directory bucket that ``CreateSession`` issued them for.
     """
 
     session_of: str | None = None
 
     @classmethod
-    def of(cls, given: Credentials) -> "ServerCredentials":
-        """The same, for the server."""
-        if isinstance(given, cls):
-            return given
+    def of(cls, credentials: Credentials) -> Self:
+        """The same credentials as ``ServerCredentials``."""
+        if isinstance(credentials, cls):
+            return credentials
         return cls(
-            given.access_key_id, given.secret_access_key, given.session_token, given.expires_at
+            credentials.access_key_id,
+            credentials.secret_access_key,
+            credentials.session_token,
+            credentials.expires_at,
         )
 
     @classmethod
     def temporary(
         cls, expires_at: datetime | None = None, *, session_of: str | None = None
-    ) -> "ServerCredentials":
+    ) -> Self:
         """New random credentials with a session token."""
         return cls(
             "ASIA" + secrets.token_hex(8).upper(),

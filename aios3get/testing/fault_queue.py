@@ -1,4 +1,4 @@
-"""Which request meets which fault."""
+"""The faults of a server that wait for their requests."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ __all__ = ["FaultQueue"]
 
 
 @dataclass(slots=True)
-class _Plan:
+class _Entry:
     fault: Fault
     times: int | None
     after: int
@@ -21,7 +21,7 @@ class FaultQueue:
     """The faults that wait for their requests: ``server.faults``."""
 
     def __init__(self) -> None:
-        self._plans: list[_Plan] = []
+        self._entries: list[_Entry] = []
 
     def add(
         self,
@@ -34,25 +34,25 @@ class FaultQueue:
         method: str | None = None,
         where: Callable[[RecordedRequest], bool] | None = None,
     ) -> None:
-        """Let ``fault`` meet the next requests that match.
+        """Apply ``fault`` to the next requests that match.
 
-        Faults are tried in the order added; a request meets at most one.
+        A request gets one fault at most, the first added that matches.
 
         Args:
-            fault: what ``drop_after`` and its kin made.
-            times: how many requests it meets; None for all.
-            after: how many matching requests pass before.
+            fault: made by a function of ``aios3get.testing.faults``.
+            times: the number of requests it applies to; None for all.
+            after: the number of matching requests that pass before.
             bucket: only requests to this bucket.
-            key: only requests for this key. Without it, all requests for an object.
-            method: only this method; ``GET`` and ``HEAD`` without it.
-            where: any other condition, in place of those; it alone also sees requests that are
-                not for an object, such as ``CreateSession``.
+            key: only requests for this key; by default all requests for an object.
+            method: only this method; by default ``GET`` and ``HEAD``.
+            where: any other condition in place of those three. It alone also sees requests that
+                are not for an object, such as ``CreateSession``.
 
         Raises:
-            ValueError: it would never meet a request.
+            ValueError: the fault would never apply.
         """
         if times is not None and times < 1:
-            raise ValueError(f"times is {times}: the fault would never come; None means always")
+            raise ValueError(f"times is {times}, so the fault would never apply; None is for ever")
 
         def matches(request: RecordedRequest) -> bool:
             methods = ("GET", "HEAD") if method is None else (method,)
@@ -63,28 +63,28 @@ class FaultQueue:
                 and key in (None, request.key)
             )
 
-        self._plans.append(_Plan(fault, times, after, where or matches))
+        self._entries.append(_Entry(fault, times, after, where or matches))
 
     def clear(self) -> None:
-        """Forget all faults."""
-        self._plans.clear()
+        """Remove all faults."""
+        self._entries.clear()
 
     @property
     def pending(self) -> tuple[Fault, ...]:
         """The faults that still wait for a request."""
-        return tuple(plan.fault for plan in self._plans)
+        return tuple(entry.fault for entry in self._entries)
 
     def take(self, request: RecordedRequest) -> Fault | None:
-        """The fault that this request meets, counted."""
-        for plan in [*self._plans]:
-            if not plan.matches(request):
+        """The fault of this request, which counts as applied."""
+        for entry in [*self._entries]:
+            if not entry.matches(request):
                 continue
-            if plan.after:
-                plan.after -= 1
+            if entry.after:
+                entry.after -= 1
                 continue
-            if plan.times is not None:
-                plan.times -= 1
-                if plan.times == 0:
-                    self._plans.remove(plan)
-            return plan.fault
+            if entry.times is not None:
+                entry.times -= 1
+                if entry.times == 0:
+                    self._entries.remove(entry)
+            return entry.fault
         return None

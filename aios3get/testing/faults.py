@@ -1,6 +1,6 @@
-"""What can go wrong on demand: each function here makes one fault for ``server.faults.add``.
+"""Faults for ``server.faults.add``: each function here makes one.
 
-Offsets count body bytes of the answer at hand, which for a ranged answer is that range.
+Offsets count bytes of the response's body, which for a range is that range.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -14,7 +14,6 @@ from aios3get.testing.responses import ErrorResponse, Response
 __all__ = [
     "Fault",
     "change_etag",
-    "wrong_checksum",
     "clock_skew",
     "close_before_head",
     "cut_head",
@@ -23,14 +22,12 @@ __all__ = [
     "flip_byte",
     "garbage_head",
     "ignore_range",
-    "wrong_content_length",
     "no_etag",
     "no_length",
     "replace_object",
     "reset_after",
     "reset_before_head",
     "set_headers",
-    "wrong_content_range",
     "slow",
     "stall_after",
     "stall_before_head",
@@ -38,22 +35,23 @@ __all__ = [
     "too_long",
     "too_short",
     "truncated_chunked",
+    "wrong_checksum",
+    "wrong_content_length",
+    "wrong_content_range",
     "wrong_range",
 ]
-
-Send = Callable[[ResponseWriter, Response], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """One thing that goes wrong, in as many of four places as it needs.
+    """A deviation from S3's response, in as many of five places as it needs.
 
     Attributes:
-        name: how it shows in ``RecordedRequest.fault``.
-        refuse: makes the answer, in place of S3's.
-        ask: changes the request's headers, after its signature was checked.
-        alter: changes the finished answer.
-        send: puts the answer on the wire, or does not.
+        name: its name in ``RecordedRequest.fault``.
+        error: makes the error response that is sent in place of S3's response.
+        alter_request: changes the headers of the request after its signature was verified.
+        alter_response: makes the response to send from S3's.
+        send: sends the response, or something else, or nothing.
         clock_skew: seconds that the server's clock is ahead for this request.
     """
 
@@ -61,7 +59,7 @@ class Fault:
     error: Callable[[], ErrorResponse] | None = None
     alter_request: Callable[[CIMultiDict[str]], None] | None = None
     alter_response: Callable[[Response], Response] | None = None
-    send: Send | None = None
+    send: Callable[[ResponseWriter, Response], Awaitable[None]] | None = None
     clock_skew: float = 0.0
 
     def __repr__(self) -> str:
@@ -69,17 +67,17 @@ class Fault:
 
 
 def drop_after(count: int, *, close_notify: bool = True) -> Fault:
-    """Close the connection in good order after ``count`` body bytes.
+    """Close the connection after ``count`` body bytes.
 
     With ``close_notify=False`` a TLS connection ends without its closing alert.
     """
 
-    async def send(wire: ResponseWriter, answer: Response) -> None:
-        await wire.send_part(answer, count)
+    async def send(writer: ResponseWriter, response: Response) -> None:
+        await writer.send_part(response, count)
         if close_notify:
-            wire.close()
+            writer.close()
         else:
-            await wire.cut()
+            await writer.cut()
 
     return Fault(name=f"drop_after({count})", send=send)
 
@@ -87,48 +85,49 @@ def drop_after(count: int, *, close_notify: bool = True) -> Fault:
 def reset_after(count: int) -> Fault:
     """Reset the connection (TCP RST) after ``count`` body bytes."""
 
-    async def send(wire: ResponseWriter, answer: Response) -> None:
-        await wire.send_part(answer, count)
-        await wire.reset()
+    async def send(writer: ResponseWriter, response: Response) -> None:
+        await writer.send_part(response, count)
+        await writer.reset()
 
     return Fault(name=f"reset_after({count})", send=send)
 
 
 def stall_after(count: int, seconds: float = 3600.0) -> Fault:
-    """Send nothing for ``seconds`` after ``count`` body bytes, then the rest."""
+    """Pause for ``seconds`` after ``count`` body bytes, then send the rest."""
 
-    async def send(wire: ResponseWriter, answer: Response) -> None:
-        await wire.send_part(answer, count)
-        await wire.sleep(seconds)
-        await wire.send_rest(answer, count)
+    async def send(writer: ResponseWriter, response: Response) -> None:
+        await writer.send_part(response, count)
+        await writer.sleep(seconds)
+        await writer.send_body(response, count, len(response.body))
+        await writer.finish(response)
 
     return Fault(name=f"stall_after({count}, {seconds:g})", send=send)
 
 
 def close_before_head() -> Fault:
-    """Close the connection without any answer."""
+    """Close the connection without a response."""
 
-    async def send(wire: ResponseWriter, answer: Response) -> None:
-        wire.close()
+    async def send(writer: ResponseWriter, response: Response) -> None:
+        writer.close()
 
     return Fault(name="close_before_head", send=send)
 
 
 def reset_before_head() -> Fault:
-    """Reset the connection (TCP RST) without any answer."""
+    """Reset the connection (TCP RST) without a response."""
 
-    async def send(wire: ResponseWriter, answer: Response) -> None:
-        await wire.reset()
+    async def send(writer: ResponseWriter, response: Response) -> None:
+        await writer.reset()
 
     return Fault(name="reset_before_head", send=send)
 
 
 def stall_before_head(seconds: float = 3600.0) -> Fault:
-    """Response only after ``seconds``."""
+    """Pause for ``seconds``, then send the response."""
 
-    async def send(wire: ResponseWriter, answer: Response) -> None:
-        await wire.sleep(seconds)
-        await wire.send(answer)
+    async def send(writer: ResponseWriter, response: Response) -> None:
+        await writer.sleep(seconds)
+        await writer.send(response)
 
     return Fault(name=f"stall_before_head({seconds:g})", send=send)
 
@@ -136,34 +135,29 @@ def stall_before_head(seconds: float = 3600.0) -> Fault:
 def cut_head(count: int) -> Fault:
     """Close the connection after ``count`` bytes of the head."""
 
-    async def send(wire: ResponseWriter, answer: Response) -> None:
-        await wire.write(answer.head()[:count])
-        wire.close()
+    async def send(writer: ResponseWriter, response: Response) -> None:
+        await writer.write(response.head()[:count])
+        writer.close()
 
     return Fault(name=f"cut_head({count})", send=send)
 
 
 def garbage_head(data: bytes = b"\x16\x03\x01 this is not HTTP\r\n\r\n") -> Fault:
-    """Send ``data`` in place of an answer, then close."""
+    """Send ``data`` in place of a response, then close the connection."""
 
-    async def send(wire: ResponseWriter, answer: Response) -> None:
-        await wire.write(data)
-        wire.close()
+    async def send(writer: ResponseWriter, response: Response) -> None:
+        await writer.write(data)
+        writer.close()
 
     return Fault(name="garbage_head", send=send)
 
 
 def slow(bytes_per_second: float) -> Fault:
-    """Send the body no faster than this, in about ten pieces a second."""
-    piece = max(1, int(bytes_per_second / 10))
+    """Send the body at this rate."""
 
-    async def send(wire: ResponseWriter, answer: Response) -> None:
-        await wire.send_part(answer, 0)
-        if not wire.is_head:
-            for start in range(0, len(answer.body), piece):
-                await wire.sleep(piece / bytes_per_second)
-                await wire.send_body(answer, start, start + piece)
-        await wire.finish(answer)
+    async def send(writer: ResponseWriter, response: Response) -> None:
+        writer.bytes_per_second = bytes_per_second
+        await writer.send(response)
 
     return Fault(name=f"slow({bytes_per_second:g})", send=send)
 
@@ -190,48 +184,50 @@ def status(
     retry_after: float | str | None = None,
     fields: Mapping[str, str] | None = None,
     headers: Mapping[str, str] | None = None,
-    body: bytes | None = None,
+    body: bytes | str | None = None,
 ) -> Fault:
-    """Response with this HTTP status, in place of S3's answer.
+    """Send an error response.
 
     Args:
         code_number: the HTTP status.
-        code: S3's error code; each usual status has its own by default.
+        code: S3's error code; the usual statuses have one by default.
         message: S3's message.
         retry_after: seconds, or a date as text, for ``Retry-After``.
         fields: further elements of the error document.
         headers: further headers.
-        body: these bytes in place of the error document.
+        body: the body in place of the error document; text is encoded as UTF-8.
     """
-    usual = _codes.get(code_number, ("Error", "An error."))
-    further = dict(headers or {})
+    default_code, default_message = _codes.get(code_number, ("Error", "An error."))
+    code = code or default_code
+    all_headers = dict(headers or {})
     if retry_after is not None:
-        further["Retry-After"] = (
-            f"{retry_after:g}" if not isinstance(retry_after, str) else retry_after
-        )
-    refusal = ErrorResponse(
-        code_number, code or usual[0], message or usual[1], dict(fields or {}), further
-    )
+        seconds = retry_after if isinstance(retry_after, str) else f"{retry_after:g}"
+        all_headers["Retry-After"] = seconds
+    data = body.encode() if isinstance(body, str) else body
 
-    def alter_response(answer: Response) -> Response:
-        return answer if body is None else replace(answer, body=body, framing="length")
+    def error() -> ErrorResponse:
+        text = message or default_message
+        return ErrorResponse(code_number, code, text, dict(fields or {}), all_headers)
 
-    name = f"status({code_number}, {refusal.code!r})"
-    return Fault(name=name, error=lambda: refusal, alter_response=alter_response)
+    def alter_response(response: Response) -> Response:
+        return response if data is None else replace(response, body=data, framing="length")
+
+    name = f"status({code_number}, {code!r})"
+    return Fault(name=name, error=error, alter_response=alter_response)
 
 
 def expired_token() -> Fault:
-    """400 ``ExpiredToken``."""
+    """Send 400 ``ExpiredToken``."""
     return status(400, "ExpiredToken", "The provided token has expired.")
 
 
 def clock_skew(seconds: float) -> Fault:
-    """Let the server's clock be ``seconds`` ahead: beyond 15 minutes ``RequestTimeTooSkewed``."""
+    """Set the server's clock ``seconds`` ahead; beyond 900 it sends ``RequestTimeTooSkewed``."""
     return Fault(name=f"clock_skew({seconds:g})", clock_skew=seconds)
 
 
 def ignore_range() -> Fault:
-    """Response a ranged request with 200 and the whole object."""
+    """Send 200 and the whole object in place of a range."""
 
     def alter_request(headers: CIMultiDict[str]) -> None:
         headers.popall("Range", None)
@@ -240,39 +236,39 @@ def ignore_range() -> Fault:
 
 
 def wrong_range(shift: int = 1) -> Fault:
-    """Send bytes that start ``shift`` later than asked, with their truthful ``Content-Range``."""
+    """Send bytes that start ``shift`` later than requested, with their own ``Content-Range``."""
 
     def alter_request(headers: CIMultiDict[str]) -> None:
         unit, _, span = headers.get("Range", "bytes=0-").partition("=")
         first, _, last = span.partition("-")
-        moved = (str(int(text) + shift) if text else "" for text in (first, last))
-        headers["Range"] = f"{unit}={'-'.join(moved)}"
+        shifted = (str(int(text) + shift) if text else "" for text in (first, last))
+        headers["Range"] = f"{unit}={'-'.join(shifted)}"
 
     return Fault(name=f"wrong_range({shift})", alter_request=alter_request)
 
 
 def wrong_content_range(shift: int = 1) -> Fault:
-    """Send the bytes asked for under a ``Content-Range`` that starts ``shift`` later."""
+    """Send the requested bytes with a ``Content-Range`` that starts ``shift`` later."""
 
-    def alter_response(answer: Response) -> Response:
-        told = answer.get("Content-Range")
-        if told is None:
-            return answer
-        span, _, total = told.removeprefix("bytes ").partition("/")
+    def alter_response(response: Response) -> Response:
+        content_range = response.header("Content-Range")
+        if content_range is None:
+            return response
+        span, _, size = content_range.removeprefix("bytes ").partition("/")
         first, _, last = span.partition("-")
-        moved = f"bytes {int(first) + shift}-{int(last) + shift}/{total}"
-        return answer.having({"Content-Range": moved})
+        shifted = f"bytes {int(first) + shift}-{int(last) + shift}/{size}"
+        return response.with_headers({"Content-Range": shifted})
 
     return Fault(name=f"wrong_content_range({shift})", alter_response=alter_response)
 
 
 def flip_byte(offset: int) -> Fault:
-    """Turn over all bits of the body's byte at ``offset``; from the end if negative."""
+    """Invert the byte at ``offset`` of the body, counted from the end if negative."""
 
-    def alter_response(answer: Response) -> Response:
-        body = bytearray(answer.body)
+    def alter_response(response: Response) -> Response:
+        body = bytearray(response.body)
         body[offset] ^= 0xFF
-        return replace(answer, body=bytes(body))
+        return replace(response, body=bytes(body))
 
     return Fault(name=f"flip_byte({offset})", alter_response=alter_response)
 
@@ -288,92 +284,92 @@ def no_etag() -> Fault:
 
 
 def set_headers(headers: Mapping[str, str | None]) -> Fault:
-    """Set headers of the answer; None removes one."""
-    gone = tuple(name for name, value in headers.items() if value is None)
-    kept = {name: value for name, value in headers.items() if value is not None}
+    """Set headers of the response; None removes one."""
+    removed = tuple(name for name, value in headers.items() if value is None)
+    added = {name: value for name, value in headers.items() if value is not None}
 
-    def alter_response(answer: Response) -> Response:
-        return answer.without(*gone).having(kept)
+    def alter_response(response: Response) -> Response:
+        return response.without_headers(*removed).with_headers(added)
 
     return Fault(name=f"set_headers({', '.join(headers)})", alter_response=alter_response)
 
 
 def wrong_checksum() -> Fault:
-    """Send a false value in every ``x-amz-checksum-`` header of the answer."""
+    """Send a wrong value in every ``x-amz-checksum-`` header."""
 
-    def lie(name: str, value: str) -> str:
+    def falsify(name: str, value: str) -> str:
         if not name.startswith("x-amz-checksum-") or name == "x-amz-checksum-type":
             return value
         return ("B" if value[0] == "A" else "A") + value[1:]
 
-    def alter_response(answer: Response) -> Response:
-        return replace(answer, headers=tuple((n, lie(n, v)) for n, v in answer.headers))
+    def alter_response(response: Response) -> Response:
+        headers = tuple((name, falsify(name, value)) for name, value in response.headers)
+        return replace(response, headers=headers)
 
     return Fault(name="wrong_checksum", alter_response=alter_response)
 
 
-def replace_object(replacing: Callable[[], object], *, after: int = 0) -> Fault:
-    """Call ``replacing``, which puts or deletes, after ``after`` body bytes; then close.
+def replace_object(action: Callable[[], object], *, after: int = 0) -> Fault:
+    """Call ``action``, which puts or deletes the object, after ``after`` body bytes; then close.
 
     The bytes sent are the old object's::
 
         faults.replace_object(lambda: server.put_object("b", "k", b"new"), after=1000)
     """
 
-    async def send(wire: ResponseWriter, answer: Response) -> None:
-        await wire.send_part(answer, after)
-        replacing()
-        wire.close()
+    async def send(writer: ResponseWriter, response: Response) -> None:
+        await writer.send_part(response, after)
+        action()
+        writer.close()
 
     return Fault(name=f"replace_object(after={after})", send=send)
 
 
 def too_long(extra: int = 1) -> Fault:
-    """Send ``extra`` bytes more than the object has, with a ``Content-Length`` that agrees."""
+    """Send ``extra`` bytes more than the object has, and a matching ``Content-Length``."""
 
-    def alter_response(answer: Response) -> Response:
-        return replace(answer, body=bytes(answer.body) + b"\x00" * extra)
+    def alter_response(response: Response) -> Response:
+        return replace(response, body=bytes(response.body) + b"\x00" * extra)
 
     return Fault(name=f"too_long({extra})", alter_response=alter_response)
 
 
 def too_short(missing: int = 1) -> Fault:
-    """Leave out the last ``missing`` bytes, with a ``Content-Length`` that agrees."""
+    """Leave out the last ``missing`` bytes, and send a matching ``Content-Length``."""
 
-    def alter_response(answer: Response) -> Response:
-        return replace(answer, body=answer.body[: max(0, len(answer.body) - missing)])
+    def alter_response(response: Response) -> Response:
+        return replace(response, body=response.body[: max(0, len(response.body) - missing)])
 
     return Fault(name=f"too_short({missing})", alter_response=alter_response)
 
 
 def wrong_content_length(difference: int) -> Fault:
-    """Announce a ``Content-Length`` that is off by ``difference``, send the body, then close."""
+    """Send the body with a ``Content-Length`` that is off by ``difference``, then close."""
 
-    def alter_response(answer: Response) -> Response:
-        return replace(answer, length=max(0, len(answer.body) + difference), framing="length")
+    def alter_response(response: Response) -> Response:
+        length = max(0, len(response.body) + difference)
+        return replace(response, content_length=length, framing="length")
 
-    async def send(wire: ResponseWriter, answer: Response) -> None:
-        await wire.send(answer)
-        wire.close()
+    async def send(writer: ResponseWriter, response: Response) -> None:
+        await writer.send(response)
+        writer.close()
 
-    return Fault(
-        name=f"wrong_content_length({difference:+d})", alter_response=alter_response, send=send
-    )
+    name = f"wrong_content_length({difference:+d})"
+    return Fault(name=name, alter_response=alter_response, send=send)
 
 
 def no_length(*, until_close: bool = False) -> Fault:
-    """Send the body in chunks without ``Content-Length``, or ended by closing."""
+    """Send the body without ``Content-Length``, in chunks or ended by closing the connection."""
 
-    def alter_response(answer: Response) -> Response:
-        return replace(answer, framing="close" if until_close else "chunked")
+    def alter_response(response: Response) -> Response:
+        return replace(response, framing="close" if until_close else "chunked")
 
     return Fault(name=f"no_length(until_close={until_close})", alter_response=alter_response)
 
 
 def truncated_chunked(count: int) -> Fault:
-    """Send the body in chunks, and close after ``count`` bytes without the final chunk."""
+    """Send the body in chunks, and close after ``count`` bytes without the last chunk."""
+    fault = no_length()
     return replace(
-        drop_after(count),
-        name=f"truncated_chunked({count})",
-        alter_response=no_length().alter_response,
+        drop_after(count), name=f"truncated_chunked({count})", alter_response=fault.alter_response
     )

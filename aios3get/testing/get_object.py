@@ -1,4 +1,4 @@
-"""GET and HEAD of an object.
+"""GetObject and HeadObject.
 
 https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
 """
@@ -6,18 +6,23 @@ https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from aios3get.testing.conditions import check_conditions
-from aios3get.testing.encryption import check_customer_key, customer_headers, read_customer_key
+from aios3get.testing.encryption import (
+    check_customer_key,
+    customer_key_headers,
+    read_customer_key,
+)
 from aios3get.testing.recorded_request import RecordedRequest
 from aios3get.testing.responses import ErrorResponse, Response, http_date
 from aios3get.testing.selection import checksum_headers, select
-from aios3get.testing.store import Bucket, StoredObject
+from aios3get.testing.store import Bucket
+from aios3get.testing.stored_object import StoredObject
 
-__all__ = ["read_object", "read_transformed"]
+__all__ = ["get_object", "get_transformed_object"]
 
 _overrides = {
     "response-cache-control": "Cache-Control",
@@ -30,16 +35,15 @@ _overrides = {
 _archive_tiers = ("ARCHIVE_ACCESS", "DEEP_ARCHIVE_ACCESS")
 
 
-def read_object(request: RecordedRequest, bucket: Bucket, key: str, now: datetime) -> Response:
-    """The object, or what of it was asked for.
+def get_object(request: RecordedRequest, bucket: Bucket, key: str, now: datetime) -> Response:
+    """The response with the object, or with the bytes of it that the request selects.
 
     Raises:
-        ErrorResponse: S3 would not give it.
+        ErrorResponse: S3 would refuse the request.
     """
     overrides = _read_overrides(request)
     version = _find(request, bucket, key)
-    customer_key = read_customer_key(request.headers)
-    check_customer_key(version.sse_customer_key, customer_key)
+    check_customer_key(version.sse_customer_key, read_customer_key(request.headers))
     if request.method == "GET" and _is_archived(version, now):
         raise _archived(version)
     check_conditions(request.headers, version)
@@ -61,14 +65,14 @@ def read_object(request: RecordedRequest, bucket: Bucket, key: str, now: datetim
     return Response(206 if selection.partial else 200, tuple(headers.items()), body)
 
 
-def read_transformed(
+def get_transformed_object(
     request: RecordedRequest,
     bucket: Bucket,
     key: str,
     now: datetime,
     transform: Callable[[bytes], bytes],
 ) -> Response:
-    """What an Object Lambda function that only writes a body makes of the object.
+    """The response of an Object Lambda function that only writes a body.
 
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_WriteGetObjectResponse.html
 
@@ -76,15 +80,17 @@ def read_transformed(
         ErrorResponse: S3 would not give the object to the function.
     """
     kept = {
-        name: text for name, text in request.headers.items() if name.lower() not in _functions_own
+        name: text
+        for name, text in request.headers.items()
+        if name.lower() not in _function_headers
     }
     plain = replace(request, headers=CIMultiDictProxy(CIMultiDict(kept)))
-    answer = read_object(plain, bucket, key, now).without("ETag", "Accept-Ranges")
-    return replace(answer, body=transform(bytes(answer.body)), framing="chunked")
+    response = get_object(plain, bucket, key, now).without_headers("ETag", "Accept-Ranges")
+    return replace(response, body=transform(bytes(response.body)), framing="chunked")
 
 
-# The function is told of these and may heed them.
-_functions_own = {
+# The function receives these and may apply them; this one does not.
+_function_headers = {
     "range",
     "if-match",
     "if-none-match",
@@ -95,8 +101,8 @@ _functions_own = {
 
 
 def _read_overrides(request: RecordedRequest) -> dict[str, str]:
-    told = {name: request.parameter(name) for name in _overrides}
-    overrides = {name: value for name, value in told.items() if value is not None}
+    values = {name: request.parameter(name) for name in _overrides}
+    overrides = {name: value for name, value in values.items() if value is not None}
     if overrides and request.auth == "anonymous":
         raise ErrorResponse(
             400,
@@ -118,7 +124,7 @@ def _find(request: RecordedRequest, bucket: Bucket, key: str) -> StoredObject:
     version_id = request.parameter("versionId")
     if version_id is not None:
         return _find_version(request, bucket, key, version_id)
-    version = bucket.newest(key)
+    version = bucket.latest(key)
     if version is not None and not version.delete_marker:
         return version
     marker = _marker_headers(version) if version else {}
@@ -136,9 +142,9 @@ def _find_version(
     request: RecordedRequest, bucket: Bucket, key: str, version_id: str
 ) -> StoredObject:
     if not version_id:
-        raise _bad_version("Version id cannot be the empty string", version_id)
+        raise _invalid_version("Version id cannot be the empty string", version_id)
     if bucket.is_directory and version_id != "null":
-        raise _bad_version("Invalid version id specified", version_id)
+        raise _invalid_version("Invalid version id specified", version_id)
     version = bucket.version(key, version_id)
     if version is None:
         raise ErrorResponse(
@@ -162,18 +168,18 @@ def _find_version(
     return version
 
 
-def _bad_version(message: str, version_id: str) -> ErrorResponse:
+def _invalid_version(message: str, version_id: str) -> ErrorResponse:
     fields = {"ArgumentName": "versionId", "ArgumentValue": version_id}
     return ErrorResponse(400, "InvalidArgument", message, fields)
 
 
 def _is_archived(version: StoredObject, now: datetime) -> bool:
-    asleep = (
+    archived = (
         version.storage_class in ("GLACIER", "DEEP_ARCHIVE")
         or version.access_tier in _archive_tiers
     )
-    restored = isinstance(version.restore, datetime) and version.restore > now
-    return asleep and not restored
+    restore = version.options.get("restore")
+    return archived and not (isinstance(restore, datetime) and restore > now)
 
 
 def _archived(version: StoredObject) -> ErrorResponse:
@@ -185,6 +191,7 @@ def _archived(version: StoredObject) -> ErrorResponse:
 
 
 def _object_headers(version: StoredObject, bucket: Bucket) -> Iterator[tuple[str, str]]:
+    options = version.options
     yield "Last-Modified", http_date(version.last_modified)
     yield "ETag", version.etag
     yield "Accept-Ranges", "bytes"
@@ -193,24 +200,25 @@ def _object_headers(version: StoredObject, bucket: Bucket) -> Iterator[tuple[str
         yield "x-amz-version-id", version.version_id
     if version.storage_class != "STANDARD":
         yield "x-amz-storage-class", version.storage_class
-    if version.restore is not None:
-        yield "x-amz-restore", _restore(version.restore)
-    if version.tags:
-        yield "x-amz-tagging-count", str(len(version.tags))
-    if version.missing_meta:
-        yield "x-amz-missing-meta", str(version.missing_meta)
+    if restore := options.get("restore"):
+        yield "x-amz-restore", _restore(restore)
+    if tags := options.get("tags"):
+        yield "x-amz-tagging-count", str(len(tags))
+    if missing_meta := options.get("missing_meta"):
+        yield "x-amz-missing-meta", str(missing_meta)
     if version.sse_customer_key is None:
         yield "x-amz-server-side-encryption", "AES256"
     else:
-        yield from customer_headers(version.sse_customer_key).items()
-    for name, text in version.metadata.items():
-        yield f"x-amz-meta-{name}", _metadata(text)
+        yield from customer_key_headers(version.sse_customer_key).items()
+    for name, text in (options.get("metadata") or {}).items():
+        yield f"x-amz-meta-{name.lower()}", _metadata(text)
     yield from version.headers.items()
 
 
 def _restore(restore: datetime | str) -> str:
     if isinstance(restore, datetime):
-        return f'ongoing-request="false", expiry-date="{http_date(restore)}"'
+        expiry = http_date(restore.astimezone(UTC))
+        return f'ongoing-request="false", expiry-date="{expiry}"'
     return 'ongoing-request="true"'
 
 
@@ -218,4 +226,4 @@ def _metadata(text: str) -> str:
     # userguide/UsingMetadata.html: S3 returns non-ASCII values as RFC 2047 words.
     if text.isascii():
         return text
-    return f"=?UTF-8?B?{b64encode(text.encode('utf-8', 'surrogateescape')).decode()}?="
+    return f"=?UTF-8?B?{b64encode(text.encode()).decode()}?="

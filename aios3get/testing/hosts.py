@@ -1,4 +1,4 @@
-"""Which bucket and key a request names: by path, or by the host name of any of S3's doors.
+"""The bucket and key that a request names, by its path or by any host name of S3.
 
 Host names: https://docs.aws.amazon.com/general/latest/gr/s3.html and
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html
@@ -23,7 +23,7 @@ _region = r"(?P<region>[a-z]+(?:-[a-z]+)+-\d+)"
 
 _Kind = Literal["bucket", "point", "mrap"]
 
-# Service, what the name before the door is, and the host's pattern.
+# Service, kind of the name before the endpoint, and pattern of the host.
 _patterns: tuple[tuple[str, _Kind, str], ...] = (
     ("s3", "mrap", r"(?P<name>[^.]+\.mrap)\.accesspoint\.s3-global"),
     ("s3", "point", rf"(?P<name>[^.]+)\.s3-accesspoint(?:-fips)?(?:\.dualstack)?\.{_region}"),
@@ -38,19 +38,19 @@ _patterns: tuple[tuple[str, _Kind, str], ...] = (
     ("s3", "bucket", rf"(?:(?P<name>.+)\.)?s3(?:-fips)?(?:\.dualstack)?[.-]{_region}"),
     ("s3", "bucket", r"(?:(?P<name>.+)\.)?s3(?P<global>-external-1)?"),
 )
-_doors = tuple((service, kind, re.compile(text + _suffix)) for service, kind, text in _patterns)
+_endpoints = tuple((service, kind, re.compile(text + _suffix)) for service, kind, text in _patterns)
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a request is about.
+    """The bucket and object of a request.
 
     Attributes:
         name: the bucket or access point; empty for the service itself.
         key: the object's key; empty for the bucket itself.
-        service: what the host says the request is signed for; None if it is no host of AWS.
+        service: the service that the host belongs to; None for a host that is not AWS's.
         region: the region that the host names; None if it names none.
-        kind: what the host says the name is: ``bucket``, ``point`` or ``mrap``.
+        kind: the kind of ``name`` by the host: ``bucket``, ``point`` or ``mrap``.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Target:
 
 
 def decode(text: str) -> bytes:
-    """The bytes that a path or query stands for; S3 reads ``+`` as a space in both."""
+    """Percent-decode a path or query; S3 decodes ``+`` to a space in both."""
     return unquote_to_bytes(text.replace("+", " ").encode("utf-8", "surrogateescape"))
 
 
@@ -75,15 +75,20 @@ def _text(raw: str) -> str:
 
 
 def find_target(host: str, path: str, names: Iterable[str]) -> Target:
-    """Read the host and the raw path; ``names`` may stand before a host of the user's own.
+    """Parse the host and the raw path.
+
+    Args:
+        host: the ``Host`` header.
+        path: the raw path.
+        names: the buckets and access points that may stand before a host that is not AWS's.
 
     Raises:
-        ErrorResponse: the path is no UTF-8.
+        ErrorResponse: the path is not UTF-8.
     """
     host = re.sub(r":\d+$", "", host).lower()
-    for service, kind, pattern in _doors:
-        if door := pattern.fullmatch(host):
-            groups = door.groupdict()
+    for service, kind, pattern in _endpoints:
+        if match := pattern.fullmatch(host):
+            groups = match.groupdict()
             region = groups.get("region") or ("us-east-1" if "global" in groups else None)
             return replace(_split(groups["name"], path), service=service, region=region, kind=kind)
     if not _is_address(host):

@@ -1,4 +1,4 @@
-"""Sockets and connections: aiohttp's low-level server, which has no router to normalise a path."""
+"""Sockets and connections: aiohttp's low-level server, which leaves paths as they were sent."""
 
 import asyncio
 import ssl
@@ -23,7 +23,7 @@ Handle = Callable[[RecordedRequest, ResponseWriter], Coroutine[Any, Any, None]]
 
 
 class _CountingServer(web.Server):
-    """Knows its connections by number."""
+    """Numbers its connections."""
 
     def __init__(self, handler: Any, accepted: Callable[[], None], **options: Any) -> None:
         super().__init__(handler, handler_cancellation=True, **options)
@@ -42,16 +42,18 @@ class _CountingServer(web.Server):
         self.connected.pop(handler, None)
 
 
-class _Sent(web.StreamResponse):
-    """Tells aiohttp that the answer is already on the wire."""
+class _AlreadySent(web.StreamResponse):
+    """Makes aiohttp send nothing, because the response has been written."""
 
     def __init__(self, keep_alive: bool) -> None:
         super().__init__()
-        self._keeps = keep_alive
+        if not keep_alive:
+            self.force_close()
 
     @property
-    def keep_alive(self) -> bool:
-        return self._keeps
+    def keep_alive(self) -> bool | None:
+        # prepare() would have decided it.
+        return super().keep_alive is not False
 
     async def prepare(self, request: web.BaseRequest) -> None:
         return None
@@ -61,7 +63,7 @@ class _Sent(web.StreamResponse):
 
 
 class Listener:
-    """A port, its connections, and the way from each request to ``handle``."""
+    """A port whose requests are passed to ``handle``."""
 
     def __init__(
         self, handle: Handle, accepted: Callable[[], None], tls: ssl.SSLContext | None
@@ -70,7 +72,7 @@ class Listener:
         self._tls = tls
         self._stopping = asyncio.get_running_loop().create_future()
         self._server = _CountingServer(
-            self._received,
+            self._receive,
             accepted,
             access_log=None,
             auto_decompress=False,
@@ -80,24 +82,22 @@ class Listener:
         self._runner = web.ServerRunner(self._server, shutdown_timeout=1.0)
 
     async def start(self, host: str, port: int) -> None:
-        """Listen; ``port`` tells where, then."""
+        """Listen; sets ``self.port``."""
         await self._runner.setup()
         await web.TCPSite(self._runner, host, port, ssl_context=self._tls).start()
         self.port: int = self._runner.addresses[0][1]
 
     async def stop(self) -> None:
-        """Close everything, whatever it waits for."""
+        """Close the port and all connections at once."""
         self._stopping.set_result(None)
         await self._runner.cleanup()
 
     @property
     def connections_open(self) -> int:
-        """How many connections are open now."""
+        """The number of open connections."""
         return len(self._server.connected)
 
-    async def _received(self, request: web.BaseRequest) -> web.StreamResponse:
-        if request.headers.get("Expect", "").lower() == "100-continue":
-            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    async def _receive(self, request: web.BaseRequest) -> web.StreamResponse:
         number, transport = self._server.connected[request.protocol]
         received = RecordedRequest(
             method=request.method,
@@ -108,18 +108,18 @@ class Listener:
             connection=number,
             keep_alive=request.keep_alive,
         )
-        wire = ResponseWriter(request.writer, transport, received, self._stopping)
+        writer = ResponseWriter(request.writer, transport, received, self._stopping)
         try:
-            await self._handle(received, wire)
+            await self._handle(received, writer)
         except ConnectionError:
-            # Nobody is left to answer.
-            wire.close()
-        return _Sent(wire.keep_alive)
+            # The client has gone.
+            writer.close()
+        return _AlreadySent(writer.keep_alive)
 
 
 @contextmanager
 def loop_thread() -> Generator[Run, None, None]:
-    """An event loop in a thread of its own; what it yields runs a coroutine there."""
+    """Start an event loop in a thread; yields a function that runs a coroutine there."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="S3Server", daemon=True)
     thread.start()

@@ -1,4 +1,4 @@
-"""One request as it came in, and what became of it."""
+"""A request as the server received it, and what became of it."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,21 +17,21 @@ class RecordedRequest:
 
     Attributes:
         method: such as ``GET``.
-        raw_path: path and query byte for byte as they came.
+        raw_path: path and query, byte for byte.
         headers: all headers; lookups ignore case.
         body: the request's body.
         secure: whether it came over TLS.
-        connection: the number of its connection; equal for requests that shared one.
-        bucket: the bucket it is about, also behind an access point; None if it names none.
-        key: the key, decoded; None if it names none.
-        auth: ``anonymous``, ``header``, ``query`` or ``bearer``; empty if it was refused before.
-        access_key_id: the key it was signed with.
+        connection: the number of its connection; requests of one connection share it.
+        bucket: the bucket, also behind an access point; None if the request names none.
+        key: the decoded key; None if the request names none.
+        auth: ``anonymous``, ``header``, ``query`` or ``bearer``; empty if authentication failed.
+        access_key_id: the access key of the signature.
         signing_service: the service of the signature's scope.
         signing_region: the region of the signature's scope, or its region set.
-        fault: the fault that met it.
-        status: the status sent, None if none was.
-        error_code: S3's code, if the answer is an error.
-        bytes_sent: body bytes handed to the connection so far.
+        fault: the name of the fault that was applied.
+        status: the status sent; None if none was.
+        error_code: S3's error code, if the response is an error.
+        bytes_sent: how many body bytes were handed to the connection so far.
     """
 
     method: str
@@ -40,7 +40,7 @@ class RecordedRequest:
     body: bytes = field(default=b"", repr=False)
     secure: bool = False
     connection: int = 0
-    keep_alive: bool = True
+    keep_alive: bool = field(default=True, repr=False)
     bucket: str | None = None
     key: str | None = None
     auth: str = ""
@@ -72,40 +72,40 @@ class RecordedRequest:
 
     @cached_property
     def query(self) -> tuple[tuple[str, str], ...]:
-        """The query's names and values, decoded, in their order."""
+        """The decoded names and values of the query, in order."""
         _, _, text = self._target.partition("?")
         pairs = (pair.partition("=") for pair in text.split("&") if pair)
-        return tuple((_readable(name), _readable(value)) for name, _, value in pairs)
+        return tuple((_decode(name), _decode(value)) for name, _, value in pairs)
 
     def parameter(self, name: str) -> str | None:
-        """The first query parameter of that name."""
+        """The value of the first query parameter of that name."""
         return next((value for each, value in self.query if each == name), None)
 
     def option(self, name: str) -> str | None:
-        """An ``x-amz-`` option, which a presigned URL may carry in its query instead."""
+        """The value of an ``x-amz-`` header, or of the query parameter of a presigned URL."""
         value = self.headers.get(name)
         if value is not None:
             return value
-        found = (value for each, value in self.query if each.lower() == name.lower())
-        return next(found, None)
+        values = (value for each, value in self.query if each.lower() == name.lower())
+        return next(values, None)
 
     def canonical_path(self) -> str:
-        """The path as S3 writes it before it computes the signature."""
+        """The path as S3 encodes it to compute the signature."""
         return quote(decode(self.path), safe="/-._~")
 
     def canonical_query(self) -> str:
-        """The query as S3 writes it before it computes the signature."""
+        """The query as S3 encodes and sorts it to compute the signature."""
         pairs = (
-            (_encoded(name), _encoded(value))
+            (_encode(name), _encode(value))
             for name, value in self.query
             if name != "X-Amz-Signature"
         )
         return "&".join(f"{name}={value}" for name, value in sorted(pairs))
 
 
-def _readable(raw: str) -> str:
+def _decode(raw: str) -> str:
     return decode(raw).decode("utf-8", "surrogateescape")
 
 
-def _encoded(text: str) -> str:
+def _encode(text: str) -> str:
     return quote(text.encode("utf-8", "surrogateescape"), safe="-._~")

@@ -1,7 +1,7 @@
-"""Answers as bytes on one connection, in good order or not.
+"""Writes responses to a connection, completely or as a fault demands.
 
-aiohttp reads the requests; the answers are written here, because its own writer rightly refuses
-to send what the faults must send.
+aiohttp parses the requests. Responses are written here because aiohttp's own writer rightly
+refuses to send what faults must send.
 """
 
 import asyncio
@@ -20,105 +20,116 @@ _piece = 1 << 18
 
 
 class ResponseWriter:
-    """One request's way back to its client.
+    """Sends the response to one request.
 
     Args:
-        writer: aiohttp's, for its flow control.
+        writer: aiohttp's writer, which waits while the connection takes no more.
         transport: the connection.
-        record: where the bytes sent are counted.
-        stopping: done when the server stops; it ends every sleep.
+        request: the request, which counts the bytes sent.
+        stopping: done when the server stops, which ends every sleep.
+
+    Attributes:
+        keep_alive: whether the connection stays open after the response.
+        bytes_per_second: the rate of the body; None for no limit.
     """
 
     def __init__(
         self,
         writer: AbstractStreamWriter,
         transport: asyncio.Transport,
-        record: RecordedRequest,
+        request: RecordedRequest,
         stopping: asyncio.Future[None],
     ) -> None:
+        self.keep_alive = request.keep_alive
+        self.bytes_per_second: float | None = None
         self._writer = writer
         self._transport = transport
-        self._record = record
+        self._request = request
         self._stopping = stopping
-        self.keep_alive = record.keep_alive
+        self._started = 0.0
 
-    @property
-    def is_head(self) -> bool:
-        """Whether the request is HEAD, whose answer has no body."""
-        return self._record.method == "HEAD"
+    async def send(self, response: Response) -> None:
+        """Send the whole response."""
+        await self.send_part(response, len(response.body))
+        await self.finish(response)
 
-    async def send(self, answer: Response) -> None:
-        """The whole answer."""
-        await self.send_part(answer, len(answer.body))
-        await self.finish(answer)
-
-    async def send_part(self, answer: Response, count: int) -> None:
-        """The head and ``count`` bytes of the body."""
-        if answer.framing == "close" or not self.keep_alive:
+    async def send_part(self, response: Response, count: int) -> None:
+        """Send the head and ``count`` bytes of the body."""
+        if response.framing == "close" or not self.keep_alive:
             self.keep_alive = False
-            answer = answer.having({"Connection": "close"})
-        head = answer.head()
-        if self.is_head or answer.framing == "chunked":
+            response = response.with_headers({"Connection": "close"})
+        head = response.head()
+        self._started = asyncio.get_running_loop().time()
+        is_small = len(response.body) <= _piece and self.bytes_per_second is None
+        if self._has_no_body or response.framing == "chunked" or not is_small:
             await self.write(head)
-            await self.send_body(answer, 0, count)
+            await self.send_body(response, 0, count)
             return
-        first = answer.body[: min(count, _piece)]
-        self._count(first)
+        # Head and body in one segment, as servers send small responses.
+        first = response.body[:count]
+        self._request.bytes_sent += len(first)
         await self.write(head + first)
-        await self.send_body(answer, len(first), count)
 
-    async def send_body(self, answer: Response, start: int, stop: int) -> None:
-        """The body's bytes from ``start`` up to ``stop``, framed as the answer says."""
-        if self.is_head:
+    async def send_body(self, response: Response, start: int, stop: int) -> None:
+        """Send the bytes of the body from ``start`` up to ``stop`` in the response's framing."""
+        if self._has_no_body:
             return
-        stop = min(stop, len(answer.body))
+        body = memoryview(response.body)
+        stop = min(stop, len(body))
+        rate = self.bytes_per_second
+        piece = _piece if rate is None else max(1, min(_piece, int(rate / 10)))
         while start < stop:
-            data = answer.body[start : min(stop, start + _piece)]
+            if rate is not None:
+                await self._wait_until(self._started + start / rate)
+            data = body[start : min(stop, start + piece)]
             start += len(data)
-            self._count(data)
-            if answer.framing == "chunked":
-                data = b"".join((b"%x\r\n" % len(data), data, b"\r\n"))
-            await self.write(data)
+            # Counted before the write: a client that has the bytes finds them counted.
+            self._request.bytes_sent += len(data)
+            if response.framing == "chunked":
+                await self.write(b"".join((b"%x\r\n" % len(data), data, b"\r\n")))
+            else:
+                await self.write(data)
 
-    async def send_rest(self, answer: Response, start: int) -> None:
-        """The body from ``start`` on, and its end."""
-        await self.send_body(answer, start, len(answer.body))
-        await self.finish(answer)
-
-    async def finish(self, answer: Response) -> None:
-        """The end of the answer, as its framing has it."""
-        if answer.framing == "chunked" and not self.is_head:
+    async def finish(self, response: Response) -> None:
+        """Send the end of the response as its framing demands."""
+        if response.framing == "chunked" and not self._has_no_body:
             await self.write(b"0\r\n\r\n")
         if not self.keep_alive:
             self.close()
 
-    def _count(self, data: bytes | memoryview) -> None:
-        # Before the write: whoever has the bytes finds them counted.
-        self._record.bytes_sent += len(data)
-
     async def write(self, data: bytes | memoryview) -> None:
-        """These bytes as they are, once the connection takes them."""
-        await self._writer.write(bytes(data))
+        """Send these bytes, once the connection takes them."""
+        await self._writer.write(data)
 
     async def sleep(self, seconds: float) -> None:
-        """Wait, but not longer than the server lives."""
+        """Wait, at most until the server stops."""
         stopped, _ = await asyncio.wait({self._stopping}, timeout=seconds)
         if stopped:
             self.close()
 
     def close(self) -> None:
-        """Close the connection after what was written; over TLS with its closing alert."""
+        """Close the connection after the bytes written; over TLS with a ``close_notify``."""
         self._end(lambda transport: transport.close())
 
     async def cut(self) -> None:
-        """End the connection below TLS: a TCP FIN and no closing alert."""
+        """End the connection below TLS: a TCP FIN and no ``close_notify``."""
         await self._flush()
         self._end(_shut_down)
 
     async def reset(self) -> None:
-        """Reset the connection (TCP RST) once what was written has left this process."""
+        """Reset the connection (TCP RST) once the bytes written have left this process."""
         await self._flush()
         self._end(_reset)
+
+    @property
+    def _has_no_body(self) -> bool:
+        return self._request.method == "HEAD"
+
+    async def _wait_until(self, moment: float) -> None:
+        delay = moment - asyncio.get_running_loop().time()
+        # Shorter sleeps take longer than they should, and the next one makes up for them.
+        if delay > 0.001:
+            await self.sleep(delay)
 
     async def _flush(self) -> None:
         # asyncio's TLS transport calls an empty buffer full when the limit is 0.
@@ -142,5 +153,5 @@ def _reset(transport: asyncio.Transport) -> None:
 
 
 def _socket(transport: asyncio.Transport) -> socket.socket:
-    under: socket.socket = transport.get_extra_info("socket")
-    return under
+    connected: socket.socket = transport.get_extra_info("socket")
+    return connected

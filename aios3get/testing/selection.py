@@ -1,4 +1,4 @@
-"""Which bytes of an object a request gets: all, a range, or a part; and their checksums."""
+"""The bytes that a request selects (all, a range, or a part) and their checksums."""
 
 import re
 from collections.abc import Mapping
@@ -6,18 +6,24 @@ from dataclasses import dataclass
 
 from aios3get.testing.checksums import checksum
 from aios3get.testing.responses import ErrorResponse
-from aios3get.testing.store import StoredObject
+from aios3get.testing.stored_object import StoredObject
 
 __all__ = ["Selection", "checksum_headers", "select"]
 
-
 # int() refuses thousands of digits.
-_is_range = re.compile(r"bytes=([0-9]{0,99})-([0-9]{0,99})").fullmatch
+_match_range = re.compile(r"bytes=([0-9]{0,99})-([0-9]{0,99})").fullmatch
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The bytes from ``start`` up to ``stop``; ``part`` is the number of the part asked for."""
+    """The bytes from ``start`` up to ``stop``.
+
+    Attributes:
+        start: the first byte.
+        stop: the first byte behind it.
+        partial: whether the response is a 206.
+        part: the part number of the request.
+    """
 
     start: int
     stop: int
@@ -26,10 +32,10 @@ class Selection:
 
 
 def select(version: StoredObject, header: str | None, part: str | None) -> Selection:
-    """What ``Range`` and ``partNumber`` choose.
+    """Apply ``Range`` and ``partNumber``.
 
     Raises:
-        ErrorResponse: 400 for what contradicts itself, 416 for what the object does not have.
+        ErrorResponse: 400 for invalid combinations, 416 for bytes that the object does not have.
     """
     if header is not None and part is not None:
         raise ErrorResponse(
@@ -39,12 +45,12 @@ def select(version: StoredObject, header: str | None, part: str | None) -> Selec
         )
     if part is not None:
         return _select_part(version, part)
-    # RFC 9110 section 14.2: a Range that cannot be read is ignored. S3 sends one range only
+    # RFC 9110 section 14.2: an invalid Range is ignored. S3 sends one range only
     # (API_GetObject: "Amazon S3 doesn't support retrieving multiple ranges").
-    found = _is_range(header or "")
-    if not found or not (found[1] or found[2]):
+    match = _match_range(header or "")
+    if not match or not (match[1] or match[2]):
         return Selection(0, len(version.body))
-    return _select_range(len(version.body), found[1], found[2], header or "")
+    return _select_range(len(version.body), match[1], match[2], header or "")
 
 
 def _select_range(size: int, first: str, last: str, header: str) -> Selection:
@@ -82,29 +88,29 @@ def _select_part(version: StoredObject, text: str) -> Selection:
             {"PartNumberRequested": text, "ActualPartCount": str(count)},
         )
     start, stop = version.part_bounds(number)
-    # An empty object has no Content-Range to give.
+    # An empty object has no Content-Range to send.
     return Selection(start, stop, partial=stop > start, part=number)
 
 
 def checksum_headers(version: StoredObject, selection: Selection) -> Mapping[str, str]:
-    """``x-amz-checksum-*`` for these bytes; empty where S3 sends none."""
+    """The ``x-amz-checksum-*`` headers for these bytes; empty where S3 sends none."""
     values = _checksums(version, selection)
     headers = {f"x-amz-checksum-{name.lower()}": value for name, value in values.items()}
     return {**headers, "x-amz-checksum-type": version.checksum_type} if headers else {}
 
 
 def _checksums(version: StoredObject, selection: Selection) -> Mapping[str, str]:
-    whole = (selection.start, selection.stop) == (0, len(version.body))
+    is_whole = (selection.start, selection.stop) == (0, len(version.body))
     if version.checksum_type == "FULL_OBJECT":
-        # No part of it has one of its own: localstack/localstack#12842, tried against AWS.
-        return version.checksums if whole else {}
+        # A part of such an object has no checksum: localstack/localstack#12842, tried against AWS.
+        return version.checksums if is_whole else {}
     bounds = [version.part_bounds(number + 1) for number in range(len(version.parts))]
     if (selection.start, selection.stop) in bounds and selection.partial:
         # userguide/checking-object-integrity.html: "specifying a part number or byte range that
         # aligns with a single part".
-        piece = version.body[selection.start : selection.stop]
+        piece = memoryview(version.body)[selection.start : selection.stop]
         return {name: checksum(name, piece) for name in version.checksums}
-    if not whole:
+    if not is_whole:
         return {}
     # A range over the whole object gets the value without its "-N": boto/botocore#3346.
     suffix = "" if selection.partial else f"-{len(version.parts)}"

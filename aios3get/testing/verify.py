@@ -1,6 +1,6 @@
-"""Are these credentials, this signature, this moment acceptable? AWS Signature Version 4 and 4A.
+"""Verification of signatures: AWS Signature Version 4 and 4A, in headers and in URLs.
 
-Written from AWS's documents alone, and on purpose without any code of the client's signer:
+Written from AWS's documents alone, on purpose without any code of the client's signer:
 https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-authenticating-requests.html
 """
 
@@ -16,7 +16,7 @@ from aios3get.testing.credentials import ServerCredentials
 from aios3get.testing.recorded_request import RecordedRequest
 from aios3get.testing.responses import ErrorResponse, iso_time
 
-__all__ = ["Signature", "read_signature", "signing_key", "verify"]
+__all__ = ["ECDSA", "Signature", "read_signature", "verify", "wrong_region"]
 
 HMAC = "AWS4-HMAC-SHA256"
 ECDSA = "AWS4-ECDSA-P256-SHA256"
@@ -27,7 +27,7 @@ _stamp = "%Y%m%dT%H%M%SZ"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signature:
-    """What a request says about its signature, taken apart but not yet believed."""
+    """The parts of a request's signature, parsed but not verified."""
 
     algorithm: str
     credential: tuple[str, ...]
@@ -41,22 +41,22 @@ class Signature:
 
     @property
     def access_key_id(self) -> str:
-        """The access key; itself free of slashes."""
+        """The access key, which has no slashes."""
         return self.credential[0]
 
     @property
     def date(self) -> str:
-        """The scope's day."""
+        """The day of the scope."""
         return self.credential[1]
 
     @property
     def region(self) -> str | None:
-        """The scope's region; version 4A has none there."""
+        """The region of the scope; Version 4A has none there."""
         return self.credential[2] if self.algorithm == HMAC else None
 
     @property
     def service(self) -> str:
-        """The scope's service."""
+        """The service of the scope."""
         return self.credential[-2]
 
     @property
@@ -78,10 +78,10 @@ def _denied(message: str, **fields: str) -> ErrorResponse:
 
 
 def read_signature(request: RecordedRequest) -> Signature | None:
-    """The signature of the request; None if it is not signed.
+    """Parse the signature of a request; None if it is not signed.
 
     Raises:
-        ErrorResponse: the signature cannot be read.
+        ErrorResponse: the signature is malformed.
     """
     header = request.headers.get("Authorization")
     algorithm = request.parameter("X-Amz-Algorithm")
@@ -159,14 +159,14 @@ def _moment(stamp: str) -> datetime:
 
 def _from_query(request: RecordedRequest, algorithm: str) -> Signature:
     names = ("Algorithm", "Credential", "Signature", "Date", "SignedHeaders", "Expires")
-    told = {name: request.parameter(f"X-Amz-{name}") for name in names}
-    if algorithm not in (HMAC, ECDSA) or None in told.values():
+    found = {name: request.parameter(f"X-Amz-{name}") for name in names}
+    if algorithm not in (HMAC, ECDSA) or None in found.values():
         raise _bad_query(
             "Query-string authentication version 4 requires the X-Amz-Algorithm, "
             "X-Amz-Credential, X-Amz-Signature, X-Amz-Date, X-Amz-SignedHeaders, and "
             "X-Amz-Expires parameters."
         )
-    values = {name: value or "" for name, value in told.items()}
+    values = {name: value or "" for name, value in found.items()}
     try:
         time = _moment(values["Date"])
     except ValueError:
@@ -225,10 +225,21 @@ def verify(
     check_region: Callable[[Signature], None],
     now: datetime,
 ) -> ServerCredentials:
-    """The credentials that signed the request.
+    """Verify a signature.
+
+    Args:
+        signature: the signature.
+        request: the request.
+        known: the accepted credentials by access key.
+        service: the service that the request must be signed for.
+        check_region: raises if the request is signed for a wrong region.
+        now: the server's time.
+
+    Returns:
+        The credentials that signed the request.
 
     Raises:
-        ErrorResponse: they did not, or not now, not here, not all of it.
+        ErrorResponse: S3 would not accept the signature.
     """
     credentials = known.get(signature.access_key_id)
     if credentials is None:
@@ -288,15 +299,15 @@ def _check_time(signature: Signature, now: datetime) -> None:
         return
     if signature.time > now + _skew:
         raise _denied("Request is not valid yet", ServerTime=iso_time(now))
-    ends = signature.time + timedelta(seconds=signature.expires)
-    if now > ends:
+    expires_at = signature.time + timedelta(seconds=signature.expires)
+    if now > expires_at:
         raise ErrorResponse(
             403,
             "AccessDenied",
             "Request has expired",
             {
                 "X-Amz-Expires": str(signature.expires),
-                "Expires": iso_time(ends),
+                "Expires": iso_time(expires_at),
                 "ServerTime": iso_time(now),
             },
         )
@@ -317,7 +328,7 @@ def _check_scope(signature: Signature, service: str) -> None:
 
 
 def wrong_region(signature: Signature, region: str) -> ErrorResponse:
-    """The scope names a region that is not the endpoint's."""
+    """The error response to a signature for another region."""
     return _malformed(
         f"the region '{signature.region}' is wrong; expecting '{region}'",
         presigned=signature.presigned,
@@ -327,8 +338,8 @@ def wrong_region(signature: Signature, region: str) -> ErrorResponse:
 
 def _check_signed_headers(signature: Signature, request: RecordedRequest) -> None:
     names = {name.lower() for name in request.headers}
-    demanded = {name for name in names if name.startswith("x-amz-")} | {"host"}
-    unsigned = sorted(demanded - set(signature.signed_headers))
+    required = {name for name in names if name.startswith("x-amz-")} | {"host"}
+    unsigned = sorted(required - set(signature.signed_headers))
     if unsigned:
         raise _denied(
             "There were headers present in the request which were not signed",
@@ -337,24 +348,23 @@ def _check_signed_headers(signature: Signature, request: RecordedRequest) -> Non
 
 
 def _payload_hash(signature: Signature, request: RecordedRequest) -> str:
-    told = request.headers.get("x-amz-content-sha256")
-    if told is None and signature.presigned:
+    payload_hash = request.headers.get("x-amz-content-sha256")
+    if payload_hash is None and signature.presigned:
         return request.parameter("X-Amz-Content-Sha256") or "UNSIGNED-PAYLOAD"
-    if told is None:
+    if payload_hash is None:
         raise ErrorResponse(
             400,
             "InvalidRequest",
             "Missing required header for this request: x-amz-content-sha256",
         )
-    if not re.fullmatch(r"UNSIGNED-PAYLOAD|STREAMING-[A-Z0-9-]+|[0-9a-f]{64}", told):
+    if not re.fullmatch(r"UNSIGNED-PAYLOAD|[0-9a-f]{64}", payload_hash):
         raise ErrorResponse(
             400,
             "InvalidArgument",
-            "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, STREAMING-UNSIGNED-PAYLOAD-TRAILER, "
-            "STREAMING-AWS4-HMAC-SHA256-PAYLOAD or a valid sha256 value.",
-            {"ArgumentName": "x-amz-content-sha256", "ArgumentValue": told},
+            "x-amz-content-sha256 must be UNSIGNED-PAYLOAD or a valid sha256 value.",
+            {"ArgumentName": "x-amz-content-sha256", "ArgumentValue": payload_hash},
         )
-    return told
+    return payload_hash
 
 
 def _canonical_request(signature: Signature, request: RecordedRequest, payload: str) -> str:
@@ -374,8 +384,8 @@ def _canonical_request(signature: Signature, request: RecordedRequest, payload: 
     )
 
 
-def signing_key(secret: str, *scope: str) -> bytes:
-    """The key of a scope: day, region, service, ``aws4_request``."""
+def _signing_key(secret: str, *scope: str) -> bytes:
+    """Derive the signing key of a scope: day, region, service, ``aws4_request``."""
     key = f"AWS4{secret}".encode()
     for part in scope:
         key = hmac.digest(key, part.encode(), "sha256")
@@ -416,13 +426,13 @@ def _matches(signature: Signature, credentials: ServerCredentials, to_sign: byte
         from aios3get.testing.verify_ecdsa import is_signed_by  # noqa: PLC0415 - needs the sigv4a extra
 
         return is_signed_by(credentials, to_sign, signature.value)
-    key = signing_key(credentials.secret_access_key, *signature.credential[1:])
+    key = _signing_key(credentials.secret_access_key, *signature.credential[1:])
     return _equal(hmac.digest(key, to_sign, "sha256").hex(), signature.value)
 
 
-def _equal(expected: str, told: str) -> bool:
+def _equal(expected: str, sent: str) -> bool:
     # hmac.compare_digest takes text of ASCII only; a request's may hold any bytes.
-    return hmac.compare_digest(expected.encode(), told.encode("utf-8", "surrogateescape"))
+    return hmac.compare_digest(expected.encode(), sent.encode("utf-8", "surrogateescape"))
 
 
 def _check_payload(request: RecordedRequest, payload: str) -> None:

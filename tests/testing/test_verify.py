@@ -1,5 +1,6 @@
 import ast
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,20 +13,22 @@ from aios3get.testing import S3Server, ServerCredentials
 from tests.testing_client import BUCKET, KEY, PATH, boto, call, presign, send, sign
 
 ASYMMETRIC, ASYMMETRIC_QUERY = AUTH_TYPE_MAPS["s3v4a"], AUTH_TYPE_MAPS["s3v4a-query"]
+
+
 TOKEN = "an-example-session-token"
 
 
 @pytest.fixture
-def server(s3_server: S3Server) -> S3Server:
-    s3_server.put_object(BUCKET, KEY, b"picture")
-    return s3_server
+def server(server: S3Server) -> S3Server:
+    server.put_object(BUCKET, KEY, b"picture")
+    return server
 
 
 def temporary(expires_at: datetime | None = None) -> ServerCredentials:
     return ServerCredentials("ASIAIOSFODNN7EXAMPLE", "secret/example", TOKEN, expires_at)
 
 
-def test_no_module_of_the_server_imports_code_of_the_client() -> None:
+def test_server_imports_no_code_of_the_client() -> None:
     sources = [*Path(aios3get.testing.__file__).parent.glob("*.py")]
     imported: set[str] = set()
     for source in sources:
@@ -45,7 +48,7 @@ def test_no_module_of_the_server_imports_code_of_the_client() -> None:
     assert foreign == {"aios3get._protocol.identity"}
 
 
-def test_a_signed_header_is_accepted_and_noted(server: S3Server) -> None:
+def test_signed_header_is_accepted_and_recorded(server: S3Server) -> None:
     assert call(server).body == b"picture"
     noted = server.requests[-1]
     assert (noted.auth, noted.access_key_id) == ("header", server.credentials.access_key_id)
@@ -53,12 +56,12 @@ def test_a_signed_header_is_accepted_and_noted(server: S3Server) -> None:
     assert (noted.bucket, noted.key, noted.status, noted.bytes_sent) == (BUCKET, KEY, 200, 7)
 
 
-def test_a_presigned_url_is_accepted_and_noted(server: S3Server) -> None:
+def test_presigned_url_is_accepted_and_recorded(server: S3Server) -> None:
     assert send(server, presign(server)).body == b"picture"
     assert server.requests[-1].auth == "query"
 
 
-def test_a_log_entry_shows_no_signature(server: S3Server) -> None:
+def test_repr_of_a_request_shows_no_signature(server: S3Server) -> None:
     send(server, presign(server))
     assert "Signature" not in repr(server.requests[-1])
 
@@ -76,25 +79,23 @@ def test_a_log_entry_shows_no_signature(server: S3Server) -> None:
         "/q?versionId=null&partNumber=1",
     ],
 )
-def test_what_botocore_signs_matches_for_awkward_paths(server: S3Server, path: str) -> None:
+def test_botocore_signature_of_an_unusual_path_is_accepted(server: S3Server, path: str) -> None:
     reply = call(server, f"/{BUCKET}{path}")
     assert reply.code.startswith("NoSuch")
 
 
 @pytest.mark.parametrize("path", ["/!*'()", "/a+b", "/%7E", "/%2Fx"])
-def test_a_path_signed_as_the_service_would_not_write_it_is_refused(
-    server: S3Server, path: str
-) -> None:
+def test_path_signed_in_another_encoding_is_refused(server: S3Server, path: str) -> None:
     assert call(server, f"/{BUCKET}{path}").code == "SignatureDoesNotMatch"
 
 
-def test_a_plus_in_the_path_is_a_space(server: S3Server) -> None:
+def test_plus_in_the_path_is_a_space(server: S3Server) -> None:
     server.create_bucket("public", public=True)
     server.put_object("public", "a b", b"spaced")
     assert send(server, "/public/a+b").body == b"spaced"
 
 
-def test_a_path_that_is_no_utf_8_is_refused(server: S3Server) -> None:
+def test_path_that_is_not_utf8_is_refused(server: S3Server) -> None:
     assert send(server, f"/{BUCKET}/%FF").code == "InvalidURI"
 
 
@@ -136,7 +137,7 @@ def test_a_path_that_is_no_utf_8_is_refused(server: S3Server) -> None:
         (lambda h: h.update({"X-Amz-Security-Token": "\xff"}), 400, "InvalidToken"),
     ],
 )
-def test_a_changed_header_is_refused(
+def test_changed_header_is_refused(
     server: S3Server, change: Callable[[dict[str, str]], object], status: int, code: str
 ) -> None:
     headers = sign(server)
@@ -146,12 +147,12 @@ def test_a_changed_header_is_refused(
     assert server.requests[-1].error_code == code
 
 
-def test_unsigned_amz_headers_are_named(server: S3Server) -> None:
+def test_unsigned_amz_header_is_named(server: S3Server) -> None:
     reply = send(server, presign(server), {"x-amz-checksum-mode": "ENABLED"})
     assert reply.error["HeadersNotSigned"] == "x-amz-checksum-mode"
 
 
-def test_a_wrong_secret_gets_the_servers_view_of_the_request(server: S3Server) -> None:
+def test_wrong_secret_is_refused_with_the_canonical_request(server: S3Server) -> None:
     wrong = ServerCredentials(server.credentials.access_key_id, "wrong")
     reply = call(server, credentials=wrong)
     assert (reply.status, reply.code) == (403, "SignatureDoesNotMatch")
@@ -160,32 +161,30 @@ def test_a_wrong_secret_gets_the_servers_view_of_the_request(server: S3Server) -
     assert wrong.secret_access_key not in reply.body.decode().replace("is wrong", "")
 
 
-def test_a_body_other_than_the_signed_one_is_refused(server: S3Server) -> None:
+def test_body_other_than_the_signed_one_is_refused(server: S3Server) -> None:
     headers = sign(server, method="PUT", body=b"one")
     reply = send(server, PATH, headers, method="PUT", body=b"two")
     assert reply.code == "XAmzContentSHA256Mismatch"
 
 
-def test_two_mechanisms_at_once_are_refused(server: S3Server) -> None:
+def test_header_and_query_signatures_at_once_are_refused(server: S3Server) -> None:
     path = presign(server)
     assert send(server, path, sign(server, path)).code == "InvalidArgument"
 
 
 @pytest.mark.parametrize(("skew", "status"), [(899, 200), (-899, 200), (905, 403), (-905, 403)])
-def test_the_clock_may_differ_by_fifteen_minutes(
-    server: S3Server, skew: float, status: int
-) -> None:
+def test_clock_may_differ_by_fifteen_minutes(server: S3Server, skew: float, status: int) -> None:
     server.clock_skew = skew
     reply = call(server)
     assert reply.status == status
     if status == 403:
         assert reply.code == "RequestTimeTooSkewed"
         assert reply.error["MaxAllowedSkewMilliseconds"] == "900000"
-        told = datetime.strptime(reply.error["ServerTime"], "%Y-%m-%dT%H:%M:%SZ")
-        assert abs(told.replace(tzinfo=UTC) - server.now()) < timedelta(seconds=5)
+        server_time = datetime.strptime(reply.error["ServerTime"], "%Y-%m-%dT%H:%M:%SZ")
+        assert abs(server_time.replace(tzinfo=UTC) - server.now()) < timedelta(seconds=5)
 
 
-def test_a_date_header_can_stand_for_the_amz_one(server: S3Server) -> None:
+def test_date_header_replaces_x_amz_date(server: S3Server) -> None:
     headers = sign(server, headers={"Date": "botocore sets it to its clock"})
     assert "X-Amz-Date" not in headers
     assert send(server, PATH, headers).status == 200
@@ -197,7 +196,7 @@ def test_a_date_header_can_stand_for_the_amz_one(server: S3Server) -> None:
     ("skew", "message"),
     [(58, None), (65, "Request has expired"), (-905, "Request is not valid yet")],
 )
-def test_a_presigned_url_has_its_time(server: S3Server, skew: float, message: str | None) -> None:
+def test_presigned_url_expires(server: S3Server, skew: float, message: str | None) -> None:
     path = presign(server)
     server.clock_skew = skew
     reply = send(server, path)
@@ -209,7 +208,7 @@ def test_a_presigned_url_has_its_time(server: S3Server, skew: float, message: st
     ["604801", "-1", "soon", "\u0666\u0660", "9" * 5000],
     ids=lambda text: ascii(text)[:9],
 )
-def test_an_impossible_expiry_is_refused(server: S3Server, expires: str) -> None:
+def test_invalid_expiry_is_refused(server: S3Server, expires: str) -> None:
     reply = send(server, presign(server, expires=expires))
     assert (reply.status, reply.code) == (400, "AuthorizationQueryParametersError")
 
@@ -223,14 +222,14 @@ def test_an_impossible_expiry_is_refused(server: S3Server, expires: str) -> None
         ("%2Faws4_request", ""),
     ],
 )
-def test_an_incomplete_query_is_refused(server: S3Server, old: str, new: str) -> None:
+def test_incomplete_presigned_query_is_refused(server: S3Server, old: str, new: str) -> None:
     path = presign(server)
     assert old in path
     reply = send(server, path.replace(old, new))
     assert reply.code == "AuthorizationQueryParametersError"
 
 
-def test_a_tampered_url_is_refused(server: S3Server) -> None:
+def test_tampered_presigned_url_is_refused(server: S3Server) -> None:
     path = presign(server, PATH + "?versionId=null")
     assert send(server, path.replace("=null", "=other")).code == "SignatureDoesNotMatch"
     cut, _, _ = path.partition("Signature=")
@@ -238,11 +237,11 @@ def test_a_tampered_url_is_refused(server: S3Server) -> None:
         assert send(server, f"{cut}Signature={other}").code == "SignatureDoesNotMatch"
 
 
-def test_version_2_signatures_are_refused(server: S3Server) -> None:
+def test_signature_of_version_2_is_refused(server: S3Server) -> None:
     assert send(server, f"{PATH}?AWSAccessKeyId=a&Signature=b&Expires=1").code == "InvalidRequest"
 
 
-def test_temporary_credentials_need_their_token_in_its_time(server: S3Server) -> None:
+def test_temporary_credentials_need_their_token_until_they_expire(server: S3Server) -> None:
     ends = datetime.now(UTC) + timedelta(seconds=60)
     known = temporary(ends)
     server.add_credentials(known)
@@ -260,7 +259,9 @@ def test_temporary_credentials_need_their_token_in_its_time(server: S3Server) ->
 
 
 @pytest.mark.parametrize("presigned", [False, True])
-def test_the_scope_must_name_region_service_and_day(server: S3Server, presigned: bool) -> None:
+def test_scope_with_wrong_region_service_or_day_is_refused(
+    server: S3Server, presigned: bool
+) -> None:
     def ask(**scope: Any) -> Any:
         if presigned:
             return send(server, presign(server, **scope))
@@ -279,7 +280,7 @@ def test_the_scope_must_name_region_service_and_day(server: S3Server, presigned:
 
 @pytest.mark.parametrize("presigned", [False, True])
 @pytest.mark.parametrize("region_set", ["*", "us-east-1"])
-def test_signatures_of_version_4a_are_accepted(
+def test_signature_of_version_4a_is_accepted(
     server: S3Server, presigned: bool, region_set: str
 ) -> None:
     if presigned:
@@ -291,7 +292,7 @@ def test_signatures_of_version_4a_are_accepted(
     assert server.requests[-1].signing_region == region_set
 
 
-def test_signatures_of_version_4a_are_checked(server: S3Server) -> None:
+def test_wrong_signature_of_version_4a_is_refused(server: S3Server) -> None:
     wrong = ServerCredentials(server.credentials.access_key_id, "wrong")
     reply = call(server, credentials=wrong, region="*", auth=ASYMMETRIC)
     assert reply.code == "SignatureDoesNotMatch"
@@ -303,9 +304,57 @@ def test_signatures_of_version_4a_are_checked(server: S3Server) -> None:
     assert send(server, PATH, headers).code == "SignatureDoesNotMatch"
 
 
-def test_a_botocore_client_with_temporary_credentials_is_served(server: S3Server) -> None:
+def test_botocore_with_temporary_credentials_is_served(server: S3Server) -> None:
     known = ServerCredentials.temporary(datetime.now(UTC) + timedelta(hours=1))
     server.add_credentials(known)
     client = boto(server, credentials=known)
     assert client.get_object(Bucket=BUCKET, Key=KEY)["Body"].read() == b"picture"
     client.close()
+
+
+MAY_2013 = datetime(2013, 5, 24, tzinfo=UTC)
+
+
+SCOPE = "AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request"
+
+
+EMPTY = hashlib.sha256(b"").hexdigest()
+
+
+@pytest.fixture
+def in_may_2013() -> Iterator[S3Server]:
+    with S3Server.in_thread(clock=lambda: MAY_2013) as server:
+        server.bucket("examplebucket")
+        yield server
+
+
+def test_published_example_of_a_signed_header_is_accepted(in_may_2013: S3Server) -> None:
+    in_may_2013.put_object("examplebucket", "test.txt", b"Welcome to Amazon S3.")
+    # https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
+    headers = {
+        "Host": "examplebucket.s3.amazonaws.com",
+        "Range": "bytes=0-9",
+        "x-amz-content-sha256": EMPTY,
+        "x-amz-date": "20130524T000000Z",
+        "Authorization": f"AWS4-HMAC-SHA256 Credential={SCOPE},"
+        "SignedHeaders=host;range;x-amz-content-sha256;x-amz-date,"
+        "Signature=f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41",
+    }
+    reply = send(in_may_2013, "/test.txt", headers)
+    assert (reply.status, reply.body) == (206, b"Welcome to")
+    assert reply.headers["Date"] == "Fri, 24 May 2013 00:00:00 GMT"
+
+
+def test_published_example_of_a_presigned_url_is_accepted(in_may_2013: S3Server) -> None:
+    in_may_2013.put_object("examplebucket", "test.txt", b"Welcome to Amazon S3.")
+    # https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
+    path = (
+        "/test.txt?X-Amz-Algorithm=AWS4-HMAC-SHA256"
+        f"&X-Amz-Credential={SCOPE.replace('/', '%2F')}&X-Amz-Date=20130524T000000Z"
+        "&X-Amz-Expires=86400&X-Amz-SignedHeaders=host"
+        "&X-Amz-Signature=aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404"
+    )
+    host = {"Host": "examplebucket.s3.amazonaws.com"}
+    assert send(in_may_2013, path, host).status == 200
+    in_may_2013.clock_skew = 86401
+    assert send(in_may_2013, path, host).error["Expires"] == "2013-05-25T00:00:00Z"
