@@ -38,7 +38,7 @@ from aios3get._protocol.timeouts import Timeouts
 from aios3get._protocol.url_request import UrlRequest
 from aios3get.credentials import CredentialsSource, default_chain
 from aios3get.credentials.context import ClientContexts
-from aios3get.credentials.source import check_source
+from aios3get.credentials.provider import provider_for
 from aios3get.errors import ConfigurationError
 
 __all__ = ["Opening", "S3Client"]
@@ -148,7 +148,7 @@ class S3Client:
             pickle_credentials=pickle_credentials,
         )
         if credentials is not None:
-            check_source(credentials)
+            provider_for(credentials)
         self._options: GetObjectOptions = {}
         if request_payer is not None:
             self._options["request_payer"] = request_payer

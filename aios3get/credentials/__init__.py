@@ -1,11 +1,12 @@
 """Where credentials come from.
 
-Any callable without arguments, sync or async, that gives ``Credentials`` is a provider. These are
-the ones that come along, and what composes them.
+A provider is any callable without arguments, sync or async, that gives ``Credentials``. These are
+the providers that come with aios3get, and what combines them. A module is imported when one of its
+names is first used.
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from aios3get._protocol.identity import (
     ANONYMOUS,
@@ -18,17 +19,20 @@ from aios3get._protocol.identity import (
 from aios3get.credentials.cached import CredentialsSource, cached
 from aios3get.credentials.chain import chain, default_chain
 from aios3get.credentials.environment import EnvironmentCredentials
-from aios3get.credentials.ibm import IBMCloudAPIKey
-from aios3get.credentials.profile import ProfileCredentials
 
 if TYPE_CHECKING:
+    from aios3get.credentials.assume_role import AssumeRole
     from aios3get.credentials.container import ContainerCredentials
+    from aios3get.credentials.ibm import IBMCloudAPIKey
     from aios3get.credentials.imds import InstanceMetadata
     from aios3get.credentials.process import Process
+    from aios3get.credentials.profile import ProfileCredentials
+    from aios3get.credentials.sts import WebIdentity
 
 __all__ = [
     "ANONYMOUS",
     "Anonymous",
+    "AssumeRole",
     "BearerToken",
     "ContainerCredentials",
     "Credentials",
@@ -40,21 +44,30 @@ __all__ = [
     "InstanceMetadata",
     "Process",
     "ProfileCredentials",
+    "WebIdentity",
     "cached",
     "chain",
     "default_chain",
 ]
 
-# Imported when they are first used: most programs need one of them, or none.
-_MODULES: Final = {
+_MODULES = {
+    "AssumeRole": "assume_role",
     "ContainerCredentials": "container",
+    "IBMCloudAPIKey": "ibm",
     "InstanceMetadata": "imds",
     "Process": "process",
+    "ProfileCredentials": "profile",
+    "WebIdentity": "sts",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value
     return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

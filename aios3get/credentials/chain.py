@@ -1,11 +1,12 @@
 """Several providers as one: the first that has credentials gives them."""
 
+from collections.abc import Callable
+from functools import partial
+
 from aios3get._protocol.identity import CredentialsProvider, Identity
 from aios3get.credentials.context import ProviderContext
 from aios3get.credentials.environment import EnvironmentCredentials
-from aios3get.credentials.profile import ProfileCredentials
-from aios3get.credentials.provider import Provider, Unavailable, load_from, name_of
-from aios3get.credentials.source import forget
+from aios3get.credentials.provider import Provider, Unavailable, forget, load_from, name_of
 from aios3get.errors import ConfigurationError
 
 __all__ = ["chain", "default_chain"]
@@ -54,13 +55,76 @@ def chain(*providers: CredentialsProvider) -> CredentialsProvider:
     return _Chain(providers)
 
 
+class _Deferred(Provider):
+    """A provider that is imported and made by its first load."""
+
+    def __init__(self, name: str, make: Callable[[], Provider]) -> None:
+        self._name = name
+        self._make = make
+        self._provider: Provider | None = None
+
+    def __str__(self) -> str:
+        return self._name
+
+    async def load(self, context: ProviderContext) -> Identity | Unavailable:
+        if self._provider is None:
+            self._provider = self._make()
+        return await self._provider.load(context)
+
+    def invalidate(self, used: Identity) -> None:
+        forget(self._provider, used)
+
+
 def default_chain(profile: str | None = None) -> CredentialsProvider:
-    """What a client uses that was given no credentials: the environment, then the profile.
+    """What a client uses that was given no credentials, in botocore's order.
+
+    The environment's key, the role of the profile, a web identity of environment or profile, the
+    profile's other sources, the container's credentials, the instance's.
 
     Args:
-        profile: only this profile of the shared files; the environment's keys are then passed
-            over, as in botocore.
+        profile: the profile to use; the environment's key and web identity are then passed over,
+            as in botocore. None for ``AWS_PROFILE``, ``AWS_DEFAULT_PROFILE`` or ``default``.
     """
-    if profile is not None:
-        return chain(ProfileCredentials(profile))
-    return chain(EnvironmentCredentials(), ProfileCredentials())
+    return _Chain(
+        (
+            _UnlessProfile(EnvironmentCredentials(), profile),
+            _Deferred("the profile", partial(_profile, profile)),
+            _Deferred("the container", _container),
+            _Deferred("the EC2 instance metadata service", _instance),
+        )
+    )
+
+
+class _UnlessProfile(Provider):
+    """The environment's key, unless the caller named a profile."""
+
+    def __init__(self, provider: Provider, profile: str | None) -> None:
+        self._provider = provider
+        self._profile = profile
+
+    def __str__(self) -> str:
+        return str(self._provider)
+
+    async def load(self, context: ProviderContext) -> Identity | Unavailable:
+        profile = self._profile or context.profile_argument
+        if profile is not None:
+            return Unavailable(f"passed over for the profile {profile!r}")
+        return await self._provider.load(context)
+
+
+def _profile(profile: str | None) -> Provider:
+    from aios3get.credentials.profile import ProfileCredentials  # noqa: PLC0415
+
+    return ProfileCredentials(profile)
+
+
+def _container() -> Provider:
+    from aios3get.credentials.container import ContainerCredentials  # noqa: PLC0415
+
+    return ContainerCredentials()
+
+
+def _instance() -> Provider:
+    from aios3get.credentials.imds import InstanceMetadata  # noqa: PLC0415
+
+    return InstanceMetadata()

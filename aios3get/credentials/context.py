@@ -39,6 +39,8 @@ class ProviderContext:
         shared: the shared files, if they were read already.
         fetcher: the client's; None to make one, which ``async with`` closes.
         clock: seconds since 1970.
+        correct_clock: takes the seconds that a service's clock is ahead of ``clock``, and has
+            ``clock`` add them from then on; None to do so in this context alone.
         sleep: waits so many seconds.
         random: a number of [0, 1), for jitter.
 
@@ -46,7 +48,7 @@ class ProviderContext:
         environ: the environment variables.
         profile_argument: the profile that the caller named, if any: then the environment's
             credentials are passed over.
-        clock, sleep, random: as passed in.
+        sleep, random: as passed in.
     """
 
     def __init__(
@@ -58,12 +60,15 @@ class ProviderContext:
         shared: SharedConfig | None = None,
         fetcher: Fetcher | None = None,
         clock: Callable[[], float] = time.time,
+        correct_clock: Callable[[float], None] | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         random: Callable[[], float] = random.random,
     ) -> None:
         self.environ = dict(os.environ) if environ is None else environ
         self.profile_argument = profile
-        self.clock = clock
+        self._clock = clock
+        self._correct_clock = correct_clock
+        self._clock_offset = 0.0
         self.sleep = sleep
         self.random = random
         self._region = region
@@ -75,6 +80,17 @@ class ProviderContext:
     def profile_name(self) -> str | None:
         """The active profile's name, None for the default one."""
         return profile_name(self.profile_argument, self.environ)
+
+    def clock(self) -> float:
+        """Seconds since 1970, by AWS's clock as far as it is known."""
+        return self._clock() + self._clock_offset
+
+    def correct_clock(self, seconds: float) -> None:
+        """Have ``clock`` add so many seconds: AWS refused a signature for its time."""
+        if self._correct_clock is None:
+            self._clock_offset += seconds
+        else:
+            self._correct_clock(seconds)
 
     async def shared(self) -> SharedConfig:
         """The shared files, as they are at the first use.

@@ -1,40 +1,49 @@
-"""Static keys of a profile in the shared AWS files.
+"""The credentials of a profile in the shared AWS files, wherever its settings say they are.
 
 https://docs.aws.amazon.com/sdkref/latest/guide/file-format.html
 """
 
-from aios3get._protocol.identity import Credentials, Identity
-from aios3get._protocol.shared_config import Profile, Section
-from aios3get.credentials.context import ProviderContext
-from aios3get.credentials.provider import Provider, Unavailable
-from aios3get.errors import ConfigurationError, CredentialsError
-
-__all__ = ["ProfileCredentials", "static_keys"]
-
-_ID, _SECRET = "aws_access_key_id", "aws_secret_access_key"
-_TOKENS = ("aws_session_token", "aws_security_token")
-
-# botocore asks the sources of a profile in this order (``ProfileProviderBuilder``): what stands
-# before the keys of a file wins over them.
-_BEFORE_CREDENTIALS_FILE = (
-    "role_arn",
-    "web_identity_token_file",
-    "sso_account_id",
-    "sso_role_name",
+from aios3get._protocol.credentials.profile_source import (
+    LoginSource,
+    NamedSource,
+    ProcessSource,
+    ProfileSource,
+    Role,
+    RoleSource,
+    SsoSource,
+    WebIdentitySource,
+    incomplete_settings,
+    profile_source,
 )
-_BEFORE_CONFIG_FILE = ("login_session", "credential_process")
-_OTHERWISE = ("sso_session", "sso_start_url", "source_profile", "credential_source")
+from aios3get._protocol.identity import Credentials, Identity
+from aios3get._protocol.shared_config import SharedConfig
+from aios3get.credentials.context import ProviderContext
+from aios3get.credentials.environment import EnvironmentCredentials
+from aios3get.credentials.provider import FixedIdentity, Provider, Unavailable, forget
+from aios3get.credentials.sts import AssumedRole, MFAToken, WebIdentity
+from aios3get.errors import CredentialsError
+
+__all__ = ["ProfileCredentials"]
 
 
 class ProfileCredentials(Provider):
-    """A provider of a profile's credentials; the files are read anew for each load.
+    """A provider of a profile's credentials: of a role, a web identity, SSO, a process, or its key.
+
+    The files are read anew for each load.
 
     Args:
-        profile: its name; None for ``AWS_PROFILE``, ``AWS_DEFAULT_PROFILE`` or ``default``.
+        profile: its name; None for ``AWS_PROFILE``, ``AWS_DEFAULT_PROFILE`` or ``default``, where
+            the environment's web identity (``AWS_WEB_IDENTITY_TOKEN_FILE``) comes before the
+            profile's own settings other than its role.
+        mfa_token: gives the current code of the profile's ``mfa_serial``, at each refresh.
     """
 
-    def __init__(self, profile: str | None = None) -> None:
+    def __init__(self, profile: str | None = None, *, mfa_token: MFAToken | None = None) -> None:
         self._profile = profile
+        self._mfa_token = mfa_token
+        # Some providers remember their last credentials.
+        self._source: ProfileSource | None = None
+        self._provider: Provider | None = None
 
     def __repr__(self) -> str:
         return f"ProfileCredentials({self._profile!r})"
@@ -43,54 +52,98 @@ class ProfileCredentials(Provider):
         return f"the profile {self._profile!r}" if self._profile else "the profile"
 
     async def load(self, context: ProviderContext) -> Identity | Unavailable:  # noqa: D102
-        name = self._profile or context.profile_name
+        explicit = self._profile or context.profile_argument
         shared = await context.shared()
-        keys = static_keys(shared.profile(name))
-        if keys is None:
-            places = " and ".join(shared.looked_at)
-            return Unavailable(f"no aws_access_key_id for {name or 'default'!r} in {places}")
-        return keys
+        name = self._profile or context.profile_name
+        source = profile_source(shared, name, {} if explicit else context.environ)
+        if source is None:
+            return _unavailable(shared, name, explicit=explicit is not None)
+        roles, base = (
+            (source.roles, source.source) if isinstance(source, RoleSource) else ((), source)
+        )
+        if self._provider is None or base != self._source:
+            self._source, self._provider = base, _provider_of(base)
+        loaded = await self._provider.load(context)
+        for role in reversed(roles):
+            if isinstance(loaded, Unavailable):
+                raise CredentialsError(
+                    f"no credentials found to assume the role {role.arn} with. Looked at:",
+                    sources=loaded.sources(str(self._provider)),
+                )
+            if not isinstance(loaded, Credentials):
+                raise AssertionError("a profile's own sources give Credentials")
+            assumed = self._assumed(role)
+            loaded = assumed.parse(await assumed.request(context, loaded))
+        return loaded
 
-
-def static_keys(profile: Profile) -> Credentials | None:
-    """The profile's keys, or None if it has none and names no other source either.
-
-    Raises:
-        CredentialsError: half a key, or the profile takes its credentials from a source that is
-            not read here.
-    """
-    _refuse(profile, _BEFORE_CREDENTIALS_FILE)
-    found = _keys(profile.name, "credentials file", profile.credentials)
-    if found is None:
-        _refuse(profile, _BEFORE_CONFIG_FILE)
-        found = _keys(profile.name, "config file", profile.config)
-    if found is None:
-        _refuse(profile, _OTHERWISE)
-    return found
-
-
-def _refuse(profile: Profile, settings: tuple[str, ...]) -> None:
-    for setting in settings:
-        if profile.get(setting) is not None:
+    def _assumed(self, role: Role) -> AssumedRole:
+        if role.mfa_serial is not None and self._mfa_token is None:
             raise CredentialsError(
-                f"profile {profile.name!r} gets its credentials by {setting}, which aios3get does"
-                " not do by itself; pass credentials=, a callable that gives Credentials, such as"
-                " one that asks a botocore session"
+                f"the role {role.arn} asks for the code of the MFA device {role.mfa_serial}; pass"
+                f" credentials=ProfileCredentials({self._profile!r}, mfa_token=…), a callable that"
+                " gives it"
             )
+        return AssumedRole(
+            arn=role.arn,
+            session_name=role.session_name,
+            external_id=role.external_id,
+            duration_seconds=role.duration_seconds,
+            mfa_serial=role.mfa_serial,
+            mfa_token=self._mfa_token if role.mfa_serial else None,
+        )
+
+    def invalidate(self, used: Identity) -> None:
+        """Have the profile's source drop what it caches."""
+        forget(self._provider, used)
 
 
-def _keys(name: str, file: str, section: Section) -> Credentials | None:
-    # Both halves come from one file: a mixture would be nobody's key.
-    texts = {key: str(section.get(key) or "").strip() for key in (_ID, _SECRET, *_TOKENS)}
-    if not texts[_ID] and not texts[_SECRET]:
-        return None
-    for key, other in ((_ID, _SECRET), (_SECRET, _ID)):
-        if not texts[key]:
-            raise CredentialsError(
-                f"profile {name!r} in the {file} has {other} but no {key}; write both or neither"
-            )
-    token = next((texts[key] for key in _TOKENS if texts[key]), None)
-    try:
-        return Credentials(texts[_ID], texts[_SECRET], token)
-    except ConfigurationError as error:
-        raise CredentialsError(f"profile {name!r} in the {file}: {error}") from None
+def _unavailable(shared: SharedConfig, name: str | None, *, explicit: bool) -> Unavailable:
+    profile = shared.profile(name)
+    settings = incomplete_settings(profile)
+    places = " and ".join(shared.looked_at)
+    reason = (
+        f"has {' and '.join(settings)}, but nothing to go with it"
+        if settings
+        else f"names no source of credentials in {places}"
+    )
+    named = (f"the profile {profile.name!r}", Unavailable(reason, detected=bool(settings)))
+    if explicit:
+        return named[1]
+    web_identity = ("a web identity", Unavailable("AWS_WEB_IDENTITY_TOKEN_FILE is not set"))
+    return Unavailable("", parts=(web_identity, named))
+
+
+def _provider_of(source: ProfileSource) -> Provider:
+    # Each is imported where it is first needed.
+    match source:
+        case Credentials():
+            return FixedIdentity(source)
+        case WebIdentitySource():
+            return WebIdentity(source.role_arn, source.token_file, session_name=source.session_name)
+        case NamedSource("Environment"):
+            return EnvironmentCredentials()
+        case NamedSource("EcsContainer"):
+            from aios3get.credentials.container import ContainerCredentials  # noqa: PLC0415
+
+            return ContainerCredentials()
+        case NamedSource():
+            from aios3get.credentials.imds import InstanceMetadata  # noqa: PLC0415
+
+            return InstanceMetadata()
+        case ProcessSource():
+            from aios3get.credentials.process import Process  # noqa: PLC0415
+
+            return Process(source.command)
+        case SsoSource():
+            raise _unsupported(source.profile.name, "sso_account_id")
+        case LoginSource():
+            raise _unsupported(source.session, "login_session")
+        case RoleSource():
+            raise AssertionError("roles are assumed by the caller")
+
+
+def _unsupported(name: str, setting: str) -> CredentialsError:
+    return CredentialsError(
+        f"{name!r} gets its credentials by {setting}, which aios3get does not do by itself; pass"
+        " credentials=, a callable that gives Credentials, such as one that asks a botocore session"
+    )

@@ -18,7 +18,7 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable
 from dataclasses import dataclass
-from typing import cast
+from typing import Protocol, cast, runtime_checkable
 
 from aios3get._protocol.identity import (
     Anonymous,
@@ -28,9 +28,17 @@ from aios3get._protocol.identity import (
     Identity,
 )
 from aios3get.credentials.context import ProviderContext
-from aios3get.errors import CredentialsError
+from aios3get.errors import ConfigurationError, CredentialsError
 
-__all__ = ["Provider", "Unavailable", "load_from", "name_of"]
+__all__ = [
+    "FixedIdentity",
+    "Provider",
+    "Unavailable",
+    "forget",
+    "load_from",
+    "name_of",
+    "provider_for",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +56,19 @@ class Unavailable:
     detected: bool = False
     parts: tuple[tuple[str, "Unavailable"], ...] = ()
 
-    def lines(self, name: str) -> list[tuple[bool, str]]:
-        """Each source looked at as ``(detected, "name: reason")``."""
+    def sources(self, name: str) -> tuple[str, ...]:
+        """Each source that was looked at as ``name: reason``, those detected first.
+
+        Args:
+            name: what to call the provider itself.
+        """
+        leaves = sorted(self._leaves(name), key=lambda leaf: not leaf[1].detected)
+        return tuple(f"{name}: {leaf.reason}" for name, leaf in leaves)
+
+    def _leaves(self, name: str) -> list[tuple[str, "Unavailable"]]:
         if not self.parts:
-            return [(self.detected, f"{name}: {self.reason}")]
-        return [line for part, unavailable in self.parts for line in unavailable.lines(part)]
+            return [(name, self)]
+        return [leaf for part, unavailable in self.parts for leaf in unavailable._leaves(part)]
 
 
 class Provider(ABC):
@@ -73,6 +89,35 @@ class Provider(ABC):
         async with ProviderContext() as context:
             loaded = await self.load(context)
         return None if isinstance(loaded, Unavailable) else loaded
+
+
+class FixedIdentity(Provider):
+    """Gives the same credentials each time."""
+
+    def __init__(self, identity: Identity) -> None:
+        self.identity = identity
+
+    def __str__(self) -> str:
+        return "the credentials passed in"
+
+    async def load(self, context: ProviderContext) -> Identity:  # noqa: D102
+        return self.identity
+
+
+def provider_for(source: Identity | CredentialsProvider) -> CredentialsProvider:
+    """A provider of what the caller passed: credentials, or a provider already.
+
+    Raises:
+        ConfigurationError: neither credentials nor a provider.
+    """
+    if isinstance(source, Credentials | BearerToken | Anonymous):
+        return FixedIdentity(source)
+    if inspect.isclass(source) or not callable(source):
+        raise ConfigurationError(
+            "credentials must be Credentials, ANONYMOUS or a callable that gives Credentials,"
+            f" not {getattr(source, '__name__', None) or type(source).__name__}"
+        )
+    return source
 
 
 async def load_from(
@@ -121,3 +166,14 @@ def name_of(provider: object) -> str:
         return str(provider)
     name = getattr(provider, "__qualname__", None) or type(provider).__qualname__
     return f"the provider {name}"
+
+
+def forget(provider: object, used: Identity) -> None:
+    """Have a provider that caches drop ``used``."""
+    if isinstance(provider, _Caching):
+        provider.invalidate(used)
+
+
+@runtime_checkable
+class _Caching(Protocol):
+    def invalidate(self, used: Identity) -> None: ...

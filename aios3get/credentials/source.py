@@ -1,24 +1,23 @@
 """The credentials of one client: fixed ones, or the newest that a provider gave."""
 
-import inspect
 import random
 import time
 from collections.abc import Callable
-from typing import Final, Protocol, runtime_checkable
 
-from aios3get._protocol.identity import (
-    Anonymous,
-    BearerToken,
-    Credentials,
-    CredentialsProvider,
-    Identity,
-)
+from aios3get._protocol.identity import CredentialsProvider, Identity
 from aios3get.credentials.context import ProviderContext
-from aios3get.credentials.provider import Provider, Unavailable, load_from, name_of
+from aios3get.credentials.provider import (
+    FixedIdentity,
+    Unavailable,
+    forget,
+    load_from,
+    name_of,
+    provider_for,
+)
 from aios3get.credentials.refreshing import Refreshing
-from aios3get.errors import ConfigurationError, CredentialsError
+from aios3get.errors import CredentialsError
 
-__all__ = ["CredentialsSource", "check_source", "forget"]
+__all__ = ["CredentialsSource"]
 
 
 class CredentialsSource(Refreshing[Identity]):
@@ -43,19 +42,16 @@ class CredentialsSource(Refreshing[Identity]):
         jitter: Callable[[], float] = lambda: random.uniform(0.9, 1.0),
         contexts: Callable[[], ProviderContext] = ProviderContext,
     ) -> None:
-        check_source(source)
-        if isinstance(source, Credentials | BearerToken | Anonymous):
-            source = _Fixed(source)
         super().__init__(self._load, clock=clock, jitter=jitter)
-        self._provider = source
+        self._provider = provider = provider_for(source)
         self._contexts = contexts
-        if isinstance(source, _Fixed) and source.value.expires_at is None:
-            self.hold(source.value)
+        if isinstance(provider, FixedIdentity) and provider.identity.expires_at is None:
+            self.hold(provider.identity)
 
     @property
     def refreshable(self) -> bool:
         """Whether asking again can give others: not where they were passed in themselves."""
-        return not isinstance(self._provider, _Fixed)
+        return not isinstance(self._provider, FixedIdentity)
 
     def __repr__(self) -> str:
         return f"<CredentialsSource {name_of(self._provider)}>"
@@ -78,55 +74,9 @@ class CredentialsSource(Refreshing[Identity]):
         async with self._contexts() as context:
             loaded = await load_from(self._provider, context)
         if isinstance(loaded, Unavailable):
-            raise _nothing_found(loaded.lines(name_of(self._provider)))
+            raise CredentialsError(
+                "no credentials found; pass credentials=Credentials(…), a callable that gives"
+                " them, or ANONYMOUS to send requests unsigned. Looked at:",
+                sources=loaded.sources(name_of(self._provider)),
+            )
         return loaded
-
-
-def _nothing_found(lines: list[tuple[bool, str]]) -> CredentialsError:
-    detected = [line for found, line in lines if found]
-    return CredentialsError(
-        _NOTHING_FOUND, sources=(*detected, *(line for found, line in lines if not found))
-    )
-
-
-_NOTHING_FOUND: Final = (
-    "no credentials found; pass credentials=Credentials(…), a callable that gives them, or"
-    " ANONYMOUS to send requests unsigned. Looked at:"
-)
-
-
-def check_source(source: object) -> None:
-    """Refuse what gives no credentials.
-
-    Raises:
-        ConfigurationError: neither credentials nor a provider.
-    """
-    if isinstance(source, Credentials | BearerToken | Anonymous):
-        return
-    if inspect.isclass(source) or not callable(source):
-        raise ConfigurationError(
-            "credentials must be Credentials, ANONYMOUS or a callable that gives Credentials,"
-            f" not {getattr(source, '__name__', None) or type(source).__name__}"
-        )
-
-
-class _Fixed(Provider):
-    def __init__(self, value: Identity) -> None:
-        self.value = value
-
-    def __str__(self) -> str:
-        return "the credentials passed in"
-
-    async def load(self, context: ProviderContext) -> Identity:
-        return self.value
-
-
-def forget(provider: object, used: Identity) -> None:
-    """Have a provider that caches drop ``used``."""
-    if isinstance(provider, _Caching):
-        provider.invalidate(used)
-
-
-@runtime_checkable
-class _Caching(Protocol):
-    def invalidate(self, used: Identity) -> None: ...

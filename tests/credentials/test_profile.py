@@ -54,63 +54,45 @@ async def test_keys_are_read_anew_for_each_load(files: Files) -> None:
     assert first != second == Credentials(KEY_ID, SECRET)
 
 
-async def test_profile_without_keys_is_unavailable_and_names_the_files(
-    files: Files, tmp_path: Path
-) -> None:
+async def test_profile_without_a_source_is_unavailable_and_names_the_files(files: Files) -> None:
     loaded = await load(ProfileCredentials(), {"HOME": "/nowhere"})
     assert isinstance(loaded, Unavailable)
-    assert "/nowhere/.aws/credentials (no such file)" in loaded.reason
-    assert "/nowhere/.aws/config (no such file)" in loaded.reason
+    assert loaded.sources("") == (
+        "a web identity: AWS_WEB_IDENTITY_TOKEN_FILE is not set",
+        "the profile 'default': names no source of credentials in"
+        " /nowhere/.aws/credentials (no such file) and /nowhere/.aws/config (no such file)",
+    )
     environ = files(config="[default]\nregion = eu-central-1")
-    assert isinstance(await load(ProfileCredentials("default"), environ), Unavailable)
+    loaded = await load(ProfileCredentials("default"), environ)
+    assert isinstance(loaded, Unavailable)
+    assert "names no source" in loaded.reason
 
 
-@pytest.mark.parametrize(
-    ("setting", "keys"),
-    [
-        ("role_arn = arn:aws:iam::123456789012:role/r", STATIC),
-        ("web_identity_token_file = /t", STATIC),
-        ("sso_account_id = 123456789012", STATIC),
-        ("sso_session = s", ""),
-        ("sso_start_url = https://example.com", ""),
-        ("credential_process = /bin/keys", ""),
-        ("login_session = arn", ""),
-        ("source_profile = b", ""),
-    ],
-)
-async def test_a_source_of_another_kind_is_never_skipped(
-    files: Files, setting: str, keys: str
-) -> None:
-    environ = files(config=f"[profile a]\n{setting}", credentials=f"[a]\n{keys}")
-    name = setting.partition(" ")[0]
-    with pytest.raises(CredentialsError, match=f"'a' gets its credentials by {name}.*callable"):
-        await load(ProfileCredentials("a"), environ)
+async def test_setting_that_belongs_to_a_source_is_detected(files: Files) -> None:
+    environ = files(config="[profile a]\nsso_session = corp\nsource_profile = b")
+    loaded = await load(ProfileCredentials("a"), environ)
+    assert loaded == Unavailable(
+        "has sso_session and source_profile, but nothing to go with it", detected=True
+    )
 
 
-@pytest.mark.parametrize(
-    ("config", "credentials", "message"),
-    [
-        ("", f"[default]\naws_access_key_id = {KEY_ID}", "has aws_access_key_id but no aws_secr"),
-        (
-            f"[default]\naws_secret_access_key = {SECRET}",
-            "",
-            "config file has aws_secret_access_key but no aws_access_key_id",
-        ),
-        (
-            f"[default]\naws_secret_access_key = {SECRET}",
-            f"[default]\naws_access_key_id = {KEY_ID}",
-            "credentials file has aws_access_key_id but no",
-        ),
-        ("", f"[default]\n{STATIC}  {SECRET}", "default.*control character"),
-    ],
-)
-async def test_half_a_key_is_an_error_without_the_secret(
-    files: Files, config: str, credentials: str, message: str
-) -> None:
-    environ = files(config=config, credentials=credentials)
-    with pytest.raises(CredentialsError, match=message) as caught:
-        await load(ProfileCredentials(), environ)
-    assert SECRET not in str(caught.value)
+async def test_process_of_a_profile(files: Files) -> None:
+    document = f'{{"Version": 1, "AccessKeyId": "{KEY_ID}", "SecretAccessKey": "{SECRET}"}}'
+    environ = files(config=f"[default]\ncredential_process = echo '{document}'")
+    assert await load(ProfileCredentials(), environ) == Credentials(KEY_ID, SECRET)
+
+
+async def test_provider_of_an_unchanged_source_is_kept(files: Files) -> None:
+    environ = files(config="[default]\ncredential_process = true")
+    provider = ProfileCredentials()
+    for _ in range(2):
+        with pytest.raises(CredentialsError):
+            await load(provider, environ)
+        kept = provider._provider
+    files(config="[default]\ncredential_process = false")
+    with pytest.raises(CredentialsError):
+        await load(provider, environ)
+    assert provider._provider is not kept
 
 
 async def test_missing_profile_names_the_files(tmp_path: Path) -> None:

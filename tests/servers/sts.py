@@ -1,0 +1,252 @@
+"""A strict STS on loopback: signatures, tokens and parameters are checked as AWS documents them.
+
+https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
+https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html
+"""
+
+import hashlib
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import NamedTuple
+from urllib.parse import parse_qsl
+from xml.sax.saxutils import escape
+
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from aios3get._protocol.identity import Credentials
+from aios3get.testing.credentials import ServerCredentials
+from aios3get.testing.recorded_request import RecordedRequest
+from aios3get.testing.responses import ErrorResponse
+from aios3get.testing.verify import read_signature, verify, wrong_region
+
+__all__ = ["Failure", "StsServer", "issued", "sts_server"]
+
+_ALLOWED_SKEW = timedelta(minutes=5)
+_PATTERNS = {
+    "RoleArn": r"arn:aws[\w-]*:iam::\d{12}:role/.{1,512}",
+    "RoleSessionName": r"[\w+=,.@-]{2,64}",
+    "ExternalId": r"[\w+=,.@:/-]{2,1224}",
+    "SerialNumber": r"[\w+=/:,.@-]{9,256}",
+    "TokenCode": r"\d{6}",
+    "WebIdentityToken": r".{4,20000}",
+    "DurationSeconds": r"9\d\d|[1-9]\d{3}|[123]\d{4}|4[0-2]\d{3}|43[01]\d\d|43200",
+}
+
+
+class Failure(NamedTuple):
+    """A response instead of the credentials."""
+
+    status: int
+    code: str = ""
+    message: str = ""
+    body: bytes | None = None
+
+
+class StsServer:
+    """What the server knows, and what it was asked.
+
+    Attributes:
+        url: the endpoint.
+        known: who may assume roles, by access key; issued credentials join them.
+        tokens: the web identity tokens that are accepted.
+        mfa_codes: the codes that are accepted, each once.
+        trusted: role → access key or ``*``, where not everybody may assume it.
+        failures: responses sent instead, first come first served; a callable runs before.
+        requests: the parameters of each request that reached the checks.
+        clock: seconds since 1970.
+        lifetime: seconds, where a request asks for none.
+    """
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.known: dict[str, ServerCredentials] = {}
+        self.tokens: set[str] = set()
+        self.mfa_codes: list[str] = []
+        self.external_ids: dict[str, str] = {}
+        self.failures: list[Failure | Callable[[], object]] = []
+        self.requests: list[dict[str, str]] = []
+        self.regions: list[str | None] = []
+        self.clock: Callable[[], float] = time.time
+        self.lifetime = 3600
+        self._lock = threading.Lock()
+
+    def add(self, credentials: Credentials) -> None:
+        self.known[credentials.access_key_id] = ServerCredentials.of(credentials)
+
+    def respond(self, request: RecordedRequest) -> tuple[int, bytes]:
+        with self._lock:
+            while self.failures:
+                failure = self.failures.pop(0)
+                if isinstance(failure, Failure):
+                    return failure.status, failure.body or _error(failure)
+                failure()
+            try:
+                return 200, self._assume(request)
+            except ErrorResponse as error:
+                return error.status, _error(Failure(error.status, error.code, error.message))
+
+    def _assume(self, request: RecordedRequest) -> bytes:
+        if request.method != "POST" or request.path != "/":
+            raise ErrorResponse(404, "UnknownOperationException", "")
+        if not request.headers.get("Content-Type", "").startswith(
+            "application/x-www-form-urlencoded"
+        ):
+            raise ErrorResponse(400, "MissingAction", "not a form")
+        form = dict(parse_qsl(request.body.decode(), keep_blank_values=True, strict_parsing=True))
+        self.requests.append(form.copy())
+        if form.pop("Version", "") != "2011-06-15":
+            raise ErrorResponse(400, "NoSuchVersion", "")
+        action = form.pop("Action", "")
+        if action == "AssumeRole":
+            by = self._signer(request)
+        elif action == "AssumeRoleWithWebIdentity":
+            by = self._subject(request, form.get("WebIdentityToken", ""))
+        else:
+            raise ErrorResponse(400, "InvalidAction", action)
+        _check_parameters(form)
+        self._check_mfa(form)
+        wanted = self.external_ids.get(form["RoleArn"])
+        if wanted is not None and form.get("ExternalId") != wanted:
+            raise ErrorResponse(403, "AccessDenied", f"not authorized to perform: sts:{action}")
+        seconds = int(form.get("DurationSeconds", self.lifetime))
+        ends = datetime.fromtimestamp(int(self.clock()) + seconds, UTC)
+        credentials = issued(form["RoleArn"], by, ends)
+        self.add(credentials)
+        return _document(action, credentials, form["RoleArn"])
+
+    def _signer(self, request: RecordedRequest) -> str:
+        signature = read_signature(request)
+        if signature is None:
+            raise ErrorResponse(403, "MissingAuthenticationToken", "Request is missing a signature")
+        now = datetime.fromtimestamp(self.clock(), UTC)
+        if abs(now - signature.time) > _ALLOWED_SKEW:
+            late = signature.time < now
+            raise ErrorResponse(
+                403,
+                "SignatureDoesNotMatch",
+                f"Signature {'expired' if late else 'not yet current'}: {signature.stamp}",
+            )
+        self.regions.append(signature.region)
+
+        def check_region(_: object) -> None:
+            if signature.region == "nowhere":
+                raise wrong_region(signature, "us-east-1")
+
+        try:
+            signer = verify(
+                signature, request, self.known, service="sts", check_region=check_region, now=now
+            )
+        except ErrorResponse as error:
+            code = {"InvalidAccessKeyId": "InvalidClientTokenId"}.get(error.code, error.code)
+            raise ErrorResponse(403, code, error.message) from None
+        return signer.access_key_id
+
+    def _subject(self, request: RecordedRequest, token: str) -> str:
+        if "Authorization" in request.headers:
+            raise ErrorResponse(400, "InvalidRequest", "this action takes no signature")
+        if token.startswith("expired"):
+            raise ErrorResponse(400, "ExpiredTokenException", "Token expired: current date/time …")
+        if token not in self.tokens:
+            raise ErrorResponse(400, "InvalidIdentityToken", "No OpenIDConnect provider found")
+        return token
+
+    def _check_mfa(self, form: dict[str, str]) -> None:
+        if "SerialNumber" not in form:
+            return
+        if form.get("TokenCode") not in self.mfa_codes:
+            raise ErrorResponse(
+                403, "AccessDenied", "MultiFactorAuthentication failed with invalid MFA one time"
+            )
+        self.mfa_codes.remove(form["TokenCode"])
+
+
+def issued(role_arn: str, by: str, ends: datetime | None = None) -> Credentials:
+    """The credentials that anybody gets who assumes the role by the same means."""
+    digest = hashlib.sha256(f"{role_arn} {by}".encode()).hexdigest()
+    return Credentials(f"ASIA{digest[:16].upper()}", digest[16:56], f"token-of-{digest}", ends)
+
+
+def _check_parameters(form: dict[str, str]) -> None:
+    for name in ("RoleArn", "RoleSessionName"):
+        if name not in form:
+            raise ErrorResponse(400, "ValidationError", f"1 validation error detected: {name}")
+    for name, value in form.items():
+        if name not in _PATTERNS or not re.fullmatch(_PATTERNS[name], value, re.ASCII):
+            raise ErrorResponse(400, "ValidationError", f"1 validation error detected: {name}")
+
+
+def _document(action: str, credentials: Credentials, role_arn: str) -> bytes:
+    ends = credentials.expires_at
+    assert ends is not None
+    return f"""<{action}Response xmlns="https://sts.amazonaws.com/doc/2011-06-15/">
+  <{action}Result>
+    <AssumedRoleUser>
+      <AssumedRoleId>AROA123EXAMPLE123EXAMPLE:example</AssumedRoleId>
+      <Arn>{escape(role_arn)}</Arn>
+    </AssumedRoleUser>
+    <Credentials>
+      <AccessKeyId>{credentials.access_key_id}</AccessKeyId>
+      <SecretAccessKey>{credentials.secret_access_key}</SecretAccessKey>
+      <SessionToken>{credentials.session_token}</SessionToken>
+      <Expiration>{ends:%Y-%m-%dT%H:%M:%SZ}</Expiration>
+    </Credentials>
+  </{action}Result>
+  <ResponseMetadata><RequestId>c6104cbe-af31-11e0-8154-cbc7ccf896c7</RequestId></ResponseMetadata>
+</{action}Response>""".encode()
+
+
+def _error(failure: Failure) -> bytes:
+    return f"""<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">
+  <Error>
+    <Type>Sender</Type>
+    <Code>{failure.code}</Code>
+    <Message>{escape(failure.message)}</Message>
+  </Error>
+  <RequestId>c6104cbe-af31-11e0-8154-cbc7ccf896c7</RequestId>
+</ErrorResponse>""".encode()
+
+
+@contextmanager
+def sts_server() -> Iterator[StsServer]:
+    """The server in a thread of its own."""
+    server = StsServer()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def _respond(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            headers = CIMultiDictProxy(CIMultiDict(self.headers.items()))
+            request = RecordedRequest(
+                method=self.command, raw_path=self.path, headers=headers, body=body
+            )
+            status, document = server.respond(request)
+            self.send_response_only(status)
+            now = datetime.fromtimestamp(server.clock(), UTC)
+            self.send_header("Date", format_datetime(now, usegmt=True))
+            self.send_header("Content-Type", "text/xml")
+            self.send_header("Content-Length", str(len(document)))
+            self.end_headers()
+            self.wfile.write(document)
+
+        do_GET = do_POST = _respond  # noqa: N815 - the base class's names
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+        http.daemon_threads = True
+        server.url = f"http://127.0.0.1:{http.server_port}"
+        thread = threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        try:
+            yield server
+        finally:
+            http.shutdown()
+            thread.join()
