@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from aios3get.credentials.imds import InstanceMetadata
     from aios3get.credentials.process import Process
     from aios3get.credentials.profile import ProfileCredentials
+    from aios3get.credentials.sso import SSO
     from aios3get.credentials.sts import WebIdentity
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "InstanceMetadata",
     "Process",
     "ProfileCredentials",
+    "SSO",
     "WebIdentity",
     "cached",
     "chain",
@@ -57,6 +59,7 @@ _MODULES = {
     "InstanceMetadata": "imds",
     "Process": "process",
     "ProfileCredentials": "profile",
+    "SSO": "sso",
     "WebIdentity": "sts",
 }
 

@@ -9,6 +9,7 @@ Subclasses implement ``respond``. Sync and async clients can use it, as threads 
 
 import json
 import socket
+import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -128,6 +129,11 @@ class _Server(ThreadingHTTPServer):
         connection, address = super().get_request()
         self.connections.add(connection)
         return connection, address
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        # Clients leave in the middle of slow responses.
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
 
     def server_close(self) -> None:
         # An idle connection would keep its thread waiting for the next request.

@@ -37,7 +37,11 @@ def error_code(response: FetchedResponse) -> str:
     """The service's name of the error, empty if the response has none."""
     # AWS's JSON services: a header, or a member that may have a namespace before a "#".
     # https://smithy.io/2.0/aws/protocols/aws-restjson1-protocol.html#operation-error-serialization
-    code = response.headers.get("x-amzn-errortype") or _member(response, "error", "code", "__type")
+    code = (
+        _member(response, "error", "code")
+        or response.headers.get("x-amzn-errortype")
+        or _member(response, "__type")
+    )
     return code.partition(":")[0].rpartition("#")[2].strip()
 
 
