@@ -25,6 +25,7 @@ FLOORS = (
 CORE_LIBRARIES = {
     "*": {"multidict"},
     "hashing": {"anycrc", "xxhash"},
+    "login": {"cryptography"},
     "sigv4a": {"cryptography"},
 }
 # Standard library that does I/O, reads clocks or speaks to the environment.
