@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from aios3get._engine.s3_object import S3Object
+from aios3get._http.connections import OwnSessions
 from aios3get._http.transport import Transport
 from aios3get._protocol.identity import Credentials
 from aios3get._protocol.retry import RetryPolicy
@@ -46,13 +47,23 @@ def transport_of(client: S3Client) -> Transport:
     return client._loops[asyncio.get_running_loop()].exchange.transport
 
 
+def own_sessions(transport: Transport) -> OwnSessions:
+    """The transport's aiohttp sessions, which are not the user's."""
+    assert isinstance(transport.sessions, OwnSessions)
+    return transport.sessions
+
+
 def acquired(transport: Transport) -> int:
     """How many connections are in use by aiohttp's count."""
-    sessions = {id(s): s for s in (transport._pooled, transport._fresh) if s is not None}
+    sessions = transport.sessions
     return sum(
         len(session.connector._acquired)
-        for session in sessions.values()
-        if session.connector is not None
+        for session in (
+            (sessions.pooled, sessions.fresh)
+            if isinstance(sessions, OwnSessions)
+            else (sessions.session,)
+        )
+        if session is not None and session.connector is not None
     )
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from aios3get import RetryPolicy, S3Client, Timeouts
 from aios3get._engine import client_state, express_sessions
-from aios3get._http import connections, transport
+from aios3get._http import resolver, transport
 from aios3get._protocol import correction, error_response, hashing, retry
 from aios3get._protocol.retry import RetryQuota
 
@@ -21,7 +21,7 @@ NAMES: dict[str, Any] = {
     "RetryQuota": RetryQuota,
     "Timeouts": Timeouts,
     "always": hashing.ALGORITHMS.keys() - _xxhash,
-    "connections": connections,
+    "resolver": resolver,
     "correction": correction,
     "default_of": lambda name: inspect.signature(S3Client).parameters[name].default,
     "error_response": error_response,

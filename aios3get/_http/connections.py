@@ -1,27 +1,22 @@
-"""aiohttp's classes, bent to send what was signed and to say what happens to a connection."""
+"""The client's own aiohttp sessions, which send each request once and exactly as it is."""
 
-import inspect
-import os
-import socket
-from collections.abc import Callable
-from contextlib import suppress
-from functools import partial
+from collections.abc import Awaitable, Mapping
+from contextlib import AsyncExitStack
 from http.cookies import SimpleCookie
 from ssl import SSLContext
 from typing import Any, Final
 
 import aiohttp
-from aiohttp.client_proto import ResponseHandler
-from multidict import CIMultiDict
 from yarl import URL
 
-from aios3get._http.addresses import Addresses
-from aios3get._http.exception_mapping import HEAD_LIMITS
+from aios3get._http.aiohttp_private import Connector, Request, start_request
+from aios3get._http.exception_mapping import HEAD_LIMITS, ConnectionBroken
+from aios3get._http.resolver import Resolver
 from aios3get._http.watchdog import Watchdog
 from aios3get._protocol.timeouts import Timeouts
 from aios3get._version import __version__
 
-__all__ = ["UNSIGNED_HEADERS", "accepted_by", "connections_of", "lead_nowhere", "own_session"]
+__all__ = ["UNSIGNED_HEADERS", "OwnSessions", "send_once"]
 
 # Sent unsigned: proxies and some stores change them. Without "identity" aiohttp asks for gzip,
 # which would change lengths, ranges and checksums.
@@ -31,167 +26,114 @@ UNSIGNED_HEADERS: Final = {
 }
 
 
-def accepted_by(function: Callable[..., Any], options: dict[str, Any]) -> dict[str, Any]:
-    """Those of the options that this release of aiohttp takes."""
-    known = inspect.signature(function).parameters
-    return {name: value for name, value in options.items() if name in known}
+async def send_once(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """A client middleware that keeps aiohttp from sending a request again.
+
+    aiohttp repeats a GET whose kept connection turns out to be closed. Here each attempt is built
+    and signed anew.
+    """
+    try:
+        return await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise ConnectionBroken from error
 
 
-_DNS_SECONDS: Final = 30
-
-# aiohttp takes these per session or per request only since some release.
-_SESSION_OPTIONS: Final = accepted_by(aiohttp.ClientSession.__init__, HEAD_LIMITS)
-
-
-def own_session(
-    timeouts: Timeouts,
-    verify: SSLContext | bool,
-    watchdog: Watchdog,
-    addresses: Addresses,
-    *,
-    fresh: bool,
-) -> aiohttp.ClientSession:
-    """A session of the client's own, which sends what it is given, once, and nothing else.
+class OwnSessions:
+    """Two aiohttp sessions: one keeps connections, the other makes one for each request.
 
     Args:
-        timeouts: their ``connect`` and ``keep_alive``.
-        verify: as for ``Transport``.
-        watchdog: is told who is connecting.
-        addresses: in which order a name's are tried.
-        fresh: keep no connection and no address.
-    """
-    reuse: dict[str, Any] = (
-        {"force_close": True, "use_dns_cache": False}
-        if fresh
-        else {"keepalive_timeout": timeouts.keep_alive, "ttl_dns_cache": _DNS_SECONDS}
-    )
-    session = aiohttp.ClientSession(
-        connector=_Connector(watchdog, addresses, limit=0, ssl=verify, **reuse),
-        cookie_jar=_NoCookies(),
-        request_class=_Request,
-        headers=UNSIGNED_HEADERS,
-        # Without a pool limit nothing queues, so this covers names, TCP and TLS.
-        timeout=aiohttp.ClientTimeout(connect=timeouts.connect),
-        auto_decompress=False,
-        **_SESSION_OPTIONS,
-    )
-    # A signed request is never sent twice: every attempt is built, stamped and signed anew.
-    session._retry_connection = False
-    return session
-
-
-def connections_of(session: aiohttp.ClientSession) -> list[Any]:
-    """The asyncio transports of all its connections, in use or kept."""
-    connector: Any = session.connector
-    if connector is None:
-        return []
-    kept = (each for pool in connector._conns.values() for each, _ in pool)
-    return [each.transport for each in (*connector._acquired, *kept)]
-
-
-class _Request(aiohttp.ClientRequest):
-    """A request that is finished when it comes: aiohttp adds no header of its own."""
-
-    def update_headers(self, headers: Any) -> None:
-        """Take them all, ``Host`` included, as they were signed."""
-        self.headers = CIMultiDict(headers)
-        if "Host" not in self.headers:  # as with somebody's link
-            self.headers["Host"] = self.url.host_port_subcomponent or ""
-
-    def update_auto_headers(self, skip_auto_headers: Any) -> None:
-        """Add none."""
-
-    def send(self, conn: Any) -> Any:
-        """Send it, unless the connection holds what came while nobody had asked.
-
-        That must not be taken for this request's answer.
-        """
-        if conn.protocol._buffer:
-            raise aiohttp.ServerDisconnectedError
-        return super().send(conn)
-
-
-class _Connector(aiohttp.TCPConnector):
-    """Tells the watchdog who is connecting, which has a limit of its own.
-
-    New connections take a name's addresses in turn, those that failed lately last.
-    """
-
-    def __init__(self, watchdog: Watchdog, addresses: Addresses, **options: Any) -> None:
-        super().__init__(**options)  # pyright: ignore[reportUnknownMemberType]  # as aiohttp types it
-        self._watchdog = watchdog
-        self._addresses = addresses
-        factory: Any = partial(_Connected, loop=self._loop)
-        self._factory = factory
-
-    async def _create_connection(self, *args: Any, **options: Any) -> Any:
-        wait = self._watchdog.connecting()
-        try:
-            protocol: Any = await super()._create_connection(*args, **options)
-        finally:
-            self._watchdog.connected(wait)
-        if protocol.transport is not None:
-            # A tuple for IPv4 and IPv6 alike.
-            address: str = protocol.transport.get_extra_info("peername", ("",))[0]
-            protocol.address = address
-            protocol.secure = protocol.transport.get_extra_info("sslcontext") is not None
-            if wait is not None:
-                wait.address = address
-        return protocol
-
-    async def _resolve_host(self, *args: Any, **options: Any) -> Any:
-        found = await super()._resolve_host(*args, **options)
-        # With a cache, aiohttp itself gives each connection another address to begin with.
-        return self._addresses.ordered(found, in_turn=not self.use_dns_cache) if found else found
-
-
-class _Connected(ResponseHandler):
-    """One connection, which is not kept open for its TLS peer's farewell.
+        timeouts: their ``connect`` and ``keep_alive`` hold.
+        verify: True for aiohttp's default TLS context, False to check nothing, or a context.
+        watchdog: learns which requests are connecting.
 
     Attributes:
-        address: the peer's.
-        secure: whether it speaks TLS.
+        resolver: shared by both sessions.
     """
 
-    address: str | None = None
-    secure = False
+    def __init__(self, timeouts: Timeouts, verify: SSLContext | bool, watchdog: Watchdog) -> None:
+        self.resolver = Resolver(aiohttp.DefaultResolver())
+        self.pooled: aiohttp.ClientSession | None = None
+        self.fresh: aiohttp.ClientSession | None = None
+        self._timeouts = timeouts
+        self._verify = verify
+        self._watchdog = watchdog
 
-    def close(self) -> None:
-        """Close it now: asyncio would wait 30 s for the peer's close_notify."""
-        transport = self.transport
-        if transport is not None and self.secure:
-            if not transport.is_closing():
-                transport.close()
-            transport.abort()
-        super().close()
+    def send(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        options: Mapping[str, Any],
+        *,
+        fresh: bool,
+    ) -> Awaitable[aiohttp.ClientResponse]:
+        """Send a request and wait for the response's head.
 
-    def resume_reading(self, *how: Any, **named: Any) -> None:
-        """Resume it if it was paused; aiohttp asks for that after every piece of a body."""
-        if self._reading_paused:
-            super().resume_reading(*how, **named)
+        Args:
+            method: the HTTP method.
+            url: sent exactly as it is.
+            headers: sent exactly as they are, with ``UNSIGNED_HEADERS``.
+            options: aiohttp's, such as ``proxy``.
+            fresh: use a new connection, to an address looked up anew.
+        """
+        session = (self.fresh if fresh else self.pooled) or self._open(fresh=fresh)
+        return start_request(
+            session,
+            method,
+            URL(url, encoded=True),
+            headers=headers,
+            allow_redirects=False,
+            **options,
+        )
 
-    def connection_lost(self, exc: BaseException | None) -> None:
-        """Tell whoever reads a body that it has no end: after bad chunks aiohttp does not."""
-        body = self._payload
-        super().connection_lost(exc)
-        if body is not None and not body.is_eof() and body.exception() is None:
-            body.set_exception(aiohttp.ClientPayloadError("the body's framing is not HTTP"))
+    async def aclose(self) -> None:
+        """Close both sessions with their connections."""
+        sessions, self.pooled, self.fresh = (self.pooled, self.fresh), None, None
+        # Each is closed, also when this task is cancelled while it waits for one.
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self.resolver.close)
+            for session in filter(None, sessions):
+                stack.push_async_callback(session.close)
+
+    def _open(self, *, fresh: bool) -> aiohttp.ClientSession:
+        options: dict[str, Any]
+        if fresh:
+            options = {"force_close": True, "resolver": self.resolver.uncached()}
+        else:
+            options = {
+                "keepalive_timeout": self._timeouts.keep_alive,
+                "resolver": self.resolver,
+            }
+        connector = Connector(
+            self._watchdog, limit=0, ssl=self._verify, use_dns_cache=False, **options
+        )
+        session = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=_NoCookies(),
+            request_class=Request,
+            headers=UNSIGNED_HEADERS,
+            middlewares=(send_once,),
+            # Without a pool limit nothing queues, so this covers names, TCP and TLS.
+            timeout=aiohttp.ClientTimeout(connect=self._timeouts.connect),
+            auto_decompress=False,
+            **HEAD_LIMITS,
+        )
+        if fresh:
+            self.fresh = session
+        else:
+            self.pooled = session
+        return session
 
 
 class _NoCookies(aiohttp.DummyCookieJar):
-    """Keeps none and has none, where aiohttp's own makes an empty jar for each request."""
+    """Keeps no cookies. aiohttp's own jar makes an empty ``SimpleCookie`` for each request."""
 
     _none: Final[SimpleCookie] = SimpleCookie()
 
     def filter_cookies(self, request_url: URL) -> SimpleCookie:
-        """None for any URL."""
+        """No cookies for any URL."""
         return self._none
-
-
-def lead_nowhere(connection: Any) -> None:
-    """Have its descriptor stand for a socket whose other side is closed; the peer sees nothing."""
-    with suppress(OSError, AttributeError):
-        number = connection.get_extra_info("socket").fileno()
-        here, there = socket.socketpair()
-        with here, there:
-            os.dup2(here.fileno(), number, inheritable=False)

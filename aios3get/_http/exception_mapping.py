@@ -1,25 +1,29 @@
-"""What of aiohttp's exceptions is which of ours, in words that show no URL and no bytes."""
+"""aiohttp's exceptions as errors of this package, without URLs, bytes or frames in them."""
 
 import re
 import ssl
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
 
 from aios3get import errors
 from aios3get._protocol.timeouts import Timeouts
 
-__all__ = ["BROKEN", "HEAD_LIMITS", "failure_of"]
+__all__ = ["BROKEN", "HEAD_LIMITS", "ConnectionBroken", "map_exception"]
 
 # S3 allows 2 KB of user metadata, so more headers than the 128 that aiohttp accepts by itself;
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html
-HEAD_LIMITS: Final = {"max_headers": 2_500, "max_field_size": 65_536, "max_line_size": 65_536}
+HEAD_LIMITS: Final[dict[str, Any]] = {
+    "max_headers": 2_500,
+    "max_field_size": 65_536,
+    "max_line_size": 65_536,
+}
 
 # ``RuntimeError`` is how aiohttp's stream reader says that its connection is gone.
 BROKEN: Final = (aiohttp.ClientError, TimeoutError, OSError, RuntimeError)
 
-# Their texts hold the whole URL, with a presigned query if there is one, or bytes of the answer.
-_TELLING: Final = (
+# Their texts hold the whole URL, with a presigned query if there is one, or bytes of the response.
+_REVEALING: Final = (
     TimeoutError,
     ValueError,
     aiohttp.ClientResponseError,
@@ -28,7 +32,11 @@ _TELLING: Final = (
     aiohttp.NonHttpUrlClientError,
 )
 
-# The same answer would pass these limits again.
+# OpenSSL's reasons for a server that responds to a TLS handshake in plain text: up to 3.1, then
+# since 3.2.
+_NOT_TLS: Final = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE")
+
+# The same response would exceed these limits again.
 _beyond_limits = re.compile(r"Got more than \d+ bytes|Too many (headers|trailers)").search
 
 # What aiohttp quotes may be a whole body.
@@ -36,19 +44,39 @@ _LONGEST: Final = 500
 
 # aiohttp quotes what it cannot parse, as a literal or on lines of its own, and in a payload's
 # error the parser's error as a literal.
-_quoted = re.compile(r":?(?:\s*\n| b?['\"]|\\n)|['\"]>", re.ASCII)
+_quoted = re.compile(r"\n| b?['\"]|\\n|['\"]>").search
 
 
-def failure_of(error: Exception, timeouts: Timeouts) -> errors.S3Error:
-    """The error of ours that stands for one of aiohttp's, or for what it let through."""
-    failure = _no_connection(error, timeouts) or _no_answer(error)
-    key = getattr(error, "_conn_key", None)
-    if key is not None and key.proxy is not None:
-        # The proxy's URL stands in it, with its password if a user's session chose the proxy.
-        failure.__cause__ = getattr(error, "os_error", None)
-    elif not isinstance(error, _TELLING) or isinstance(error, ssl.SSLError):
+class ConnectionBroken(aiohttp.ClientError):
+    """Hides an exception, its cause, after which aiohttp would send the request again."""
+
+
+def map_exception(error: Exception, timeouts: Timeouts) -> errors.S3Error:
+    """The error of this package that stands for one of aiohttp's, or for what it let through.
+
+    Its cause has no traceback: aiohttp's frames hold headers and URLs.
+    """
+    if isinstance(error, ConnectionBroken) and isinstance(error.__cause__, Exception):
+        error = error.__cause__
+    failure = _no_connection(error, timeouts) or _no_response(error)
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        failure.__cause__ = error.certificate_error
+    elif isinstance(error, aiohttp.ClientConnectorError):
+        # The error itself holds the proxy's URL, with the password in it.
+        failure.__cause__ = error.os_error
+    elif not isinstance(error, _REVEALING):
         failure.__cause__ = error
+    _drop_frames(failure)
     return failure
+
+
+def _drop_frames(error: BaseException) -> None:
+    chain: list[BaseException | None] = [error.__cause__]
+    while chain:
+        cause = chain.pop()
+        if cause is not None and cause.__traceback__ is not None:
+            cause.__traceback__ = None
+            chain += [cause.__cause__, cause.__context__]
 
 
 def _no_connection(error: Exception, timeouts: Timeouts) -> errors.TransportError | None:
@@ -64,7 +92,13 @@ def _no_connection(error: Exception, timeouts: Timeouts) -> errors.TransportErro
             failure = errors.ConnectionFailed(f"the server's certificate is not trusted: {error}")
             failure.retryable = False
         case aiohttp.ClientHttpProxyError():
-            failure = errors.ConnectionFailed(f"the proxy answered {error.status} {error.message}")
+            failure = errors.ConnectionFailed(f"the proxy responded {error.status} {error.message}")
+        case aiohttp.ClientConnectorError() if _is_plain_text(error.os_error):
+            failure = errors.ConnectionFailed(
+                f"{error.host}:{error.port} does not speak TLS; if it serves plain http there, use"
+                " an http:// URL"
+            )
+            failure.retryable = False
         case aiohttp.ClientConnectorError():
             failure = errors.ConnectionFailed(f"no connection: {error}")
         case _:
@@ -72,27 +106,36 @@ def _no_connection(error: Exception, timeouts: Timeouts) -> errors.TransportErro
     return failure
 
 
-def _no_answer(error: Exception) -> errors.S3Error:
+def _is_plain_text(error: OSError) -> bool:
+    return isinstance(error, ssl.SSLError) and getattr(error, "reason", None) in _NOT_TLS
+
+
+def _no_response(error: Exception) -> errors.S3Error:
     failure: errors.S3Error
     match error:
         case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
             failure = errors.ConfigurationError("the URL is not an http or https URL with a host")
         case aiohttp.ClientResponseError():
-            failure = _no_http(error.message)
+            failure = _not_http(error.message)
         case aiohttp.ClientPayloadError():
-            failure = errors.ConnectionLost(f"the connection broke: {_worded(str(error))}")
+            failure = errors.ConnectionLost(f"the connection broke: {_unquoted(str(error))}")
         case RuntimeError() if "ession is closed" in str(error):
-            failure = errors.ConfigurationError("the aiohttp session given as session= is closed")
+            failure = errors.UsageError("the aiohttp session given as session= is closed")
         case aiohttp.ServerDisconnectedError():
-            failure = errors.ConnectionLost("the server closed the connection before its answer")
+            failure = errors.ConnectionLost("the server closed the connection before its response")
         case aiohttp.ClientError() | OSError() | RuntimeError():
             failure = errors.ConnectionLost(
                 f"the connection broke: {error or type(error).__name__}"
             )
+        case ValueError() if "AUTHORIZATION" in str(error):
+            failure = errors.ConfigurationError(
+                "the session given as session= has a password for the host, from auth= or with"
+                " trust_env=True from the netrc file, which would replace the signature; give one"
+                " without it"
+            )
         case ValueError() | AssertionError():
             failure = errors.ConfigurationError(
-                "the request cannot be sent: its URL, or its proxy's, has a host or a port that"
-                " cannot be"
+                "the request cannot be sent: its URL, or its proxy's, has an invalid host or port"
             )
         case _:
             failure = errors.ConnectionFailed(f"sending the request failed: {type(error).__name__}")
@@ -100,18 +143,21 @@ def _no_answer(error: Exception) -> errors.S3Error:
     return failure
 
 
-def _no_http(reason: str) -> errors.ConnectionLost:
+def _not_http(reason: str) -> errors.ConnectionLost:
     if not _beyond_limits(reason[:_LONGEST]):
-        return errors.ConnectionLost(f"the answer is not HTTP: {_worded(reason)}")
+        return errors.ConnectionLost(f"the response is not HTTP: {_unquoted(reason)}")
     failure = errors.ConnectionLost(
-        "the answer's head is larger than a client reads: at most"
+        "the response's head is larger than a client reads: at most"
         f" {HEAD_LIMITS['max_headers']:,} headers, {HEAD_LIMITS['max_field_size']:,} bytes each"
     )
     failure.retryable = False
     return failure
 
 
-def _worded(text: str) -> str:
+def _unquoted(text: str) -> str:
     """aiohttp's reason without the bytes that it is about."""
-    said = _quoted.split(text[:_LONGEST], 1)[0]
-    return said.rpartition("message=")[2].lstrip("'\"")
+    text = text[:_LONGEST]
+    quote = _quoted(text)
+    if quote is not None:
+        text = text[: quote.start()]
+    return text.rpartition("message=")[2].strip(" '\":")

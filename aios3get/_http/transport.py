@@ -1,31 +1,22 @@
-"""Bytes out, bytes in: the only module that hands S3's requests to aiohttp."""
+"""The transport: hands signed requests to aiohttp, and gives responses to read."""
 
 import asyncio
-import os
 import ssl
 from collections.abc import Awaitable
-from contextlib import AsyncExitStack
-from typing import Any, Final, TypeVar
-from weakref import WeakSet
+from typing import Final, TypeVar
 
 import aiohttp
 from multidict import CIMultiDictProxy
-from yarl import URL
 
 from aios3get import errors
-from aios3get._http.addresses import Addresses
+from aios3get._http.aiohttp_private import address_of
 from aios3get._http.call_site import Place
-from aios3get._http.connections import (
-    UNSIGNED_HEADERS,
-    connections_of,
-    lead_nowhere,
-    own_session,
-)
-from aios3get._http.exception_mapping import BROKEN, failure_of
+from aios3get._http.connections import OwnSessions
+from aios3get._http.exception_mapping import BROKEN, map_exception
 from aios3get._http.limiter import ConcurrencyLimiter, Permit
 from aios3get._http.proxies import DIRECT, Proxies
 from aios3get._http.receive import SPARE_BYTES, BodyReceiver, OnData
-from aios3get._http.user_session import check_given, options_for
+from aios3get._http.user_session import UserSession
 from aios3get._http.watchdog import Watchdog
 from aios3get._protocol.http import HttpHead, HttpRequest
 from aios3get._protocol.timeouts import Timeouts
@@ -34,7 +25,7 @@ __all__ = ["Response", "Transport"]
 
 _T = TypeVar("_T")
 
-# What is left of a body is read off to save the connection, if it is no more than this.
+# The rest of a body is read to save the connection, if it is no larger than this.
 _DRAIN_BYTES: Final = 262_144
 _DRAIN_SECONDS: Final = 1.0
 
@@ -42,10 +33,10 @@ _CLOSED: Final = "the client is closed; create a new one"
 
 
 class Transport:
-    """Connections of one event loop, shared by all requests of a client there.
+    """The connections of one event loop, shared by all requests of a client there.
 
     Args:
-        session: the user's own session, left open at the end; None to own one.
+        session: the user's own session, left open at the end; None to own two.
         verify: True for aiohttp's default context, False to check nothing, or a context.
         proxies: which proxy a request takes.
     """
@@ -61,24 +52,21 @@ class Transport:
     ) -> None:
         self.limiter = ConcurrencyLimiter(max_concurrency)
         self.watchdog = Watchdog(timeouts.idle)
+        self.loop = asyncio.get_running_loop()
         self.responses = set[Response]()
         self.spare = memoryview(bytearray(SPARE_BYTES))
-        self.loop = asyncio.get_running_loop()
-        self._timeouts = timeouts
-        self._verify = verify
-        self._proxies = proxies if proxies.by_scheme else None
-        self._given = session
-        self._pooled = session
-        self._fresh = session
-        self._closed = False
-        self._addresses = Addresses()
-        self._pauses = set[asyncio.Future[errors.S3Error | None]]()
-        self._options: dict[str, Any] = {"allow_redirects": False}
+        self.sessions: OwnSessions | UserSession
+        # The watchdog cannot see whether a user's session is connecting, which has its own limit.
         self._grace = 0.0
-        if session is not None:
-            self._options |= options_for(timeouts.connect)
+        if session is None:
+            self.sessions = OwnSessions(timeouts, verify, self.watchdog)
+        else:
+            self.sessions = UserSession(session, timeouts.connect)
             self._grace = timeouts.connect
-        _transports.add(self)
+        self._timeouts = timeouts
+        self._proxies = proxies if proxies.by_scheme else None
+        self._closed = False
+        self._pauses = set[asyncio.Future[errors.S3Error | None]]()
 
     def try_acquire(self, opened_at: Place | None = None) -> Permit | None:
         """A permit for one request if one is free; None if the caller has to wait.
@@ -111,8 +99,9 @@ class Transport:
         except TimeoutError:
             assert seconds is not None
             raise errors.TransportTimeout(
-                f"no permit within {seconds:g} s:"
-                f" waiting for one of max_concurrency={self.limiter.limit} permits",
+                f"no permit within {seconds:g} s: waiting for one of"
+                f" max_concurrency={self.limiter.limit} permits;"
+                f" {self.limiter.describe_holders()}",
                 limit="queue",
                 seconds=seconds,
                 loop_blocked=self.watchdog.longest_pause(seconds),
@@ -137,7 +126,7 @@ class Transport:
         Args:
             request: sent exactly as it is.
             permit: belongs to the response from here on; released if this raises.
-            fresh: on a new connection, to an address resolved anew that did not fail lately.
+            fresh: use a new connection, to an address looked up anew that did not fail lately.
 
         Raises:
             TransportError: no head arrived.
@@ -149,54 +138,38 @@ class Transport:
         try:
             if self._closed:
                 raise errors.UsageError(_CLOSED)
-            session = (self._fresh if fresh else self._pooled) or self._open(fresh=fresh)
             method, url, headers = request.method, request.url, request.headers
-            options: dict[str, Any] = self._options
-            if self._proxies is not None:
-                added, route = self._proxies.route(*_origin(url))
-                headers, options = {**headers, **added}, {**options, **route}
-            requesting: Awaitable[aiohttp.ClientResponse]
-            if self._given is None:
-                # ``request()`` wraps this in an alias of ``typing``, which takes half as long as
-                # signing does.
-                requesting = session._request(
-                    method, URL(url, encoded=True), headers=headers, **options
-                )
+            if self._proxies is None:
+                sending = self.sessions.send(method, url, headers, {}, fresh=fresh)
             else:
-                await check_given(self._given, url)
-                headers = {**headers, **UNSIGNED_HEADERS}
-                requesting = session.request(
-                    method, URL(url, encoded=True), headers=headers, **options
-                )
-            response = Response(self, permit, await requesting)
-            if response.status >= 500:
-                response.blame()
-            return response
+                added, options = self._proxies.route(*_origin(url))
+                headers = {**headers, **added}
+                sending = self.sessions.send(method, url, headers, options, fresh=fresh)
+                del added, options
+            # Error reporters send the locals of the frames in a traceback.
+            del request, url, headers
+            response = Response(self, permit, await sending)
         except BaseException as error:
             permit.release()
             failure = self.failure(error, permit, "no response came")
             if failure is None:
+                error.__traceback__ = None  # aiohttp's frames hold the headers
                 raise
             if isinstance(failure, errors.ConnectionLost):
-                failure.reused = self._given is None and not permit.connected
-            if isinstance(failure, errors.TransportError) and permit.address is not None:
-                self.blame(permit.address)
+                owned = isinstance(self.sessions, OwnSessions)
+                failure.reused = owned and not permit.connected
+            if isinstance(failure, errors.TransportError):
+                self.avoid(permit.address)
+        else:
+            if response.status >= 500:
+                response.avoid_address()
+            return response
         finally:
             self.watchdog.end(permit)
         try:
             raise failure
         finally:
             del failure  # its traceback holds this frame
-
-    def _open(self, *, fresh: bool) -> aiohttp.ClientSession:
-        session = own_session(
-            self._timeouts, self._verify, self.watchdog, self._addresses, fresh=fresh
-        )
-        if fresh:
-            self._fresh = session
-        else:
-            self._pooled = session
-        return session
 
     def pause(self, seconds: float) -> "asyncio.Future[errors.S3Error | None]":
         """A future that is done after so many seconds, or when the transport is closed.
@@ -213,7 +186,7 @@ class Transport:
         return pause
 
     async def aclose(self) -> None:
-        """Close the connections; a session of the user's stays open."""
+        """Close the connections. A session of the user's stays open."""
         self._closed = True
         self.limiter.close()
         self.watchdog.stop()
@@ -221,36 +194,21 @@ class Transport:
             _end_pause(pause, _closed_meanwhile())
         for response in [*self.responses]:
             response.close()
-        if self._given is None:
-            sessions, self._pooled, self._fresh = (self._pooled, self._fresh), None, None
-            # Each is closed, also when this task is cancelled while it waits for one.
-            async with AsyncExitStack() as stack:
-                for session in filter(None, sessions):
-                    stack.push_async_callback(session.close)
+        await self.sessions.aclose()
 
-    def abandon(self) -> None:
-        """In a forked child: have its copies of the parent's connections lead nowhere.
-
-        Else a child that lets this event loop run on would take bytes that are the parent's, and
-        one that closes a connection would take it out of the selector that both share.
-        """
-        connections = {
-            response.connection.transport
-            for response in (each._response for each in self.responses)
-            if response.connection is not None
-        }
-        for session in (self._pooled, self._fresh) if self._given is None else ():
-            if session is not None:
-                connections.update(connections_of(session))
-        for connection in connections - {None}:
-            lead_nowhere(connection)
-
-    def blame(self, address: str) -> None:
-        """Have new connections try the name's other addresses first, for a while."""
-        self._addresses.failed(address)
+    def avoid(self, address: str | None) -> None:
+        """Have new connections try the server name's other addresses first, for a while."""
+        if address is not None and self.sessions.resolver is not None:
+            self.sessions.resolver.avoid(address)
 
     def failure(self, error: BaseException, permit: Permit, missing: str) -> errors.S3Error | None:
-        """The error of ours that ``error`` stands for, without a URL in it; None if it is none."""
+        """The error to raise for ``error``, or None to raise that itself.
+
+        Args:
+            error: what ended a wait for the network.
+            permit: whose wait it was.
+            missing: what did not come, as a clause.
+        """
         timed_out = permit.is_timeout()
         if isinstance(error, asyncio.CancelledError):
             if not timed_out:
@@ -265,27 +223,16 @@ class Transport:
                 loop_blocked=self.watchdog.longest_pause(idle),
             )
         if isinstance(error, errors.S3Error):
+            error.__traceback__ = None
             return error
         if not isinstance(error, Exception) or isinstance(error, MemoryError):
             return None
-        failure = failure_of(error, self._timeouts)
+        failure = map_exception(error, self._timeouts)
         if self._closed and isinstance(failure, errors.TransportError):
             failure = _closed_meanwhile()
         if isinstance(failure, errors.TransportTimeout):
             failure.loop_blocked = self.watchdog.longest_pause(failure.seconds)
         return failure
-
-
-_transports: Final = WeakSet[Transport]()
-
-
-def _abandon_all() -> None:
-    for transport in list(_transports):
-        transport.abandon()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_abandon_all)
 
 
 def _end_pause(
@@ -304,8 +251,6 @@ class Response:
         headers: the header fields.
         permit: released with the connection.
     """
-
-    __slots__ = ("_body", "_receiver", "_response", "_transport", "headers", "permit", "status")
 
     def __init__(
         self, transport: Transport, permit: Permit, response: aiohttp.ClientResponse
@@ -390,7 +335,7 @@ class Response:
                 raise
         finally:
             watchdog.end(self.permit)
-        self.blame()
+        self.avoid_address()
         self.close()
         try:
             raise failure
@@ -463,19 +408,15 @@ class Response:
         self._transport.responses.discard(self)
         self.permit.release()
 
-    def blame(self) -> None:
-        """Have new connections try the server name's other addresses first."""
-        address = self.permit.address
-        if address is None:
-            address = getattr(getattr(self._response, "_protocol", None), "address", None)
-        if address is not None:
-            self._transport.blame(address)
-
     def close_soon(self) -> None:
         """Close the connection from any thread, as the garbage collector needs it."""
         loop = self._transport.loop
         if not loop.is_closed():
             loop.call_soon_threadsafe(self.close)
+
+    def avoid_address(self) -> None:
+        """Have new connections try the server name's other addresses first, for a while."""
+        self._transport.avoid(self.permit.address or address_of(self._response))
 
 
 def _closed_meanwhile() -> errors.ConnectionLost:

@@ -1,88 +1,132 @@
-"""A session of the user's: what it may not do, and what each request must tell it."""
+"""An aiohttp session of the user's, and what may not be added to a request that it sends."""
 
 import asyncio
-import netrc
-import os
 import re
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any, Final
 
 import aiohttp
 from yarl import URL
 
 from aios3get import errors
-from aios3get._http.connections import accepted_by
+from aios3get._http.aiohttp_private import has_middlewares, loop_of
+from aios3get._http.connections import UNSIGNED_HEADERS, send_once
 from aios3get._http.exception_mapping import HEAD_LIMITS
 
-__all__ = ["check_given", "options_for"]
+__all__ = ["UserSession", "validate_session"]
 
-_SETTINGS: Final = accepted_by(
-    aiohttp.ClientSession._request, {"auto_decompress": False, **HEAD_LIMITS}
-)
-
-
-def options_for(connect: float) -> dict[str, Any]:
-    """What each request says where the session's own settings must not hold.
-
-    Args:
-        connect: seconds for TCP and TLS. A queue for the user's own pool is theirs, and no part
-            of connecting.
-    """
-    limit = aiohttp.ClientTimeout(sock_connect=connect)
-    return {"timeout": limit, "raise_for_status": False, **_SETTINGS}
-
-
-# What says who asks, or for what: it must be signed, and is for nobody else's link.
-_choosing = re.compile(
-    r"authorization|cookie|host|range|if-.*|x-amz-.*|content-.*|transfer-encoding", re.IGNORECASE
+# Headers that name the sender or change the response, so that they must be signed.
+_is_signed = re.compile(
+    r"authorization|host|range|if-.*|x-amz-.*|content-.*|transfer-encoding", re.IGNORECASE
 ).fullmatch
 
+_FROM_NETRC: Final = " (with trust_env=True it may come from the netrc file)"
 
 # ``ClientSession(cookies=…)`` sends its cookies to every host, this one too (RFC 2606 section 2).
 _ANY_HOST: Final = URL("https://any.invalid/")
 
 
-async def check_given(session: aiohttp.ClientSession, url: str) -> None:
-    """Refuse a user's session of another loop, or that would add what must not be added.
+class UserSession:
+    """Sends requests through a session that belongs to the user, and never closes it.
+
+    Args:
+        session: checked before each request.
+        connect: seconds for TCP and TLS. A wait for the user's own pool is no part of it.
+
+    Attributes:
+        session: the user's.
+    """
+
+    resolver = None
+
+    def __init__(self, session: aiohttp.ClientSession, connect: float) -> None:
+        self.session = session
+        self._options: dict[str, Any] = {
+            "timeout": aiohttp.ClientTimeout(sock_connect=connect),
+            "raise_for_status": False,
+            "auto_decompress": False,
+            **HEAD_LIMITS,
+        }
+
+    async def send(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        options: Mapping[str, Any],
+        *,
+        fresh: bool,
+    ) -> aiohttp.ClientResponse:
+        """Send a request and wait for the response's head.
+
+        The arguments are those of ``OwnSessions.send``, but for ``fresh``: the session's own
+        connector keeps connections and addresses.
+
+        Raises:
+            ConfigurationError: the session would add what must be signed, or what is not for
+                everybody's links.
+            UsageError: the session belongs to another event loop.
+        """
+        validate_session(self.session)
+
+        async def check(
+            request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+        ) -> aiohttp.ClientResponse:
+            _validate_request(request, headers)
+            return await send_once(request, handler)
+
+        return await self.session.request(
+            method,
+            URL(url, encoded=True),
+            headers={**headers, **UNSIGNED_HEADERS},
+            allow_redirects=False,
+            middlewares=(check,),
+            **self._options,
+            **options,
+        )
+
+    async def aclose(self) -> None:
+        """Leave the session open."""
+
+
+def validate_session(session: aiohttp.ClientSession) -> None:
+    """Refuse a session that cannot serve S3.
 
     Raises:
-        ConfigurationError: it is, or would.
+        ConfigurationError: it has a login, cookies for every host, or middlewares.
+        UsageError: it belongs to another event loop.
     """
-    if session._loop is not asyncio.get_running_loop():
-        raise errors.ConfigurationError(
+    if loop_of(session) is not asyncio.get_running_loop():
+        raise errors.UsageError(
             "the session given as session= belongs to another event loop; a client with session="
             " serves only the loop that its session was made on"
-        )
-    adds = next((name for name in session.headers if _choosing(name)), None)
-    if adds is not None:
-        raise errors.ConfigurationError(
-            f"the session given as session= adds the header {adds} to every request, unsigned and"
-            " to get_url's links too; give one without it"
-        )
-    if session.cookie_jar.filter_cookies(_ANY_HOST):
-        raise errors.ConfigurationError(
-            "the session given as session= has cookies for every host, which would go to S3 and to"
-            " get_url's links too; give one whose cookies belong to the hosts that they are for"
         )
     if session.auth is not None:
         raise errors.ConfigurationError(
             "the session given as session= has auth=, which would replace the signature and go to"
             " get_url's links too; give one without it"
         )
-    if session.trust_env:
-        host = URL(url, encoded=True).host or ""
-        if await asyncio.to_thread(_in_netrc, host):
+    if "Cookie" in session.headers or session.cookie_jar.filter_cookies(_ANY_HOST):
+        raise errors.ConfigurationError(
+            "the session given as session= has cookies for every host, which would go to S3 and to"
+            " get_url's links too; give one whose cookies belong to the hosts that they are for"
+        )
+    if has_middlewares(session):
+        raise errors.ConfigurationError(
+            "the session given as session= has middlewares, which could change a signed request or"
+            " send it twice; give one without, such as"
+            " ClientSession(connector=session.connector, connector_owner=False)"
+        )
+
+
+def _validate_request(request: aiohttp.ClientRequest, given: Mapping[str, str]) -> None:
+    """Refuse a request to which the session or its trace configs added what must be signed."""
+    expected = {name.lower(): value for name, value in given.items()}
+    expected.setdefault("host", request.url.host_port_subcomponent or "")
+    for name, value in request.headers.items():
+        if _is_signed(name) and expected.get(name.lower()) != value:
             raise errors.ConfigurationError(
-                f"the session given as session= has trust_env=True, and the netrc file has a"
-                f" password for {host} that aiohttp would send; give one without trust_env"
+                f"the session given as session= adds the header {name}"
+                f"{_FROM_NETRC if name.lower() == 'authorization' else ''}, unsigned and to"
+                " get_url's links too; give one without it"
             )
-
-
-def _in_netrc(host: str) -> bool:
-    """Whether aiohttp would find a password for the host."""
-    try:
-        named = os.environ.get("NETRC")
-        path = Path.home() / ("_netrc" if os.name == "nt" else ".netrc")
-        return netrc.netrc(named or str(path)).authenticators(host) is not None
-    except (OSError, RuntimeError, ValueError, netrc.NetrcParseError):
-        return False

@@ -1,30 +1,30 @@
-"""Ends waits in which no byte comes for too long, and knows when the loop itself stood still.
+"""The idle limit: ends waits for the network that last too long, and measures a blocked loop.
 
-One timer for all waits of a transport, and none while nothing waits. Time is counted in beats of
-that timer, so a process that blocks its event loop does not blame the network for it.
+One timer serves all waits of a transport, and none runs while nothing waits. Time is counted in
+ticks of that timer, so a process that blocks its event loop does not blame the network for it.
 """
 
 import asyncio
 from collections import deque
-from typing import Final
+from typing import Any, Final
 
 __all__ = ["Wait", "Watchdog"]
 
-_LONGEST_BEAT: Final = 0.5
-_BEATS: Final = 20
+_LONGEST_TICK: Final = 0.5
+_TICKS: Final = 20
 _LATE: Final = 0.05
 
 
 class Wait:
-    """Somebody who waits for the network now and then, in one task at a time.
+    """A wait for the network. It can begin again, always in one task at a time.
 
     Attributes:
-        connected: whether a connection was begun for it, rather than a kept one taken.
-        address: where that leads to.
+        connected: whether a new connection was made for it, rather than a kept one used.
+        address: the address of that connection.
     """
 
-    # Defaults stand on the class: most who wait never change these.
-    task: "asyncio.Task[object] | None" = None
+    # Class attributes are the defaults: most waits never change them.
+    task: "asyncio.Task[Any] | None" = None
     began: int | None = None
     connected = False
     address: str | None = None
@@ -32,81 +32,82 @@ class Wait:
     cancelling = 0
 
     def expire(self) -> None:
-        """Have the wait end with a ``CancelledError`` that ``is_timeout`` tells apart."""
+        """End the wait with a ``CancelledError`` that ``is_timeout`` recognizes."""
         if self.task is not None and not self.expired:
             self.expired = True
             self.task.cancel()
 
     def is_timeout(self) -> bool:
-        """Whether the ``CancelledError`` that ended the wait was the watchdog's alone."""
+        """Whether only the watchdog cancelled the task; to be called once the wait has ended."""
         task = self.task
         return task is not None and self.expired and task.uncancel() <= self.cancelling
 
 
 class Watchdog:
-    """Watches who waits on the running event loop; each wait may take ``idle`` seconds.
+    """Watches waits on the running event loop; each may last ``idle`` seconds.
 
     Args:
         idle: seconds.
     """
 
     def __init__(self, idle: float) -> None:
-        self._interval = min(_LONGEST_BEAT, idle / _BEATS)
+        self._interval = min(_LONGEST_TICK, idle / _TICKS)
         self._limit = round(idle / self._interval)
-        self._waits = set[Wait]()
+        self._waits: dict[asyncio.Task[Any], Wait] = {}
         self._loop = asyncio.get_running_loop()
-        self._beats = 0
+        self._ticks = 0
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
         self._late: deque[tuple[int, float]] = deque(maxlen=64)
 
     def begin(self, wait: Wait, grace: float = 0.0) -> None:
-        """The wait begins, in the running task; ``grace`` seconds more are its own."""
+        """Begin the wait in the running task; it may last ``grace`` seconds longer."""
         wait.task = task = asyncio.current_task(self._loop)
         assert task is not None
         wait.cancelling = task.cancelling()
-        wait.began = self._beats + round(grace / self._interval) if grace else self._beats
-        self._waits.add(wait)
+        wait.expired = False
+        wait.began = self._ticks + round(grace / self._interval) if grace else self._ticks
+        self._waits[task] = wait
         if self._timer is None:
             self._schedule()
 
     def connecting(self) -> Wait | None:
-        """The running task's wait, not counted until ``connected``."""
+        """Stop counting the running task's wait until ``connected``; the wait, if there is one."""
         task = asyncio.current_task(self._loop)
-        for wait in [*self._waits]:
-            if wait.task is task and task is not None:
-                wait.began = None
-                return wait
-        return None
+        wait = None if task is None else self._waits.get(task)
+        if wait is not None:
+            wait.began = None
+        return wait
 
     def connected(self, wait: Wait | None) -> None:
         """Count the wait from now."""
         if wait is not None:
-            wait.began = self._beats
+            wait.began = self._ticks
             wait.connected = True
 
     def restart(self, wait: Wait) -> None:
         """Count the wait from now, because bytes arrived."""
-        wait.began = self._beats
+        wait.began = self._ticks
 
     def end(self, wait: Wait) -> None:
-        """The wait is over."""
-        self._waits.discard(wait)
-        # A task that is kept would keep all that it holds.
+        """End the wait."""
+        if wait.task is not None:
+            self._waits.pop(wait.task, None)
+        # A reference to the task would keep everything alive that the task holds.
         wait.task = wait.began = None
 
     def longest_pause(self, seconds: float) -> float:
-        """The longest that the loop stood still within the last ``seconds``, in seconds."""
-        # Counted in beats as well: the pauses themselves are no part of those seconds.
-        oldest = self._beats - round(seconds / self._interval) - 1
-        pauses = [late for beat, late in self._late if beat >= oldest]
+        """The longest time that the loop did not run within the last ``seconds``, in seconds."""
+        # Counted in ticks as well: the pauses themselves are not part of those seconds.
+        oldest = self._ticks - round(seconds / self._interval) - 1
+        pauses = [late for tick, late in self._late if tick >= oldest]
         if self._timer is not None:
             pauses.append(self._loop.time() - self._due)
         return max(0.0, *pauses) if pauses else 0.0
 
     def stop(self) -> None:
-        """End all waits, and watch no more."""
-        for wait in [*self._waits]:
+        """End all waits and stop watching."""
+        for wait in [*self._waits.values()]:
             wait.expire()
         if self._timer is not None:
             self._timer.cancel()
@@ -114,15 +115,15 @@ class Watchdog:
 
     def _schedule(self) -> None:
         self._due = self._loop.time() + self._interval
-        self._timer = self._loop.call_at(self._due, self._beat)
+        self._timer = self._loop.call_at(self._due, self._tick)
 
-    def _beat(self) -> None:
+    def _tick(self) -> None:
         late = self._loop.time() - self._due
         if late > _LATE:
-            self._late.append((self._beats, late))
-        self._beats += 1
-        for wait in [*self._waits]:
-            if wait.began is not None and self._beats - wait.began > self._limit:
+            self._late.append((self._ticks, late))
+        self._ticks += 1
+        for wait in [*self._waits.values()]:
+            if wait.began is not None and self._ticks - wait.began > self._limit:
                 wait.began = None
                 wait.expire()
         if self._waits:

@@ -23,6 +23,7 @@ from tests.reading_client import (
     QUICK,
     credentials_of,
     nothing_leaks,
+    own_sessions,
     quick_client,
     transport_of,
 )
@@ -288,11 +289,7 @@ class _Loopback:
 
     async def __aenter__(self) -> S3Client:
         transport = (await self._client._start()).transport
-        transport._fresh = transport._open(fresh=True)
-        transport._pooled = transport._open(fresh=False)
-        for session in (transport._fresh, transport._pooled):
-            assert isinstance(session.connector, aiohttp.TCPConnector)
-            session.connector._resolver = LoopbackResolver({443: self._port})
+        own_sessions(transport).resolver.source = LoopbackResolver({443: self._port})
         return self._client
 
     async def __aexit__(self, *told: object) -> None:
@@ -538,10 +535,7 @@ async def test_new_connections_go_round_the_addresses_of_a_name() -> None:
         endpoint_url=f"http://s3.test:{port}", region="us-east-1", credentials=ANONYMOUS
     ) as client:
         await client._start()
-        transport = transport_of(client)
-        transport._pooled = transport._open(fresh=False)
-        assert isinstance(transport._pooled.connector, aiohttp.TCPConnector)
-        transport._pooled.connector._resolver = Rotating()
+        own_sessions(transport_of(client)).resolver.source = Rotating()
         for _ in range(8):
             assert await read(client) == b"ok"
     listening.close()
@@ -700,10 +694,7 @@ async def test_a_region_is_remembered_only_once_it_has_answered(authority: Autho
 
 def _unknown(part: str, client: S3Client) -> None:
     """Let no host have an address whose name has that part."""
-    fresh = transport_of(client)._fresh
-    assert fresh is not None
-    assert isinstance(fresh.connector, aiohttp.TCPConnector)
-    resolver: Any = fresh.connector._resolver
+    resolver: Any = own_sessions(transport_of(client)).resolver.source
     real = resolver.resolve
 
     async def resolve(host: str, *more: Any, **options: Any) -> Any:
@@ -773,4 +764,5 @@ async def test_a_server_that_fails_is_blamed(server: S3Server) -> None:
     server.faults.add(faults.status(500))
     async with quick_client(server) as client:
         await read(client)
-        assert list(transport_of(client)._addresses._failed) == ["127.0.0.1"]
+        resolver = own_sessions(transport_of(client)).resolver
+        assert list(resolver._failed) == ["127.0.0.1"]

@@ -1,4 +1,6 @@
 import asyncio
+import logging
+import sys
 
 import pytest
 
@@ -18,7 +20,7 @@ async def test_permits_in_use_are_counted() -> None:
     assert not limiter.try_acquire(Permit(limiter))
     assert limiter.in_use == 2
     first.release()
-    assert limiter.holders == {second}
+    assert list(limiter.holders) == [second]
 
 
 async def test_a_permit_is_released_once() -> None:
@@ -64,7 +66,7 @@ async def test_a_cancelled_waiter_is_passed_over() -> None:
     first.release()
     permit = await next_in_line
     assert gone.cancelled()
-    assert limiter.holders == {permit}
+    assert list(limiter.holders) == [permit]
 
 
 async def test_a_cancelled_waiter_is_not_kept() -> None:
@@ -90,7 +92,7 @@ async def test_a_permit_granted_to_a_task_that_is_cancelled_is_passed_on() -> No
     permit = await next_in_line
     with pytest.raises(asyncio.CancelledError):
         await gone
-    assert limiter.holders == {permit}
+    assert list(limiter.holders) == [permit]
     permit.release()
     assert limiter.in_use == 0
 
@@ -129,6 +131,66 @@ async def test_closing_ends_all_waits() -> None:
     results = await asyncio.gather(*waiting, return_exceptions=True)
     assert [type(result) for result in results[:2]] == [asyncio.CancelledError] * 2
     assert results[2] is False
-    assert limiter.holders == {first}
+    assert list(limiter.holders) == [first]
     first.release()
     assert limiter.in_use == 0
+
+
+def permit_of_this_call(limiter: ConcurrencyLimiter) -> Permit:
+    frame = sys._getframe(1)
+    return Permit(limiter, (frame.f_code, frame.f_lasti))
+
+
+async def test_one_warning_names_the_calls_that_hold_all_permits(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    limiter = ConcurrencyLimiter(3, warn_after=0.02)
+    holders = [permit_of_this_call(limiter) for _ in range(2)] + [Permit(limiter)]
+    for permit in holders:
+        await limiter.acquire(permit)
+    limiter.holders[holders[0]] -= 73
+    waiting = [asyncio.create_task(acquire(limiter)) for _ in range(5)]
+    await asyncio.sleep(0.1)
+    (warning,) = caplog.records
+    assert (warning.name, warning.levelno) == ("aios3get", logging.WARNING)
+    line = sys._getframe().f_code.co_firstlineno + 4
+    assert warning.getMessage() == (
+        "5 calls are waiting for one of max_concurrency=3 permits, and none was released for"
+        f" 0.02 s; the oldest of 3 in use is 73 s old; held: 2 by {__file__}:{line}"
+    )
+    for permit in holders:
+        permit.release()
+    for permit in [await task for task in waiting[:3]]:
+        permit.release()
+    for task in waiting[3:]:
+        (await task).release()
+    assert limiter._timer is None
+
+
+async def test_a_second_stall_is_warned_of_again(caplog: pytest.LogCaptureFixture) -> None:
+    limiter = ConcurrencyLimiter(1, warn_after=0.02)
+    first = await acquire(limiter)
+    waiting = [asyncio.create_task(acquire(limiter)) for _ in range(2)]
+    await asyncio.sleep(0.05)
+    first.release()
+    await asyncio.sleep(0.07)
+    assert len(caplog.records) == 2
+    for task in waiting:
+        (await task).release()
+
+
+async def test_a_line_that_moves_is_not_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    limiter = ConcurrencyLimiter(1, warn_after=0.1)
+
+    async def visit() -> None:
+        permit = await acquire(limiter)
+        await asyncio.sleep(0.02)
+        permit.release()
+
+    await asyncio.gather(*(visit() for _ in range(15)))
+    assert not caplog.records
+    assert limiter._timer is None
+
+
+def test_no_permit_in_use_is_described() -> None:
+    assert ConcurrencyLimiter(1).describe_holders() == "none is in use"

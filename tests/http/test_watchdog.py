@@ -65,6 +65,33 @@ async def test_a_cancellation_of_somebody_elses_is_none_of_ours() -> None:
     assert not waits[0].is_timeout()
 
 
+async def test_the_limit_holds_again_after_a_cancellation_in_the_same_loop_iteration() -> None:
+    watchdog = Watchdog(IDLE)
+    wait = Wait()
+    timeouts = list[bool]()
+
+    async def sleep() -> None:
+        watchdog.begin(wait)
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            timeouts.append(wait.is_timeout())
+            watchdog.end(wait)
+
+    for expiring in (True, False):
+        task = asyncio.create_task(sleep())
+        await asyncio.sleep(0)
+        if expiring:
+            wait.expire()
+        task.cancel()
+        await asyncio.wait({task})
+        assert task.cancelled()
+    with pytest.raises(asyncio.CancelledError):
+        async with asyncio.timeout(10 * IDLE):
+            await sleep()
+    assert timeouts == [False, False, True]
+
+
 async def test_grace_is_added() -> None:
     watchdog = Watchdog(IDLE)
     assert not (await waited(watchdog, 1.5 * IDLE, grace=10 * IDLE)).expired
