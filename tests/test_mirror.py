@@ -11,6 +11,7 @@ _tests = _root / "tests"
 # Where the tests of a folder's modules are.
 ROOMS = {
     "aios3get": "client",
+    "aios3get/cli": "cli",
     "aios3get/_config": "config",
     "aios3get/_engine": "engine",
     "aios3get/_engine/parallel": "engine/parallel",
@@ -23,7 +24,7 @@ ROOMS = {
 }
 # Modules that are tested through what uses them.
 SHOWN_BY: dict[str, str] = {
-    "aios3get/__main__.py": "tests/client/test_cli.py",
+    "aios3get/__main__.py": "tests/cli/test_command.py",
     "aios3get/errors.py": "tests/protocol/test_errors.py",
     "aios3get/credentials/assume_role.py": "tests/credentials/test_sts.py",
     "aios3get/credentials/cached.py": "tests/credentials/test_source.py",
@@ -36,6 +37,7 @@ SHOWN_BY: dict[str, str] = {
 }
 # Tests of a behaviour that many modules make together.
 JOURNEYS = {
+    "cli": {"command"},
     "client": {
         *("aioresponses", "doors", "ibm", "key_corpus", "real_servers", "secrets"),
     },
