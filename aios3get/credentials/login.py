@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from aios3get._config.shared_files import expand_path
 from aios3get._config.small_files import read_small_file, replace_file
-from aios3get._protocol.credentials.failure import no_response
+from aios3get._protocol.credentials.failure import credentials_error, no_response
 from aios3get._protocol.credentials.login import (
     LoginSession,
     cache_file_name,
@@ -76,9 +76,9 @@ class Login(Provider):
         if session.expires_at > now:
             _logger.warning("%s cannot be refreshed: %s", self, reason)
             return session.credentials
-        failed = CredentialsError(f"{self} has ended: run `aws login` ({reason})")
-        failed.retryable = retryable
-        raise failed
+        raise credentials_error(
+            f"{self} has ended: run `aws login` ({reason})", retryable=retryable
+        )
 
     async def _latest(self, path: str) -> LoginSession:
         try:

@@ -113,7 +113,7 @@ def _unavailable(shared: SharedConfig, name: str | None, *, explicit: bool) -> U
     return Unavailable("", parts=(web_identity, named))
 
 
-def _provider_of(source: ProfileSource) -> Provider:
+def _provider_of(source: ProfileSource) -> Provider:  # noqa: PLR0911 - one for each kind
     # Each is imported where it is first needed.
     match source:
         case Credentials():
@@ -135,15 +135,12 @@ def _provider_of(source: ProfileSource) -> Provider:
 
             return Process(source.command)
         case SsoSource():
-            raise _unsupported(source.profile.name, "sso_account_id")
+            from aios3get.credentials.sso import SSO  # noqa: PLC0415
+
+            return SSO(source.profile.name)
         case LoginSource():
-            raise _unsupported(source.session, "login_session")
+            from aios3get.credentials.login import Login  # noqa: PLC0415
+
+            return Login(source.session)
         case RoleSource():
             raise AssertionError("roles are assumed by the caller")
-
-
-def _unsupported(name: str, setting: str) -> CredentialsError:
-    return CredentialsError(
-        f"{name!r} gets its credentials by {setting}, which aios3get does not do by itself; pass"
-        " credentials=, a callable that gives Credentials, such as one that asks a botocore session"
-    )

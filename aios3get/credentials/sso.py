@@ -9,7 +9,7 @@ from typing import Final
 
 from aios3get._config.shared_files import expand_path
 from aios3get._config.small_files import read_small_file, replace_file
-from aios3get._protocol.credentials.failure import failure, no_response
+from aios3get._protocol.credentials.failure import credentials_error, failure, no_response
 from aios3get._protocol.credentials.sso import (
     SsoSettings,
     SsoToken,
@@ -96,12 +96,11 @@ class SSO(Provider):
         if token.expires_at > now:
             _logger.warning("%s ends at %s: %s", settings, token.expires_at.isoformat(), reason)
             return token
-        failed = CredentialsError(
+        raise credentials_error(
             f"{settings} expired at {token.expires_at.isoformat()}: run `{settings.login_command}`"
-            f" ({reason})"
+            f" ({reason})",
+            retryable=retryable,
         )
-        failed.retryable = retryable
-        raise failed
 
     async def _latest_token(self, path: str, settings: SsoSettings) -> SsoToken:
         try:

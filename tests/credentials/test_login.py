@@ -13,11 +13,11 @@ import botocore.session
 import pytest
 
 from aios3get._protocol.identity import Credentials
-from aios3get.credentials import CredentialsSource
+from aios3get.credentials import CredentialsSource, ProfileCredentials
 from aios3get.credentials.context import ProviderContext
 from aios3get.credentials.login import Login
 from aios3get.errors import CredentialsError
-from tests.credentials.conftest import load
+from tests.credentials.conftest import Files, load
 from tests.servers.http_service import Request, Response
 from tests.servers.sign_in import SESSION, SignIn
 
@@ -55,6 +55,14 @@ async def test_valid_credentials_come_from_the_cache_file(
     sign_in.log_in(tmp_path, VALID)
     assert same_keys(await load(Login(SESSION), environ), sign_in)
     assert not sign_in.requests
+
+
+async def test_profile_with_a_login_session_gets_its_credentials_so(
+    sign_in: SignIn, environ: Mapping[str, str], tmp_path: Path, files: Files
+) -> None:
+    sign_in.log_in(tmp_path, VALID)
+    more = files(config=f"[default]\nlogin_session = {SESSION}")
+    assert same_keys(await load(ProfileCredentials(), {**environ, **more}), sign_in)
 
 
 async def test_cache_folder_is_below_the_home_folder_by_default(

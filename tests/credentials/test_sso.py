@@ -13,7 +13,7 @@ import botocore.tokens
 import pytest
 
 from aios3get._protocol.identity import Credentials
-from aios3get.credentials import SSO, CredentialsSource
+from aios3get.credentials import SSO, CredentialsSource, ProfileCredentials
 from aios3get.credentials.context import ProviderContext
 from aios3get.credentials.provider import Unavailable
 from aios3get.errors import ConfigurationError, CredentialsError
@@ -77,6 +77,14 @@ async def test_credentials_by_the_token_of_legacy_settings(
     environ = files(config=LEGACY, **endpoints(sso))
     assert await load(SSO("old"), environ) == expected(sso)
     assert await load(SSO(), {**environ, "AWS_PROFILE": "old"}) == expected(sso)
+
+
+async def test_profile_with_sso_settings_gets_its_credentials_so(
+    sso: Sso, files: Files, tmp_path: Path
+) -> None:
+    sso.sign_in(tmp_path, "corp")
+    environ = files(config=SESSION, **endpoints(sso))
+    assert await load(ProfileCredentials(), environ) == expected(sso)
 
 
 async def test_token_that_ends_soon_is_refreshed_and_written_back(

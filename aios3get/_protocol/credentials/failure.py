@@ -8,7 +8,7 @@ from aios3get._protocol.credentials.redaction import redact
 from aios3get._protocol.fetch import FetchedResponse
 from aios3get.errors import CredentialsError, TransportError
 
-__all__ = ["check_status", "error_code", "failure", "no_response"]
+__all__ = ["check_status", "credentials_error", "error_code", "failure", "no_response"]
 
 
 def check_status(response: FetchedResponse, origin: str) -> None:
@@ -28,9 +28,9 @@ def check_status(response: FetchedResponse, origin: str) -> None:
 def failure(response: FetchedResponse, origin: str) -> CredentialsError:
     """The error of an unsuccessful response: its status and, redacted, what its body says."""
     reason = ": ".join(filter(None, map(redact, (error_code(response), _message(response)))))
-    error = CredentialsError(f"{origin} has status {response.status}{reason and f': {reason}'}")
-    error.retryable = response.status in {408, 429} or response.status >= 500
-    return error
+    retryable = response.status in {408, 429} or response.status >= 500
+    text = f"{origin} has status {response.status}{reason and f': {reason}'}"
+    return credentials_error(text, retryable=retryable)
 
 
 def error_code(response: FetchedResponse) -> str:
@@ -73,6 +73,11 @@ def no_response(error: TransportError, subject: str = "") -> CredentialsError:
         error: why.
         subject: what its text begins with.
     """
-    failed = CredentialsError(f"{subject}{error}")
-    failed.retryable = error.retryable
-    return failed
+    return credentials_error(f"{subject}{error}", retryable=error.retryable)
+
+
+def credentials_error(message: str, *, retryable: bool) -> CredentialsError:
+    """An error that says whether the same call may succeed later."""
+    error = CredentialsError(message)
+    error.retryable = retryable
+    return error
