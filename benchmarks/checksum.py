@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from aios3get._protocol.checksum import Verifier, plan
+from aios3get._protocol.checksum import Verifier, select_verifier
 from aios3get._protocol.hashing import ALGORITHMS, encode_digest
 
 PLAIN = {
@@ -41,7 +41,7 @@ def per_answer(name: str, body: bytes) -> None:
     answer = headers({ALGORITHMS[name].header: digest, "x-amz-checksum-type": "FULL_OBJECT"})
 
     def check() -> None:
-        verifier = plan(answer, status=200)
+        verifier = select_verifier(answer, status=200)
         assert isinstance(verifier, Verifier)
         verifier.update(body)
         verifier.finish()
@@ -70,7 +70,7 @@ def main() -> None:
     body = os.urandom(1024)
     plain = headers({})
     print("One answer with a body of 1 KiB:")
-    nothing = microseconds(lambda: plan(plain, status=200))
+    nothing = microseconds(lambda: select_verifier(plain, status=200))
     print(f"  plan without a checksum           {nothing:7.2f} µs")
     for name in ("CRC64NVME", "CRC32", "SHA256"):
         per_answer(name, body)

@@ -31,8 +31,11 @@ SHOWN_BY: dict[str, str] = {
     "aios3get/_protocol/hashing.py": "tests/protocol/test_checksum.py",
     "aios3get/_protocol/object_request.py": "tests/protocol/test_pin.py",
     "aios3get/_protocol/correction.py": "tests/protocol/test_retry.py",
-    "aios3get/_engine/reading.py": "tests/engine/test_exchange.py",
-    "aios3get/_engine/resuming.py": "tests/engine/test_lies.py",
+    "aios3get/_engine/bucket_region.py": "tests/engine/test_exchange.py",
+    "aios3get/_engine/get_object_call.py": "tests/client/test_client.py",
+    "aios3get/_engine/presigning.py": "tests/engine/test_exchange.py",
+    "aios3get/_engine/signer.py": "tests/engine/test_exchange.py",
+    "aios3get/_engine/stream.py": "tests/engine/test_lies.py",
     "aios3get/_engine/client_state.py": "tests/client/test_client.py",
 }
 # Tests of a behaviour that many modules make together.

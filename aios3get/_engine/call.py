@@ -1,78 +1,133 @@
-"""What one call of the user's has spent and learnt so far, over all its attempts."""
+"""One call of the user's: what it may spend, what it has spent, and its latest attempt."""
 
 import asyncio
 import time
 from collections.abc import Awaitable, Mapping
-from typing import TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from aios3get._http.call_site import Place
 from aios3get._http.watchdog import Watchdog
-from aios3get._protocol.endpoints.resolver import Endpoint
-from aios3get._protocol.get_object import GetObject
+from aios3get._protocol.endpoints.endpoint import Endpoint
 from aios3get._protocol.identity import Credentials, Identity
+from aios3get._protocol.object_request import ObjectRequest
 from aios3get._protocol.retry import Budget
-from aios3get._protocol.url_request import UrlRequest
-from aios3get.errors import ConfigurationError, S3Error, TransportTimeout
+from aios3get.errors import ParameterError, S3Error, TransportTimeout
 
-__all__ = ["Call", "Place"]
+__all__ = ["Attempt", "Call", "check_deadline", "plain"]
 
 T = TypeVar("T")
+E = TypeVar("E", bound=BaseException)
+
+# Errors carry the request ids of that many responses.
+_LATEST: Final = 16
 
 
-class Call:
-    """One ``get_object``, ``head_object`` or ``get_url`` from its start to its body's last byte.
+class Attempt(NamedTuple):
+    """How one attempt is sent.
+
+    A tuple, because every call makes one: a frozen dataclass takes four times as long.
 
     Attributes:
-        attempts: requests sent so far, corrections and stale sockets included.
-        heads: the headers of the latest answers.
-        opened_at: the code that made the call, and how far it had come in it.
-        budget: what may still be spent; None as long as nothing failed.
-        watchdog: who knows how long the event loop stood still, once something waited or failed.
+        request: the request of the attempt.
+        endpoint: where it goes; None for a presigned link.
+        identity: the client's identity; None for a presigned link, or until it is known.
+        session: the session of a directory bucket that signs instead of the identity.
+        requests_checksum: it asks for stored checksums though the caller did not say so.
+        clock_offset: seconds added to the local clock for the signature.
     """
 
-    # Defaults stand on the class: most calls never learn any of these.
-    attempts = 0
-    heads: tuple[Mapping[str, str], ...] = ()
-    opened_at: Place | None = None
-    budget: Budget | None = None
-    fresh = False
-    region: str | None = None
+    request: ObjectRequest
     endpoint: Endpoint | None = None
     identity: Identity | None = None
     session: Credentials | None = None
-    offered_checksum = False
+    requests_checksum: bool = False
+    clock_offset: float = 0.0
+
+
+class Call:
+    """One ``get_object``, ``head_object`` or ``get_url``, to the last byte of its body.
+
+    Args:
+        method: ``GET`` or ``HEAD``.
+        request: the request of the caller.
+        deadline: seconds for the whole call; None for no limit.
+        opened_at: the place in the user's code that made the call.
+
+    Attributes:
+        started: when the call started, on the monotonic clock.
+        attempts: the number of requests sent so far.
+        attempt: the latest attempt.
+        budget: what may still be spent on retries; None as long as nothing failed.
+        fresh: the next attempt takes a new connection.
+        region: the region of the next attempts, if a response named another one.
+        clock_offset: as for ``Attempt``, if a response showed another time.
+        sent_at: when the latest attempt was sent, on the monotonic clock.
+        not_before: the earliest time of the next attempt on the monotonic clock.
+        watchdog: knows for how long the event loop was blocked; set for calls with a deadline.
+    """
+
+    # These defaults are attributes of the class: most calls never set them.
+    attempts: int = 0
+    attempt: Attempt | None = None
+    budget: Budget | None = None
+    fresh: bool = False
+    region: str | None = None
+    clock_offset: float | None = None
+    sent_at: float = 0.0
+    not_before: float | None = None
     watchdog: Watchdog | None = None
+    _responses: tuple[Mapping[str, str], ...] = ()
 
     def __init__(
-        self, method: str, request: GetObject | UrlRequest, deadline: float | None = None
+        self,
+        method: str,
+        request: ObjectRequest,
+        deadline: float | None = None,
+        opened_at: Place | None = None,
     ) -> None:
         self.method = method
         self.request = request
         self.deadline = deadline
+        self.opened_at = opened_at
         self.started = time.monotonic()
 
     @property
-    def host(self) -> str:
-        """Where the last attempt went."""
-        return self.endpoint.host if self.endpoint else ""
+    def name(self) -> str:
+        """What the call does, for the log."""
+        request, endpoint = self.request, self.attempt and self.attempt.endpoint
+        place = f" at {endpoint.host}" if endpoint else ""
+        return f"{self.method} {'/'.join(filter(None, (request.bucket, request.key)))!r}{place}"
 
-    def told(self, error: S3Error) -> S3Error:
-        """The error with what the call has spent on it."""
+    @property
+    def milliseconds(self) -> float:
+        """The time since the latest attempt was sent, in milliseconds."""
+        return (time.monotonic() - self.sent_at) * 1000 if self.sent_at else 0.0
+
+    def record(self, headers: Mapping[str, str]) -> None:
+        """Remember the headers of a response, for the request ids of errors."""
+        # A long download may be interrupted without end.
+        self._responses = (*self._responses[1 - _LATEST :], headers)
+
+    def annotate(self, error: S3Error) -> S3Error:
+        """Set the facts of the call on ``error`` and return it."""
+        request = self.request
+        error.bucket, error.key, error.method = request.bucket, request.key, self.method
         error.attempts = self.attempts
         error.elapsed = time.monotonic() - self.started
-        ids = (headers.get("x-amz-request-id") for headers in self.heads)
+        ids = (headers.get("x-amz-request-id") for headers in self._responses)
         error.request_ids = tuple(filter(None, ids))
         return error
 
-    async def within_deadline(self, awaitable: Awaitable[T]) -> T:
-        """What it gives, if it does before the call's time, where that is limited, is over.
+    def within_deadline(self, awaitable: Awaitable[T]) -> Awaitable[T]:
+        """The awaitable, limited by the deadline of the call, if it has one.
 
         Raises:
-            TransportTimeout: it does not; ``limit`` is ``"deadline"``.
+            TransportTimeout: the deadline passed; ``limit`` is ``"deadline"``.
         """
-        if self.deadline is None:
-            return await awaitable
-        left = self.started + self.deadline - time.monotonic()
+        return awaitable if self.deadline is None else self._limited(awaitable, self.deadline)
+
+    async def _limited(self, awaitable: Awaitable[T], deadline: float) -> T:
+        left = self.started + deadline - time.monotonic()
         limit, due = asyncio.timeout(left), time.monotonic() + max(left, 0.0)
         try:
             async with limit:
@@ -80,25 +135,46 @@ class Call:
         except TimeoutError as error:
             if isinstance(error, S3Error) or not limit.expired():
                 raise
-        # A loop that stands still is late itself; the watchdog knows of earlier times.
+        # A blocked loop is late here; the watchdog knows of earlier times.
         late = time.monotonic() - due
         if self.watchdog is not None:
-            late = max(late, self.watchdog.longest_pause(self.deadline))
-        raise self.told(
-            TransportTimeout(
-                f"the call's deadline of {self.deadline:g} s passed",
-                limit="deadline",
-                seconds=self.deadline,
-                loop_blocked=late,
-            )
+            late = max(late, self.watchdog.longest_pause(deadline))
+        raise TransportTimeout(
+            f"the call's deadline of {deadline:g} s passed",
+            limit="deadline",
+            seconds=deadline,
+            loop_blocked=late,
         )
+
+    async def run(self, awaitable: Awaitable[T]) -> T:
+        """Await within the deadline; an error gets the facts of the call and loses its frames."""
+        try:
+            return await self.within_deadline(awaitable)
+        except S3Error as error:
+            raise plain(self.annotate(error)) from error.__cause__
+        except asyncio.CancelledError as error:
+            raise plain(error) from None
+
+
+def plain(error: E) -> E:
+    """The error without traceback and context.
+
+    The frames of an attempt hold signed headers, which error reporters such as Sentry send along,
+    and the frames that stored the error form a reference cycle with it, which would keep permits
+    and connections until a garbage collection.
+    """
+    error.__context__ = None
+    cause = error.__cause__
+    if isinstance(cause, S3Error):
+        plain(cause)
+    return error.with_traceback(None)
 
 
 def check_deadline(deadline: float) -> None:
-    """Refuse what is no time to give a call.
+    """Check the ``deadline`` argument of a call.
 
     Raises:
-        ConfigurationError: not a number of seconds above 0.
+        ParameterError: it is not a number of seconds above 0.
     """
     if isinstance(deadline, bool) or not isinstance(deadline, int | float) or not deadline > 0:
-        raise ConfigurationError(f"deadline is a number of seconds above 0, got {deadline!r}")
+        raise ParameterError(f"deadline is a number of seconds above 0, got {deadline!r}")

@@ -1,4 +1,4 @@
-"""Sessions of directory buckets: short-lived credentials for one bucket, made ahead of their end.
+"""Sessions of directory buckets: credentials for one bucket that live five minutes.
 
 https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateSession.html
 """
@@ -10,87 +10,100 @@ from aios3get._http.transport import Response, Transport
 from aios3get._protocol import error_response
 from aios3get._protocol.create_session import parse_session, session_request
 from aios3get._protocol.identity import Credentials
-from aios3get.credentials.source import CredentialsSource
+from aios3get.credentials.refreshing import Refreshing
 
 __all__ = ["ExpressSessions"]
 
 _LIMIT: Final = 256
-# A session's document has some 1 KB.
+# A CreateSessionResult has some 1 KB.
 _MAX_BODY: Final = 65_536
 
 
 class ExpressSessions:
-    """One session per bucket and access key, shared by all calls.
+    """One session for each bucket and access key, shared by all calls.
 
-    A session lives five minutes. A new one is made ahead of its end, by one request at a time,
-    which goes on when the call that began it is cancelled: ``CredentialsSource`` sees to that.
+    ``Refreshing`` replaces a session ahead of its end, with one request at a time, which goes on
+    when the call that started it is cancelled.
     """
 
-    def __init__(self, shared: ClientState, transport: Transport) -> None:
-        self._shared = shared
+    def __init__(self, state: ClientState, transport: Transport) -> None:
+        self._state = state
         self._transport = transport
-        self._sources: dict[tuple[str, str], _Source] = {}
+        self._sessions: dict[tuple[str, str], _Session] = {}
 
-    async def get(self, bucket: str, identity: Credentials) -> Credentials:
-        """A session that is valid for some time yet.
+    async def get(
+        self, bucket: str, identity: Credentials, clock_offset: float = 0.0
+    ) -> Credentials:
+        """The credentials of a session that is valid for some time yet.
+
+        Args:
+            bucket: the directory bucket.
+            identity: signs the request for a session.
+            clock_offset: seconds added to the local clock.
 
         Raises:
-            ServiceError: S3 refuses to make one, as with ``NoSuchBucket`` or ``AccessDenied``.
-            TransportError: no answer came.
+            ServiceError: S3 refused a session, as with ``NoSuchBucket`` or ``AccessDenied``.
+            TransportError: no response arrived.
         """
-        source = self._source(bucket, identity)
-        session = source.current() or await source.get()
-        assert isinstance(session, Credentials)
-        return session
+        key = (bucket, identity.access_key_id)
+        session = self._sessions.get(key)
+        if session is None:
+            if len(self._sessions) >= _LIMIT:
+                del self._sessions[next(iter(self._sessions))]
+            session = self._sessions[key] = _Session(self._state, self._transport, bucket, identity)
+        session.clock_offset = clock_offset
+        return session.current() or await session.get()
 
-    def invalidate(self, session: Credentials) -> None:
-        """Make a new session instead of this one, which S3 does not accept any more."""
-        for source in self._sources.values():
-            source.invalidate(session)
+    def invalidate(self, credentials: Credentials) -> None:
+        """Drop the session with these credentials, which S3 refused."""
+        for session in self._sessions.values():
+            session.invalidate(credentials)
 
-    def _source(self, bucket: str, identity: Credentials) -> "_Source":
-        of = (bucket, identity.access_key_id)
-        source = self._sources.get(of)
-        if source is None:
-            if len(self._sources) >= _LIMIT:
-                del self._sources[next(iter(self._sources))]
 
-            async def make() -> Credentials:
-                return await self._create(bucket, identity, fresh=made.failing)
+class _Session(Refreshing[Credentials]):
+    """The session of one bucket and access key.
 
-            made = source = self._sources[of] = _Source(make, clock=self._shared.now)
-        return source
+    Attributes:
+        clock_offset: seconds added to the local clock.
+    """
 
-    async def _create(self, bucket: str, identity: Credentials, *, fresh: bool) -> Credentials:
-        shared = self._shared
-        endpoint = shared.resolver.resolve_session(bucket)
-        request = session_request(endpoint, identity, shared.now())
-        # The request that needs the session holds a permit already.
+    def __init__(
+        self, state: ClientState, transport: Transport, bucket: str, identity: Credentials
+    ) -> None:
+        super().__init__(self._create, what="session", clock=self._now)
+        self.clock_offset = 0.0
+        self._state = state
+        self._transport = transport
+        self._bucket = bucket
+        self._identity = identity
+
+    def _now(self) -> float:
+        return self._state.clock() + self.clock_offset
+
+    async def _create(self) -> Credentials:
+        endpoint = self._state.resolver.resolve_session(self._bucket)
+        request = session_request(endpoint, self._identity, self._now())
+        # The call that needs the session holds a permit already.
         permit = self._transport.uncounted_permit()
-        answer = await self._transport.send(request, permit, fresh=fresh)
-        if answer.status == 200:
-            return parse_session(await _whole(answer))
-        body = await answer.read_error_body(error_response.MAX_ERROR_BODY, shared.timeouts.idle)
-        raise error_response.parse(answer.head, body, method="GET", bucket=bucket, key="")
-
-
-async def _whole(answer: Response) -> bytes:
-    body = bytearray()
-    try:
-        while len(body) < _MAX_BODY and (chunk := await answer.read()):
-            body += chunk
-    finally:
-        answer.close()
-    return bytes(body)
-
-
-class _Source(CredentialsSource):
-    @property
-    def failing(self) -> bool:
-        """Whether the last request for a session failed."""
-        return self._failures > 0
+        response = await self._transport.send(request, permit, fresh=self._failures > 0)
+        if response.status == 200:
+            self._state.clock_offset = self.clock_offset  # S3 accepted a signature by this clock
+            return parse_session(await _read(response))
+        idle = self._state.timeouts.idle
+        body = await response.read_error_body(error_response.MAX_ERROR_BODY, idle)
+        raise error_response.parse(response.head, body, method="GET", bucket=self._bucket, key="")
 
     def _pausing(self, now: float) -> bool:
-        # Without a session it is each call's retry policy that says when to try again.
+        # Without a session, the retry policy of each call says when to try again.
         held = self._held
         return held is not None and now < held.end and super()._pausing(now)
+
+
+async def _read(response: Response) -> bytes:
+    body = bytearray()
+    try:
+        while len(body) < _MAX_BODY and (chunk := await response.read()):
+            body += chunk
+    finally:
+        response.close()
+    return bytes(body)

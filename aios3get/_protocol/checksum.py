@@ -23,7 +23,7 @@ from aios3get._protocol.hashing import ALGORITHMS, Algorithm, Buffer, Hasher, en
 from aios3get._protocol.ranges import ContentRange
 from aios3get.errors import ChecksumMismatch
 
-__all__ = ["Unverified", "Verified", "Verifier", "plan"]
+__all__ = ["Unverified", "Verified", "Verifier", "select_verifier"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,21 +149,21 @@ _CONTENT_RANGE: Final = istr("Content-Range")
 _by_header: Final = {algorithm.header: algorithm for algorithm in ALGORITHMS.values()}
 
 
-def plan(
-    headers: Mapping[str, str], status: int, part: bool = False, asked: bool | None = True
+def select_verifier(
+    headers: Mapping[str, str], status: int, *, part: bool = False, requested: bool | None = True
 ) -> Verifier | Unverified:
-    """The verifier of an answer's body, or an ``Unverified`` that says why there is none.
+    """The verifier of a response's body, or an ``Unverified`` that says why there is none.
 
     Args:
-        headers: the answer's.
+        headers: the headers of the response.
         status: 200 or 206.
         part: the request named a ``partNumber``.
-        asked: the request had ``x-amz-checksum-mode``; it words the reason, and no more, for some
-            servers announce checksums unasked.
+        requested: the request had ``x-amz-checksum-mode``. Some servers announce checksums without
+            it, so this only selects the reason.
     """
     kind = headers.get(_TYPE)
     if kind is None and headers.keys().isdisjoint(_by_header):
-        return _unannounced(status, asked)
+        return _unannounced(status, requested)
     # The usual answer: the whole object, and the checksum of it.
     if (kind != "FULL_OBJECT" or status != 200 or part) and (
         trouble := _not_covered(kind, headers, status, part)
@@ -219,8 +219,8 @@ def _holds_all(headers: Mapping[str, str]) -> bool:
     return found is not None and found.start == 0 and found.stop == found.size
 
 
-def _unannounced(status: int, asked: bool | None) -> Unverified:
-    if not asked:
+def _unannounced(status: int, requested: bool | None) -> Unverified:
+    if not requested:
         return _UNASKED
     return _RANGE if status == 206 else _UNANNOUNCED
 

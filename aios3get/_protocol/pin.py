@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Generic, Self, TypeVar
+from typing import Final, Self
 
 from aios3get._protocol.extent import Extent, extent_of
 from aios3get._protocol.header_values import is_sendable
@@ -12,8 +12,6 @@ from aios3get._protocol.ranges import ByteRange
 from aios3get.errors import IntegrityError, ObjectChanged, RangeMismatch
 
 __all__ = ["Pin", "check_identity", "first_extent"]
-
-R = TypeVar("R", bound=ObjectRequest)
 
 _VERSION_ID: Final = "x-amz-version-id"
 
@@ -49,7 +47,7 @@ def check_identity(request: ObjectRequest, headers: Mapping[str, str]) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Pin(Generic[R]):
+class Pin:
     """One version of an object: makes requests for its bytes and checks the responses.
 
     Every request carries ``If-Match``, so that S3 itself refuses another version; ETag and size of
@@ -64,7 +62,7 @@ class Pin(Generic[R]):
             reliable.
     """
 
-    request: R
+    request: ObjectRequest
     etag: str | None
     version_id: str | None
     extent: Extent
@@ -72,7 +70,12 @@ class Pin(Generic[R]):
 
     @classmethod
     def from_response(
-        cls, request: R, headers: Mapping[str, str], extent: Extent, *, transformed: bool = False
+        cls,
+        request: ObjectRequest,
+        headers: Mapping[str, str],
+        extent: Extent,
+        *,
+        transformed: bool = False,
     ) -> Self:
         """The version that a response is of, from its headers and the extent of its body."""
         return cls(request, headers.get("ETag"), headers.get(_VERSION_ID), extent, transformed)
@@ -87,7 +90,7 @@ class Pin(Generic[R]):
         """Whether a request for another range reads the same version or fails."""
         return self.etag is not None and not self.transformed and self.request.resumable
 
-    def for_range(self, range: ByteRange, *, version_id: str | None = None) -> R:
+    def for_range(self, range: ByteRange, *, version_id: str | None = None) -> ObjectRequest:
         """The request for a range of this version; only where ``holds`` is true."""
         etag = self.etag
         assert etag is not None
@@ -95,7 +98,7 @@ class Pin(Generic[R]):
         if_match = etag if is_sendable(etag) and not etag.startswith("W/") else None
         return self.request.for_range(range, if_match=if_match, version_id=version_id)
 
-    def for_range_of_version(self, range: ByteRange) -> R | None:
+    def for_range_of_version(self, range: ByteRange) -> ObjectRequest | None:
         """The request for a range by version id, for an object that was replaced or deleted.
 
         It takes another permission (``s3:GetObjectVersion``), so ``for_range`` is tried first.

@@ -60,7 +60,7 @@ async def client(server: S3Server, clock: Clock) -> AsyncIterator[S3Client]:
     key = api_key(server, clock)
     async with quick_client(server, credentials=key, timeouts=Timeouts()) as client:
         exchange = await client._start()
-        exchange.shared.credentials._clock = clock
+        exchange.state.credentials._clock = clock
         with nothing_leaks(client):
             yield client
 
@@ -246,7 +246,9 @@ async def test_on_this_machine_a_token_needs_no_tls(
         async with quick_client(server, endpoint_url=url, **options) as client:
             exchange = await client._start()
             call = Call("GET", client._request(BUCKET, KEY, {}))
-            assert isinstance((await exchange._signer(call))[1], BearerToken)
+            request = client._request(BUCKET, KEY, {})
+            _, _, identity = await exchange.signer.prepare(call, request)
+            assert isinstance(identity, BearerToken)
             if host == "localhost":
                 assert await read(client) == CONTENT
 

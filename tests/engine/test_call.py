@@ -7,7 +7,7 @@ import pytest
 from aios3get._engine.call import Call, check_deadline
 from aios3get._http.watchdog import Watchdog
 from aios3get._protocol.get_object import GetObject
-from aios3get.errors import ConfigurationError, S3Error, TransportTimeout
+from aios3get.errors import ParameterError, S3Error, TransportTimeout
 
 
 def call(deadline: float | None = None, **options: Any) -> Call:
@@ -21,7 +21,7 @@ async def test_within_its_time_a_call_gives_what_it_gives() -> None:
 
 async def test_its_time_over_a_call_ends() -> None:
     with pytest.raises(TransportTimeout, match=r"deadline of 0\.01 s passed") as caught:
-        await call(0.01).within_deadline(asyncio.sleep(3600))
+        await call(0.01).run(asyncio.sleep(3600))
     assert (caught.value.limit, caught.value.seconds) == ("deadline", 0.01)
     assert not caught.value.retryable
     assert caught.value.elapsed >= 0.01
@@ -46,17 +46,17 @@ async def test_other_errors_pass() -> None:
 
 
 async def test_a_cancellation_passes() -> None:
-    task = asyncio.create_task(call(10.0).within_deadline(asyncio.sleep(3600)))
+    task = asyncio.ensure_future(call(10.0).within_deadline(asyncio.sleep(3600)))
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
 
 
-def test_an_error_is_told_what_was_spent() -> None:
+def test_annotate_sets_the_facts_of_the_call() -> None:
     spent = call()
     spent.attempts = 2
-    error = spent.told(S3Error("x"))
+    error = spent.annotate(S3Error("x"))
     assert error.attempts == 2
     assert error.elapsed > 0
     assert error.request_ids == ()
@@ -64,7 +64,7 @@ def test_an_error_is_told_what_was_spent() -> None:
 
 @pytest.mark.parametrize("deadline", [0, -1, True, "5", float("nan")])
 def test_what_is_no_deadline_is_refused(deadline: Any) -> None:
-    with pytest.raises(ConfigurationError, match="deadline is a number"):
+    with pytest.raises(ParameterError, match="deadline is a number"):
         check_deadline(deadline)
 
 

@@ -1,5 +1,6 @@
 import asyncio
 import logging
+import re
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
@@ -543,19 +544,41 @@ async def test_new_connections_go_round_the_addresses_of_a_name() -> None:
     assert set(met) == {f"127.0.0.{last}" for last in range(1, 5)}
 
 
-async def test_attempts_are_logged_for_those_who_look(
+async def test_each_attempt_is_a_debug_line_and_each_retry_and_resume_an_info_line(
     server: S3Server, caplog: pytest.LogCaptureFixture
 ) -> None:
-    server.faults.add(faults.status(500))
+    server.faults.add(faults.status(503))
+    server.faults.add(faults.drop_after(1000))
     async with quick_client(server) as client:
         with caplog.at_level(logging.DEBUG, logger="aios3get"):
             await read(client)
-    told = [record.getMessage() for record in caplog.records if record.name == "aios3get"]
-    host = f"127.0.0.1:{server.port}"
-    assert told == [
-        f"GET {KEY!r} at {host}: 500 (attempt 1)",
-        f"GET {KEY!r} at {host}: 200 (attempt 2)",
-    ]
+    records = [record for record in caplog.records if record.name == "aios3get"]
+    lines = [f"{record.levelname} {record.getMessage()}" for record in records]
+    call = re.escape(f"GET '{BUCKET}/{KEY}' at 127.0.0.1:{server.port}")
+    for line, pattern in zip(
+        lines,
+        [
+            rf"DEBUG {call}: SlowDown \[503\] after \d+ ms \(attempt 1\)",
+            rf"INFO {call}: retry in \d+ ms, because of SlowDown \[503\] after \d+ ms"
+            r" \(attempt 1\)",
+            rf"DEBUG {call}: 200 after \d+ ms \(attempt 2\)",
+            rf"INFO {call}: resume at byte 1000 in \d+ ms, because of ConnectionLost after \d+ ms"
+            r" \(attempt 2\)",
+            rf"DEBUG {call}: 206 after \d+ ms \(attempt 3\)",
+        ],
+        strict=True,
+    ):
+        assert re.fullmatch(pattern, line), line
+
+
+async def test_log_line_escapes_line_breaks_of_a_key(
+    server: S3Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with quick_client(server) as client:
+        with caplog.at_level(logging.DEBUG, logger="aios3get"), pytest.raises(errors.NoSuchKey):
+            await client.get_object(BUCKET, "a\nERROR forged")
+    assert "\\nERROR" in caplog.text
+    assert "\nERROR" not in caplog.text
 
 
 class TestLinks:

@@ -65,13 +65,13 @@ async def server(clock: Clock) -> AsyncIterator[S3Server]:
 async def client(server: S3Server, clock: Clock) -> AsyncIterator[S3Client]:
     async with quick_client(server, timeouts=Timeouts()) as client:
         exchange = await client._start()
-        exchange.shared.clock = clock
+        exchange.state.clock = clock
         with nothing_leaks(client):
             yield client
 
 
 async def sessions_of(client: S3Client) -> ExpressSessions:
-    return (await client._start())._sessions
+    return (await client._start()).signer._sessions
 
 
 @pytest.fixture
@@ -153,7 +153,7 @@ async def test_a_new_one_is_made_ahead_while_the_old_one_serves(
     assert len(creations(server)) == 1
     clock.now += 16
     assert [await sessions.get(BUCKET, keys) for _ in range(5)] == [old] * 5
-    await until(lambda: sessions._source(BUCKET, keys).current())
+    await until(sessions._sessions[BUCKET, keys.access_key_id].current)
     assert len(creations(server)) == 2
     new = await sessions.get(BUCKET, keys)
     assert new != old
@@ -371,7 +371,7 @@ async def test_credentials_that_ended_within_a_body_are_renewed_too(
     given = [credentials_of(each) for each in made]
     async with quick_client(server, credentials=lambda: given.pop(0)) as client:
         exchange = await client._start()
-        exchange.shared.clock = clock
+        exchange.state.clock = clock
         server.faults.add(faults.drop_after(1000))
         async with client.get_object(BUCKET, KEY) as obj:
             first = await obj.read(500)
@@ -437,7 +437,7 @@ async def test_the_oldest_session_goes_when_there_are_too_many(
     for bucket in buckets:
         server.create_bucket(bucket)
         await sessions.get(bucket, keys)
-    assert [of[0] for of in sessions._sources] == buckets[1:]
+    assert [bucket for bucket, _ in sessions._sessions] == buckets[1:]
 
 
 async def test_only_the_session_that_was_refused_is_made_anew(

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
-from aios3get._protocol.checksum import Verifier, plan
+from aios3get._protocol.checksum import Verifier, select_verifier
 from aios3get._protocol.hashing import ALGORITHMS, encode_digest
 from aios3get.errors import ChecksumMismatch
 
@@ -104,7 +104,7 @@ def test_botocore_accepts_and_refuses_the_same_whole_bodies(
     if flip:
         announced = bytes([announced[0] ^ 1]) + announced[1:]
     text = b64encode(announced).decode()
-    planned = plan(CIMultiDict({f"x-amz-checksum-{name}": text}), status=200)
+    planned = select_verifier(CIMultiDict({f"x-amz-checksum-{name}": text}), status=200)
     assert isinstance(planned, Verifier)
     planned.update(body)
     theirs = httpchecksum.StreamingChecksumBody(io.BytesIO(body), len(body), BOTOCORE[name](), text)

@@ -206,9 +206,9 @@ async def ours(
     asyncio.get_running_loop().set_debug(False)
     async with S3Client(**{"region": "us-east-1", "credentials": keys, **settings}) as client:
         exchange = await client._start()
-        exchange.shared.clock = NOW.timestamp
+        exchange.state.clock = NOW.timestamp
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(exchange._sessions, "get", session)
+            patch.setattr(exchange.signer._sessions, "get", session)
             link = await client.presign_get_object(bucket, KEY, expires_in=expires, **asked)
     return link.url
 

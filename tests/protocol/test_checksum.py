@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from aios3get._protocol import checksum
-from aios3get._protocol.checksum import Unverified, Verified, Verifier, plan
+from aios3get._protocol.checksum import Unverified, Verified, Verifier, select_verifier
 from aios3get._protocol.hashing import ALGORITHMS, Buffer, encode_digest
 from aios3get.errors import ChecksumMismatch
 
@@ -141,7 +141,9 @@ def test_only_crcs_combine() -> None:
 @pytest.mark.parametrize("kind", [{"x-amz-checksum-type": "FULL_OBJECT"}, {}])
 def test_a_whole_answer_is_verified(name: str, kind: dict[str, str]) -> None:
     body = b"the body"
-    planned = plan(answer(**{f"x-amz-checksum-{name}": announce(name, body)}, **kind), status=200)
+    planned = select_verifier(
+        answer(**{f"x-amz-checksum-{name}": announce(name, body)}, **kind), status=200
+    )
     verifier = verifier_of(planned)
     assert verifier.verified.state == "pending"
     assert not verifier.verified
@@ -159,7 +161,9 @@ def test_a_whole_answer_is_verified(name: str, kind: dict[str, str]) -> None:
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_one_flipped_bit_is_a_mismatch(name: str) -> None:
     expected = announce(name, b"\x00")
-    verifier = verifier_of(plan(answer(**{f"x-amz-checksum-{name}": expected}), status=200))
+    verifier = verifier_of(
+        select_verifier(answer(**{f"x-amz-checksum-{name}": expected}), status=200)
+    )
     verifier.update(b"\x01")
     with pytest.raises(ChecksumMismatch, match=name) as caught:
         verifier.finish()
@@ -171,7 +175,9 @@ def test_one_flipped_bit_is_a_mismatch(name: str) -> None:
 
 
 def test_an_empty_body_is_verified_too() -> None:
-    verifier = verifier_of(plan(answer(x_amz_checksum_crc64nvme="AAAAAAAAAAA="), status=200))
+    verifier = verifier_of(
+        select_verifier(answer(x_amz_checksum_crc64nvme="AAAAAAAAAAA="), status=200)
+    )
     verifier.finish()
     assert verifier.verified
 
@@ -181,17 +187,17 @@ def test_the_fastest_of_several_is_taken() -> None:
         x_amz_checksum_sha256=announce("SHA256", b"x"),
         x_amz_checksum_crc32c=announce("CRC32C", b"x"),
     )
-    assert verifier_of(plan(headers, status=200)).verified.algorithm == "CRC32C"
+    assert verifier_of(select_verifier(headers, status=200)).verified.algorithm == "CRC32C"
 
 
 def test_an_unusable_one_leaves_the_next() -> None:
     headers = answer(x_amz_checksum_crc32c="?", x_amz_checksum_sha1=announce("SHA1", b"x"))
-    assert verifier_of(plan(headers, status=200)).verified.algorithm == "SHA1"
+    assert verifier_of(select_verifier(headers, status=200)).verified.algorithm == "SHA1"
 
 
 def test_all_reasons_are_told() -> None:
     headers = answer(x_amz_checksum_crc32c="?", x_amz_checksum_sha1="AAAA")
-    reason = reason_of(plan(headers, status=200))
+    reason = reason_of(select_verifier(headers, status=200))
     assert "CRC32C '?' is not base64" in reason
     assert "SHA1 'AAAA' has 3 bytes, not 20" in reason
 
@@ -244,20 +250,20 @@ def test_which_checksum_covers_the_bytes(
     headers = answer(
         x_amz_checksum_crc32=value, **{k: v for k, v in optional.items() if v is not None}
     )
-    planned = plan(headers, status=status, part=part)
+    planned = select_verifier(headers, status=status, part=part)
     assert isinstance(planned, Verifier) is covers
     if not covers:
         assert reason_of(planned)
 
 
 def test_a_value_with_a_count_of_parts_is_called_what_it_is() -> None:
-    reason = reason_of(plan(answer(x_amz_checksum_crc32="UymZPQ==-7"), status=200))
+    reason = reason_of(select_verifier(answer(x_amz_checksum_crc32="UymZPQ==-7"), status=200))
     assert reason == "the announced CRC32 'UymZPQ==-7' is of the parts' checksums, not of the bytes"
 
 
 def test_a_composite_says_how_its_parts_can_be_verified() -> None:
     headers = answer(x_amz_checksum_sha256="x", x_amz_checksum_type="COMPOSITE")
-    assert "part_number" in reason_of(plan(headers, status=200))
+    assert "part_number" in reason_of(select_verifier(headers, status=200))
 
 
 @pytest.mark.parametrize(
@@ -277,7 +283,7 @@ def test_a_composite_says_how_its_parts_can_be_verified() -> None:
     ],
 )
 def test_an_odd_value_is_not_a_failure(odd: str) -> None:
-    reason = reason_of(plan(answer(x_amz_checksum_crc32=odd), status=200))
+    reason = reason_of(select_verifier(answer(x_amz_checksum_crc32=odd), status=200))
     assert "CRC32" in reason
     assert len(reason) < 200
 
@@ -286,20 +292,22 @@ def test_an_unknown_algorithm_is_named() -> None:
     headers = answer(
         X_Amz_Checksum_BLAKE3="AAAA", x_amz_checksum_aes="AA", x_amz_checksum_type="FULL_OBJECT"
     )
-    assert reason_of(plan(headers, status=200)) == (
+    assert reason_of(select_verifier(headers, status=200)) == (
         "the checksum AES, BLAKE3 is not one this version knows"
     )
 
 
 def test_a_type_alone_is_no_checksum() -> None:
     headers = answer(x_amz_checksum_type="FULL_OBJECT")
-    assert "announces no checksum" in reason_of(plan(headers, status=200))
+    assert "announces no checksum" in reason_of(select_verifier(headers, status=200))
 
 
 def test_a_missing_package_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     absent = replace(ALGORITHMS["XXHASH3"], available=False)
     monkeypatch.setattr(checksum, "_by_header", {absent.header: absent})
-    reason = reason_of(plan(answer(x_amz_checksum_xxhash3=announce("XXHASH3", b"")), status=200))
+    reason = reason_of(
+        select_verifier(answer(x_amz_checksum_xxhash3=announce("XXHASH3", b"")), status=200)
+    )
     assert 'pip install "aios3get[xxhash]"' in reason
 
 
@@ -317,13 +325,13 @@ def test_without_the_package_the_rest_still_works(monkeypatch: pytest.MonkeyPatc
 
 def test_what_is_said_when_nothing_was_announced() -> None:
     nothing = answer(etag='"x"')
-    assert "announced no checksum" in reason_of(plan(nothing, status=200))
-    assert "for a range" in reason_of(plan(nothing, status=206))
-    assert "checksum_mode=True" in reason_of(plan(nothing, status=200, asked=False))
+    assert "announced no checksum" in reason_of(select_verifier(nothing, status=200))
+    assert "for a range" in reason_of(select_verifier(nothing, status=206))
+    assert "checksum_mode=True" in reason_of(select_verifier(nothing, status=200, requested=False))
 
 
 def test_a_checksum_that_came_unasked_is_compared() -> None:
-    verifier_of(plan(answer(x_amz_checksum_crc32=CRC), status=200, asked=False))
+    verifier_of(select_verifier(answer(x_amz_checksum_crc32=CRC), status=200, requested=False))
 
 
 def test_verified_is_a_frozen_value() -> None:
@@ -350,5 +358,5 @@ def test_verified_is_a_frozen_value() -> None:
 def test_planning_never_raises(
     headers: dict[str, str], status: int, part: bool, asked: bool
 ) -> None:
-    planned = plan(CIMultiDict(headers), status=status, part=part, asked=asked)
+    planned = select_verifier(CIMultiDict(headers), status=status, part=part, requested=asked)
     assert isinstance(planned, Verifier) or planned.verified.reason

@@ -42,7 +42,7 @@ def pin(
     version_id: str | None = None,
     extent: Extent | None = None,
     transformed: bool = False,
-) -> Pin[ObjectRequest]:
+) -> Pin:
     extent = extent or Extent(0, 1000, 1000)
     return Pin(request or get(), etag, version_id, extent, transformed)
 
@@ -111,9 +111,7 @@ def test_link_has_no_request_by_version() -> None:
         (pin(UrlRequest.create(URL + "&partNumber=1", None, {})), False),
     ],
 )
-def test_pin_holds_with_an_etag_and_a_request_for_other_ranges(
-    made: Pin[ObjectRequest], holds: bool
-) -> None:
+def test_pin_holds_with_an_etag_and_a_request_for_other_ranges(made: Pin, holds: bool) -> None:
     assert made.holds is holds
 
 
