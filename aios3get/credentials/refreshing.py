@@ -1,4 +1,4 @@
-"""A value that expires, fetched ahead of its end: by one task at a time, never in the caller's way.
+"""A value that expires, refreshed ahead of its end by one task at a time.
 
 The windows are botocore's (15 and 10 minutes), shortened for values that live less than an hour.
 """
@@ -12,8 +12,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Generic, Protocol, TypeVar
+from weakref import WeakSet
 
-from aios3get.errors import CredentialsError, S3Error
+from aios3get.errors import CredentialsError, S3Error, UsageError
 
 __all__ = ["Expiring", "Refreshing"]
 
@@ -21,12 +22,14 @@ _logger: Final = logging.getLogger("aios3get")
 
 _ADVISORY_SECONDS: Final = 900.0
 _LONGEST_PAUSE: Final = 60.0
-# With nothing valid at hand, a long pause would outlast the trouble.
+# Without a valid value, a long pause would outlast the trouble.
 _LONGEST_PAUSE_WITHOUT: Final = 5.0
+# A valid value is better than a service that does not respond.
+_MANDATORY_SECONDS: Final = 5.0
 
 
 class Expiring(Protocol):
-    """Anything that says when it ends."""
+    """Anything with an end."""
 
     @property
     def expires_at(self) -> datetime | None:
@@ -49,10 +52,11 @@ class Refreshing(Generic[T]):
     """Holds the newest value and refreshes it ahead of its end.
 
     From ``min(15 min, lifetime / 4)`` before the end one background task fetches a new value while
-    callers get the old one (the advisory window); from two thirds of that on, callers wait for it
-    (the mandatory window). A refresh that fails is paused for 1, 2, 4 … 60 seconds, and the old
-    value serves until its end. A caller's cancellation never cancels a refresh that others wait
-    for. Safe to use from several event loops and threads: each loop runs its own refresh.
+    callers get the old one (the advisory window). From two thirds of that on, callers wait for the
+    first refresh, at most 5 seconds as long as the old value is valid (the mandatory window). After
+    failures the next refresh waits 1, 2, 4 … 60 seconds, and the old value serves until its end. A
+    caller's cancellation never cancels a refresh that others wait for. Safe to use from several
+    event loops and threads: each loop runs its own refresh.
 
     Args:
         fetch: gives a new value.
@@ -78,6 +82,7 @@ class Refreshing(Generic[T]):
         # replaced whole, and a lost race costs one refresh more.
         self._held: _Held[T] | None = None
         self._flights: dict[asyncio.AbstractEventLoop, asyncio.Task[T | Exception]] = {}
+        self._closing = WeakSet[asyncio.Task[T | Exception]]()
         self._failures = 0
         self._failed_at = 0.0
         self._error: Exception | None = None
@@ -96,37 +101,43 @@ class Refreshing(Generic[T]):
             CredentialsError: nothing valid is at hand and the source failed.
             ConfigurationError: the same, where the source says that its settings are wrong.
         """
+        value = self.current()
+        if value is not None:
+            return value
         held, now = self._held, self._clock()
-        if held is not None and now < held.advisory:
-            return held.value
         pausing = self._pausing(now)
-        if held is not None and now < held.end and (pausing or now < held.mandatory):
+        if held is not None and now < held.end:
             if not pausing:
-                self._flight()
-            return held.value
+                flight = self._flight()
+                if now >= held.mandatory and not self._failures:
+                    await asyncio.wait({flight}, timeout=_MANDATORY_SECONDS)
+            value = self._valid()
+            if value is not None:
+                return value
         error = self._error if pausing else None
         if error is None:
-            # One caller's cancellation must not take the value from the others.
+            # A caller's cancellation must not cancel the refresh of the others.
             fetched = await asyncio.shield(self._flight())
             if not isinstance(fetched, Exception):
                 return fetched
             error = fetched
         return self._fall_back(error)
 
-    def invalidate(self, used: T) -> None:
-        """Say that the service refused ``used``: it is not handed out again before a refresh.
+    def _valid(self) -> T | None:
+        held = self._held
+        return held.value if held is not None and self._clock() < held.end else None
 
-        A value newer than ``used`` stays.
-        """
+    def invalidate(self, used: T) -> None:
+        """Drop ``used``, which the service refused; a newer value stays."""
         held = self._held
         if held is not None and held.value == used:
             self._held = None
 
     def hold(self, value: T) -> None:
-        """Take ``value`` as the newest one.
+        """Make ``value`` the newest one.
 
         Raises:
-            CredentialsError: it has ended already.
+            CredentialsError: it has expired already.
         """
         now = self._clock()
         if value.expires_at is None:
@@ -135,15 +146,23 @@ class Refreshing(Generic[T]):
             end = value.expires_at.timestamp()
             if end <= now:
                 raise CredentialsError(
-                    f"the {self._what} ended at {value.expires_at.isoformat()}; get new ones, or"
+                    f"the {self._what} expired at {value.expires_at.isoformat()}; get new ones, or"
                     " pass a provider that does, and check this machine's clock"
                 )
             window = min(_ADVISORY_SECONDS, (end - now) / 4) * self._jitter()
             held = _Held(value, end - window, end - window * 2 / 3, end)
         self._failures, self._error, self._held = 0, None, held
 
+    async def aclose(self) -> None:
+        """Cancel the running loop's refresh; whoever waits for it gets ``UsageError``."""
+        flight = self._flights.get(asyncio.get_running_loop())
+        if flight is not None:
+            self._closing.add(flight)
+            flight.cancel()
+            await asyncio.wait({flight})
+
     def _pausing(self, now: float) -> bool:
-        # The first failure is tried again at the next call.
+        # After the first failure the next call tries again.
         if self._failures < 2:
             return False
         held = self._held
@@ -152,9 +171,9 @@ class Refreshing(Generic[T]):
         return self._failed_at <= now < self._failed_at + pause
 
     def _fall_back(self, error: Exception) -> T:
-        held = self._held
-        if held is not None and self._clock() < held.end:
-            return held.value
+        value = self._valid()
+        if value is not None:
+            return value
         if isinstance(error, S3Error):
             # Every caller gets an exception of its own to write on.
             raise copy.copy(error) from error.__cause__
@@ -176,10 +195,14 @@ class Refreshing(Generic[T]):
         return task
 
     async def _refresh(self, loop: asyncio.AbstractEventLoop) -> T | Exception:
-        # An exception is handed back, not raised: nobody may be waiting for this task.
+        # An exception is returned, not raised: nobody may be waiting for this task.
         try:
             value = await self._fetch()
             self.hold(value)
+        except asyncio.CancelledError:
+            if asyncio.current_task() not in self._closing:
+                raise
+            return UsageError("the client is closed; create a new one")
         except Exception as error:
             self._note(error)
             return error
@@ -192,10 +215,10 @@ class Refreshing(Generic[T]):
         self._error, self._failed_at, self._failures = error, now, self._failures + 1
         if held is not None and now < held.end:
             # Only our own texts are known to hold no secret.
-            why = error if isinstance(error, S3Error) else type(error).__name__
+            reason = error if isinstance(error, S3Error) else type(error).__name__
             _logger.warning(
-                "refreshing %s failed (%s); the old ones end in %.0f s",
+                "refreshing %s failed (%s); the old ones expire in %.0f s",
                 self._what,
-                why,
+                reason,
                 held.end - now,
             )

@@ -165,7 +165,7 @@ async def test_a_failed_refresh_is_logged_without_a_foreign_errors_text(
     (record,) = caplog.records
     assert (record.name, record.levelname) == ("aios3get", "WARNING")
     assert record.getMessage() == (
-        "refreshing credentials failed (RuntimeError); the old ones end in 800 s"
+        "refreshing credentials failed (RuntimeError); the old ones expire in 800 s"
     )
 
 
@@ -291,7 +291,7 @@ async def test_a_background_failure_that_nobody_awaits_is_silent() -> None:
 
 async def test_values_that_have_ended_already_are_refused() -> None:
     source = Source(lifetime=0)
-    with pytest.raises(CredentialsError, match=r"ended at .*check this machine's clock"):
+    with pytest.raises(CredentialsError, match=r"expired at .*check this machine's clock"):
         await source.refreshing().get()
 
 

@@ -33,7 +33,7 @@ async def test_fixed_credentials_serve_until_their_end() -> None:
     now += 59
     assert await source.get() is ending
     now += 1
-    with pytest.raises(CredentialsError, match="ended at 2030-01-01T00:00:00"):
+    with pytest.raises(CredentialsError, match="expired at 2030-01-01T00:00:00"):
         await source.get()
 
 
