@@ -21,7 +21,8 @@ from aios3get.credentials import (
 from aios3get.credentials.context import ProviderContext
 from aios3get.errors import ConfigurationError, CredentialsError, S3Error
 from tests.credentials.conftest import Files, load
-from tests.servers.sts import Failure, StsServer, issued, sts_server
+from tests.servers.http_service import Response
+from tests.servers.sts import Sts, issued, refusal
 
 KEY_ID, SECRET = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 KEYS = Credentials(KEY_ID, SECRET)
@@ -31,16 +32,14 @@ KEY = f"aws_access_key_id = {KEY_ID}\naws_secret_access_key = {SECRET}\n"
 
 
 @pytest.fixture(scope="module")
-def running() -> Iterator[StsServer]:
-    with sts_server() as server:
+def running() -> Iterator[Sts]:
+    with Sts() as server:
         yield server
 
 
 @pytest.fixture
-def sts(running: StsServer) -> StsServer:
-    url = running.url
-    running.__init__()  # type: ignore[misc]  # as new, at the same address
-    running.url = url
+def sts(running: Sts) -> Sts:
+    running.reset()
     running.add(KEYS)
     return running
 
@@ -49,7 +48,7 @@ async def no_wait(_: float) -> None:
     pass
 
 
-def environ(sts: StsServer, **more: str) -> dict[str, str]:
+def environ(sts: Sts, **more: str) -> dict[str, str]:
     return {
         "HOME": "/nowhere",
         "AWS_ENDPOINT_URL_STS": sts.url,
@@ -69,11 +68,11 @@ def same_key(loaded: object, expected: Credentials) -> bool:
     )
 
 
-async def test_role_is_assumed_with_the_credentials_passed_in(sts: StsServer) -> None:
+async def test_role_is_assumed_with_the_credentials_passed_in(sts: Sts) -> None:
     sts.clock = lambda: 1_800_000_000.7
     loaded = await load(AssumeRole(ROLE, KEYS), environ(sts), clock=sts.clock)
     assert loaded == issued(ROLE, KEY_ID, datetime.fromtimestamp(1_800_003_600, UTC))
-    assert sts.requests == [
+    assert sts.forms == [
         {
             "Version": "2011-06-15",
             "Action": "AssumeRole",
@@ -84,7 +83,7 @@ async def test_role_is_assumed_with_the_credentials_passed_in(sts: StsServer) ->
     assert sts.regions == ["eu-central-1"]
 
 
-async def test_all_arguments_of_a_role_are_sent(sts: StsServer) -> None:
+async def test_all_arguments_of_a_role_are_sent(sts: Sts) -> None:
     sts.mfa_codes = ["123456"]
     sts.external_ids[ROLE] = "example-id"
     provider = AssumeRole(
@@ -98,12 +97,12 @@ async def test_all_arguments_of_a_role_are_sent(sts: StsServer) -> None:
     )
     loaded = await load(provider, environ(sts))
     assert same_key(loaded, issued(ROLE, KEY_ID))
-    (form,) = sts.requests
+    (form,) = sts.forms
     assert form["RoleSessionName"] == "me@example.com"
     assert form["DurationSeconds"] == "900"
 
 
-async def test_mfa_token_may_be_async_and_is_called_for_each_load(sts: StsServer) -> None:
+async def test_mfa_token_may_be_async_and_is_called_for_each_load(sts: Sts) -> None:
     sts.mfa_codes = ["000001", "000002"]
     codes = iter(sts.mfa_codes[:])
 
@@ -116,7 +115,7 @@ async def test_mfa_token_may_be_async_and_is_called_for_each_load(sts: StsServer
     assert sts.mfa_codes == []
 
 
-async def test_source_is_any_provider_even_another_role(sts: StsServer) -> None:
+async def test_source_is_any_provider_even_another_role(sts: Sts) -> None:
     async def vault() -> Credentials:
         return KEYS
 
@@ -124,24 +123,24 @@ async def test_source_is_any_provider_even_another_role(sts: StsServer) -> None:
     assert same_key(loaded, issued(ROLE, issued(BASE, KEY_ID).access_key_id))
 
 
-async def test_source_defaults_to_the_default_chain(sts: StsServer) -> None:
+async def test_source_defaults_to_the_default_chain(sts: Sts) -> None:
     keys = {"AWS_ACCESS_KEY_ID": KEY_ID, "AWS_SECRET_ACCESS_KEY": SECRET}
     provider = AssumeRole(ROLE)
     assert same_key(await load(provider, environ(sts, **keys)), issued(ROLE, KEY_ID))
 
 
-async def test_source_without_credentials_is_an_error_that_names_it(sts: StsServer) -> None:
+async def test_source_without_credentials_is_an_error_that_names_it(sts: Sts) -> None:
     with pytest.raises(CredentialsError, match=f"found to assume the role {ROLE}") as caught:
         await load(AssumeRole(ROLE, EnvironmentCredentials()), environ(sts))
     assert caught.value.sources == ("the environment: AWS_ACCESS_KEY_ID is not set",)
 
 
 @pytest.mark.parametrize("source", [ANONYMOUS, BearerToken("secret-token")])
-async def test_only_credentials_can_assume_a_role(sts: StsServer, source: Any) -> None:
+async def test_only_credentials_can_assume_a_role(sts: Sts, source: Any) -> None:
     with pytest.raises(CredentialsError, match="assumed with Credentials, not with") as caught:
         await load(AssumeRole(ROLE, source), environ(sts))
     assert "secret-token" not in str(caught.value)
-    assert sts.requests == []
+    assert sts.forms == []
 
 
 @pytest.mark.parametrize(
@@ -161,7 +160,7 @@ def test_invalid_arguments_are_refused_by_the_constructor(arguments: dict[str, A
     assert SECRET not in str(caught.value)
 
 
-async def test_refusal_is_not_retried_and_shows_its_reason(sts: StsServer) -> None:
+async def test_refusal_is_not_retried_and_shows_its_reason(sts: Sts) -> None:
     sts.external_ids[ROLE] = "example-id"
     with pytest.raises(CredentialsError) as caught:
         await load(AssumeRole(ROLE, KEYS), environ(sts))
@@ -169,17 +168,17 @@ async def test_refusal_is_not_retried_and_shows_its_reason(sts: StsServer) -> No
         f"the response from STS for the role {ROLE} has status 403: AccessDenied: not authorized to"
         " perform: sts:AssumeRole (request id c6104cbe"
     )
-    assert len(sts.requests) == 1
+    assert len(sts.forms) == 1
 
 
-async def test_unknown_key_is_refused_without_the_secret(sts: StsServer) -> None:
+async def test_unknown_key_is_refused_without_the_secret(sts: Sts) -> None:
     with pytest.raises(CredentialsError, match="InvalidClientTokenId") as caught:
         await load(AssumeRole(ROLE, Credentials("AKIAI44QH8DHBEXAMPLE", SECRET)), environ(sts))
     assert SECRET not in str(caught.value)
 
 
 async def test_server_error_and_throttling_are_retried_with_a_new_signature(
-    sts: StsServer,
+    sts: Sts,
 ) -> None:
     now = 1_800_000_000.0
     waits: list[float] = []
@@ -190,7 +189,8 @@ async def test_server_error_and_throttling_are_retried_with_a_new_signature(
         now += 400
 
     sts.clock = lambda: now
-    sts.failures = [Failure(500, body=b"oops"), Failure(400, "Throttling", "Rate exceeded")]
+    sts.fail(Response(500, b"oops"))
+    sts.fail(refusal(400, "Throttling", "Rate exceeded"))
     loaded = await load(
         AssumeRole(ROLE, KEYS), environ(sts), clock=lambda: now, sleep=wait, random=lambda: 1.0
     )
@@ -198,15 +198,15 @@ async def test_server_error_and_throttling_are_retried_with_a_new_signature(
     assert waits == [0.2, 0.4]
 
 
-async def test_lasting_failure_is_a_retryable_error(sts: StsServer) -> None:
-    sts.failures = [Failure(503, "ServiceUnavailable", "later")] * 3
+async def test_lasting_failure_is_a_retryable_error(sts: Sts) -> None:
+    sts.fail(refusal(503, "ServiceUnavailable", "later"), times=3)
     with pytest.raises(CredentialsError, match="status 503: ServiceUnavailable: later") as caught:
         await load(AssumeRole(ROLE, KEYS), environ(sts), sleep=no_wait)
     assert caught.value.retryable
 
 
 async def test_unreachable_endpoint_is_a_retryable_error_without_secrets(
-    sts: StsServer, unused_tcp_port: int
+    sts: Sts, unused_tcp_port: int
 ) -> None:
     there = environ(sts, AWS_ENDPOINT_URL_STS=f"http://127.0.0.1:{unused_tcp_port}")
     with pytest.raises(CredentialsError, match="cannot be assumed: no connection to") as caught:
@@ -215,17 +215,15 @@ async def test_unreachable_endpoint_is_a_retryable_error_without_secrets(
     assert caught.value.__cause__ is None
 
 
-async def test_garbage_is_an_error(sts: StsServer) -> None:
+async def test_garbage_is_an_error(sts: Sts) -> None:
     for body in (b"", b"<html>", b"\xff" * 100, b"{}"):
-        sts.failures = [Failure(200, body=body or b" ")]
+        sts.fail(Response(200, body))
         with pytest.raises(CredentialsError, match="holds no complete credentials"):
             await load(AssumeRole(ROLE, KEYS), environ(sts))
 
 
 @pytest.mark.parametrize("skew", [-7200.0, 7200.0])
-async def test_clock_that_is_wrong_is_corrected_once_and_reported(
-    sts: StsServer, skew: float
-) -> None:
+async def test_clock_that_is_wrong_is_corrected_once_and_reported(sts: Sts, skew: float) -> None:
     now = time.time()
     sts.clock = lambda: now + skew
     offsets: list[float] = []
@@ -247,7 +245,7 @@ async def test_clock_that_is_wrong_is_corrected_once_and_reported(
     assert same_key(loaded, issued(ROLE, KEY_ID))
 
 
-async def test_expired_source_is_renewed_once(sts: StsServer) -> None:
+async def test_expired_source_is_renewed_once(sts: Sts) -> None:
     past = datetime.now(UTC) - timedelta(hours=1)
     expired = Credentials("ASIAIOSFODNN7EXAMPLE", SECRET, "old", past)
     sts.add(expired)
@@ -262,17 +260,17 @@ async def test_expired_source_is_renewed_once(sts: StsServer) -> None:
         )
 
 
-async def test_thousand_first_calls_assume_the_role_once(sts: StsServer) -> None:
+async def test_thousand_first_calls_assume_the_role_once(sts: Sts) -> None:
     source = CredentialsSource(
         AssumeRole(ROLE, KEYS), contexts=lambda: ProviderContext(environ=environ(sts))
     )
     loaded = await asyncio.gather(*(source.get() for _ in range(1_000)))
-    assert len(sts.requests) == 1
+    assert len(sts.forms) == 1
     assert {id(each) for each in loaded} == {id(source.current())}
 
 
 @pytest.fixture
-def token_file(tmp_path: Path, sts: StsServer) -> Path:
+def token_file(tmp_path: Path, sts: Sts) -> Path:
     path = tmp_path / "token"
     path.write_text("first.token\n")
     sts.tokens = {"first.token"}
@@ -286,12 +284,10 @@ def write(path: Path, content: str | bytes | None) -> None:
         path.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
-async def test_web_identity_sends_the_files_token_unsigned(
-    sts: StsServer, token_file: Path
-) -> None:
+async def test_web_identity_sends_the_files_token_unsigned(sts: Sts, token_file: Path) -> None:
     loaded = await load(WebIdentity(ROLE, token_file, session_name="pod"), environ(sts))
     assert same_key(loaded, issued(ROLE, "first.token"))
-    (form,) = sts.requests
+    (form,) = sts.forms
     assert form == {
         "Version": "2011-06-15",
         "Action": "AssumeRoleWithWebIdentity",
@@ -301,7 +297,7 @@ async def test_web_identity_sends_the_files_token_unsigned(
     }
 
 
-async def test_web_identity_reads_a_rotated_file_anew(sts: StsServer, token_file: Path) -> None:
+async def test_web_identity_reads_a_rotated_file_anew(sts: Sts, token_file: Path) -> None:
     provider = WebIdentity(ROLE, token_file)
     await load(provider, environ(sts))
     write(token_file, "second.token")
@@ -310,17 +306,24 @@ async def test_web_identity_reads_a_rotated_file_anew(sts: StsServer, token_file
 
 
 async def test_web_identity_whose_token_expired_meanwhile_is_read_once_more(
-    sts: StsServer, token_file: Path
+    sts: Sts, token_file: Path
 ) -> None:
     write(token_file, "expired.token")
-    sts.failures = [lambda: write(token_file, "first.token")]
+    clock = sts.clock
+
+    def rotate() -> float:
+        write(token_file, "first.token")
+        return clock()
+
+    sts.clock = rotate
     loaded = await load(WebIdentity(ROLE, token_file), environ(sts))
     assert same_key(loaded, issued(ROLE, "first.token"))
+    sts.clock = clock
     write(token_file, "expired.token")
-    sts.requests.clear()
+    sts.forms.clear()
     with pytest.raises(CredentialsError, match="ExpiredTokenException: Token expired"):
         await load(WebIdentity(ROLE, token_file), environ(sts))
-    assert len(sts.requests) == 1
+    assert len(sts.forms) == 1
 
 
 @pytest.mark.parametrize(
@@ -334,17 +337,17 @@ async def test_web_identity_whose_token_expired_meanwhile_is_read_once_more(
     ],
 )
 async def test_unusable_token_file_is_an_error_that_names_it(
-    sts: StsServer, token_file: Path, content: bytes | None, message: str
+    sts: Sts, token_file: Path, content: bytes | None, message: str
 ) -> None:
     write(token_file, content)
     with pytest.raises(CredentialsError, match=message) as caught:
         await load(WebIdentity(ROLE, token_file), environ(sts))
     assert str(token_file) in str(caught.value)
-    assert sts.requests == []
+    assert sts.forms == []
 
 
 async def test_refused_web_identity_shows_the_reason_and_not_the_token(
-    sts: StsServer, token_file: Path
+    sts: Sts, token_file: Path
 ) -> None:
     write(token_file, f"unknown.{SECRET}")
     with pytest.raises(CredentialsError, match=r"InvalidIdentityToken: .*provider found") as caught:
@@ -358,17 +361,17 @@ def test_invalid_arguments_of_a_web_identity_are_refused() -> None:
             WebIdentity(*arguments[:2], duration_seconds=next(iter(arguments[2:]), None))
 
 
-async def test_profile_assumes_its_chain_of_roles(sts: StsServer, files: Files) -> None:
+async def test_profile_assumes_its_chain_of_roles(sts: Sts, files: Files) -> None:
     config = (
         f"[profile a]\nrole_arn = {ROLE}\nsource_profile = b\n"
         f"[profile b]\nrole_arn = {BASE}\nsource_profile = c\n[profile c]\n{KEY}"
     )
     found = await load(ProfileCredentials("a"), environ(sts) | files(config=config))
     assert same_key(found, issued(ROLE, issued(BASE, KEY_ID).access_key_id))
-    assert [form["RoleArn"] for form in sts.requests] == [BASE, ROLE]
+    assert [form["RoleArn"] for form in sts.forms] == [BASE, ROLE]
 
 
-async def test_profile_with_mfa_needs_a_callable_for_the_code(sts: StsServer, files: Files) -> None:
+async def test_profile_with_mfa_needs_a_callable_for_the_code(sts: Sts, files: Files) -> None:
     serial = "arn:aws:iam::123456789012:mfa/me"
     config = f"[default]\nrole_arn = {ROLE}\nsource_profile = default\nmfa_serial = {serial}\n{KEY}"
     there = environ(sts) | files(config=config)
@@ -379,9 +382,7 @@ async def test_profile_with_mfa_needs_a_callable_for_the_code(sts: StsServer, fi
     assert same_key(loaded, issued(ROLE, KEY_ID))
 
 
-async def test_profile_assumes_its_role_with_the_environments_key(
-    sts: StsServer, files: Files
-) -> None:
+async def test_profile_assumes_its_role_with_the_environments_key(sts: Sts, files: Files) -> None:
     config = f"[default]\nrole_arn = {ROLE}\ncredential_source = Environment"
     there = environ(sts) | files(config=config)
     with pytest.raises(CredentialsError, match="no credentials found to assume") as caught:
@@ -393,7 +394,7 @@ async def test_profile_assumes_its_role_with_the_environments_key(
 
 
 async def test_web_identity_of_the_environment_counts_where_no_profile_was_named(
-    sts: StsServer, token_file: Path, files: Files
+    sts: Sts, token_file: Path, files: Files
 ) -> None:
     there = environ(sts, AWS_WEB_IDENTITY_TOKEN_FILE=str(token_file), AWS_ROLE_ARN=ROLE) | files(
         config=f"[default]\n{KEY}"

@@ -167,7 +167,9 @@ class _Handler(BaseHTTPRequestHandler):
         if service.ending.wait(response.delay) or response.status is None:
             self.close_connection = True
             return
-        self.send_response(response.status)
+        self.send_response_only(response.status)
+        if "Date" not in response.headers:
+            self.send_header("Date", self.date_time_string())
         for name, value in response.headers.items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(response.content)))

@@ -8,12 +8,9 @@ import hashlib
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import NamedTuple
 from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape
 
@@ -23,9 +20,10 @@ from aios3get._protocol.identity import Credentials
 from aios3get.testing.credentials import ServerCredentials
 from aios3get.testing.recorded_request import RecordedRequest
 from aios3get.testing.responses import ErrorResponse
-from aios3get.testing.verify import read_signature, verify, wrong_region
+from aios3get.testing.verify import read_signature, verify
+from tests.servers.http_service import HttpService, Request, Response
 
-__all__ = ["Failure", "StsServer", "issued", "sts_server"]
+__all__ = ["Sts", "issued", "refusal"]
 
 _ALLOWED_SKEW = timedelta(minutes=5)
 _PATTERNS = {
@@ -39,59 +37,54 @@ _PATTERNS = {
 }
 
 
-class Failure(NamedTuple):
-    """A response instead of the credentials."""
-
-    status: int
-    code: str = ""
-    message: str = ""
-    body: bytes | None = None
-
-
-class StsServer:
+class Sts(HttpService):
     """What the server knows, and what it was asked.
 
     Attributes:
-        url: the endpoint.
-        known: who may assume roles, by access key; issued credentials join them.
+        known: who may assume roles, by access key; the credentials that it issues join them.
         tokens: the web identity tokens that are accepted.
         mfa_codes: the codes that are accepted, each once.
-        trusted: role → access key or ``*``, where not everybody may assume it.
-        failures: responses sent instead, first come first served; a callable runs before.
-        requests: the parameters of each request that reached the checks.
+        external_ids: what a role's trust policy asks for, by its ARN.
+        forms: the parameters of each request.
+        regions: what each signature was made for.
         clock: seconds since 1970.
         lifetime: seconds, where a request asks for none.
+        before: called before each request is looked at.
     """
 
     def __init__(self) -> None:
-        self.url = ""
+        super().__init__()
+        self._lock = threading.Lock()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything, at the same address."""
+        self.heal()
+        self.requests.clear()
         self.known: dict[str, ServerCredentials] = {}
         self.tokens: set[str] = set()
         self.mfa_codes: list[str] = []
         self.external_ids: dict[str, str] = {}
-        self.failures: list[Failure | Callable[[], object]] = []
-        self.requests: list[dict[str, str]] = []
+        self.forms: list[dict[str, str]] = []
         self.regions: list[str | None] = []
         self.clock: Callable[[], float] = time.time
         self.lifetime = 3600
-        self._lock = threading.Lock()
 
     def add(self, credentials: Credentials) -> None:
+        """Let these assume roles."""
         self.known[credentials.access_key_id] = ServerCredentials.of(credentials)
 
-    def respond(self, request: RecordedRequest) -> tuple[int, bytes]:
-        with self._lock:
-            while self.failures:
-                failure = self.failures.pop(0)
-                if isinstance(failure, Failure):
-                    return failure.status, failure.body or _error(failure)
-                failure()
-            try:
-                return 200, self._assume(request)
-            except ErrorResponse as error:
-                return error.status, _error(Failure(error.status, error.code, error.message))
+    def respond(self, request: Request) -> Response:
+        now = datetime.fromtimestamp(self.clock(), UTC)
+        try:
+            with self._lock:
+                status, body = 200, self._assume(request)
+        except ErrorResponse as error:
+            status, body = error.status, _error(error.code, error.message)
+        headers = {"Date": format_datetime(now, usegmt=True), "Content-Type": "text/xml"}
+        return Response(status, body, headers)
 
-    def _assume(self, request: RecordedRequest) -> bytes:
+    def _assume(self, request: Request) -> str:
         if request.method != "POST" or request.path != "/":
             raise ErrorResponse(404, "UnknownOperationException", "")
         if not request.headers.get("Content-Type", "").startswith(
@@ -99,7 +92,7 @@ class StsServer:
         ):
             raise ErrorResponse(400, "MissingAction", "not a form")
         form = dict(parse_qsl(request.body.decode(), keep_blank_values=True, strict_parsing=True))
-        self.requests.append(form.copy())
+        self.forms.append(form.copy())
         if form.pop("Version", "") != "2011-06-15":
             raise ErrorResponse(400, "NoSuchVersion", "")
         action = form.pop("Action", "")
@@ -120,34 +113,36 @@ class StsServer:
         self.add(credentials)
         return _document(action, credentials, form["RoleArn"])
 
-    def _signer(self, request: RecordedRequest) -> str:
-        signature = read_signature(request)
+    def _signer(self, request: Request) -> str:
+        headers = CIMultiDictProxy(CIMultiDict(request.headers.items()))
+        recorded = RecordedRequest(method="POST", raw_path="/", headers=headers, body=request.body)
+        signature = read_signature(recorded)
         if signature is None:
             raise ErrorResponse(403, "MissingAuthenticationToken", "Request is missing a signature")
         now = datetime.fromtimestamp(self.clock(), UTC)
         if abs(now - signature.time) > _ALLOWED_SKEW:
-            late = signature.time < now
+            is_late = signature.time < now
             raise ErrorResponse(
                 403,
                 "SignatureDoesNotMatch",
-                f"Signature {'expired' if late else 'not yet current'}: {signature.stamp}",
+                f"Signature {'expired' if is_late else 'not yet current'}: {signature.stamp}",
             )
         self.regions.append(signature.region)
-
-        def check_region(_: object) -> None:
-            if signature.region == "nowhere":
-                raise wrong_region(signature, "us-east-1")
-
         try:
             signer = verify(
-                signature, request, self.known, service="sts", check_region=check_region, now=now
+                signature,
+                recorded,
+                self.known,
+                service="sts",
+                check_region=lambda _: None,
+                now=now,
             )
         except ErrorResponse as error:
             code = {"InvalidAccessKeyId": "InvalidClientTokenId"}.get(error.code, error.code)
             raise ErrorResponse(403, code, error.message) from None
         return signer.access_key_id
 
-    def _subject(self, request: RecordedRequest, token: str) -> str:
+    def _subject(self, request: Request, token: str) -> str:
         if "Authorization" in request.headers:
             raise ErrorResponse(400, "InvalidRequest", "this action takes no signature")
         if token.startswith("expired"):
@@ -181,7 +176,7 @@ def _check_parameters(form: dict[str, str]) -> None:
             raise ErrorResponse(400, "ValidationError", f"1 validation error detected: {name}")
 
 
-def _document(action: str, credentials: Credentials, role_arn: str) -> bytes:
+def _document(action: str, credentials: Credentials, role_arn: str) -> str:
     ends = credentials.expires_at
     assert ends is not None
     return f"""<{action}Response xmlns="https://sts.amazonaws.com/doc/2011-06-15/">
@@ -198,55 +193,20 @@ def _document(action: str, credentials: Credentials, role_arn: str) -> bytes:
     </Credentials>
   </{action}Result>
   <ResponseMetadata><RequestId>c6104cbe-af31-11e0-8154-cbc7ccf896c7</RequestId></ResponseMetadata>
-</{action}Response>""".encode()
+</{action}Response>"""
 
 
-def _error(failure: Failure) -> bytes:
+def refusal(status: int, code: str, message: str = "") -> Response:
+    """A response for ``fail``."""
+    return Response(status, _error(code, message))
+
+
+def _error(code: str, message: str) -> str:
     return f"""<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">
   <Error>
     <Type>Sender</Type>
-    <Code>{failure.code}</Code>
-    <Message>{escape(failure.message)}</Message>
+    <Code>{code}</Code>
+    <Message>{escape(message)}</Message>
   </Error>
   <RequestId>c6104cbe-af31-11e0-8154-cbc7ccf896c7</RequestId>
-</ErrorResponse>""".encode()
-
-
-@contextmanager
-def sts_server() -> Iterator[StsServer]:
-    """The server in a thread of its own."""
-    server = StsServer()
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def _respond(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            headers = CIMultiDictProxy(CIMultiDict(self.headers.items()))
-            request = RecordedRequest(
-                method=self.command, raw_path=self.path, headers=headers, body=body
-            )
-            status, document = server.respond(request)
-            self.send_response_only(status)
-            now = datetime.fromtimestamp(server.clock(), UTC)
-            self.send_header("Date", format_datetime(now, usegmt=True))
-            self.send_header("Content-Type", "text/xml")
-            self.send_header("Content-Length", str(len(document)))
-            self.end_headers()
-            self.wfile.write(document)
-
-        do_GET = do_POST = _respond  # noqa: N815 - the base class's names
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
-        http.daemon_threads = True
-        server.url = f"http://127.0.0.1:{http.server_port}"
-        thread = threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True)
-        thread.start()
-        try:
-            yield server
-        finally:
-            http.shutdown()
-            thread.join()
+</ErrorResponse>"""
