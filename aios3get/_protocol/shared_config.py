@@ -71,11 +71,16 @@ class SharedConfig:
     ) -> "SharedConfig":
         """Merge the two files' sections.
 
-        The config file says ``[profile name]`` or ``[default]``, the credentials file ``[name]``.
+        The config file says ``[profile name]``, the credentials file ``[name]``. ``[default]`` and
+        ``[profile default]`` are the same profile of the config file; the last of them counts.
         """
-        of_config = _named("profile", config)
-        if "default" in config:
-            of_config["default"] = config["default"]
+        of_config = _named(
+            "profile",
+            {
+                "profile default" if title == "default" else title: section
+                for title, section in config.items()
+            },
+        )
         names = [*of_config, *(name for name in credentials if name not in of_config)]
         profiles = {
             name: Profile(name, of_config.get(name, {}), credentials.get(name, {}))

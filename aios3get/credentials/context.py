@@ -180,11 +180,16 @@ class ClientContexts:
         self.fetcher = fetcher
         self._profile = config.profile
         self._region = config.region
+        self._environ = loaded.environ
         self._shared: SharedConfig | None = loaded.shared
 
     def __call__(self) -> ProviderContext:
         """A context for one load."""
         shared, self._shared = self._shared, None
         return ProviderContext(
-            profile=self._profile, region=self._region, shared=shared, fetcher=self.fetcher
+            environ=dict(self._environ),
+            profile=self._profile,
+            region=self._region,
+            shared=shared,
+            fetcher=self.fetcher,
         )

@@ -23,6 +23,8 @@ TABLE = [
     "[DEFAULT]\nregion = everywhere\n[profile a]\n[profile b]\nregion = b",
     "[profile a b]\nregion = x\n[profile 'a b']\nregion = y",
     '[profile a]\nregion = x\n[profile  "a"]\nregion = y',
+    "[default]\nregion = x\n[profile default]\nregion = y",
+    "[profile default]\nregion = x\n[default]\nregion = y",
     "[default]\nk = %(region)s ${HOME} %",
     "[services s]\ns3 =\n  endpoint_url = http://localhost:1\n[sso-session z]\nsso_region = x",
     "no section = 1",

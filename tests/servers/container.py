@@ -39,15 +39,14 @@ class ContainerService(HttpService):
             return Response(405)
         if request.headers.get("Authorization") != self.token:
             return Response(401, f"invalid token: {request.headers.get('Authorization')}")
-        return Response(
-            200,
-            {
-                "RoleArn": "arn:aws:iam::123456789012:role/task",
-                "AccessKeyId": f"ASIATASK{self.generation:012}",
-                "SecretAccessKey": "container/secret+EXAMPLEKEY",
-                "Token": f"container-session-token-{self.generation}==",
-                "Expiration": self.expires_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
-                "AccountId": "123456789012",
-            },
-            {"Content-Type": "application/json"},
-        )
+        return Response(200, self.credentials(), {"Content-Type": "application/json"})
+
+    def credentials(self) -> dict[str, str]:
+        return {
+            "RoleArn": "arn:aws:iam::123456789012:role/task",
+            "AccessKeyId": f"ASIATASK{self.generation:012}",
+            "SecretAccessKey": "container/secret+EXAMPLEKEY",
+            "Token": f"container-session-token-{self.generation}==",
+            "Expiration": self.expires_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "AccountId": "123456789012",
+        }

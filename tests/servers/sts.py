@@ -5,6 +5,7 @@ https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentit
 """
 
 import hashlib
+import hmac
 import re
 import threading
 import time
@@ -20,7 +21,7 @@ from aios3get._protocol.identity import Credentials
 from aios3get.testing.credentials import ServerCredentials
 from aios3get.testing.recorded_request import RecordedRequest
 from aios3get.testing.responses import ErrorResponse
-from aios3get.testing.verify import read_signature, verify
+from aios3get.testing.verify import Signature, read_signature
 from tests.servers.http_service import HttpService, Request, Response
 
 __all__ = ["Sts", "issued", "refusal"]
@@ -115,10 +116,12 @@ class Sts(HttpService):
 
     def _signer(self, request: Request) -> str:
         headers = CIMultiDictProxy(CIMultiDict(request.headers.items()))
-        recorded = RecordedRequest(method="POST", raw_path="/", headers=headers, body=request.body)
-        signature = read_signature(recorded)
-        if signature is None:
+        if "Authorization" not in headers:
             raise ErrorResponse(403, "MissingAuthenticationToken", "Request is missing a signature")
+        recorded = RecordedRequest(method="POST", raw_path="/", headers=headers)
+        signature = read_signature(recorded)
+        assert signature is not None
+        self.regions.append(signature.region)
         now = datetime.fromtimestamp(self.clock(), UTC)
         if abs(now - signature.time) > _ALLOWED_SKEW:
             is_late = signature.time < now
@@ -127,19 +130,17 @@ class Sts(HttpService):
                 "SignatureDoesNotMatch",
                 f"Signature {'expired' if is_late else 'not yet current'}: {signature.stamp}",
             )
-        self.regions.append(signature.region)
-        try:
-            signer = verify(
-                signature,
-                recorded,
-                self.known,
-                service="sts",
-                check_region=lambda _: None,
-                now=now,
+        signer = self.known.get(signature.access_key_id)
+        token = headers.get("X-Amz-Security-Token")
+        if signer is None or token != signer.session_token:
+            raise ErrorResponse(
+                403, "InvalidClientTokenId", "The security token included in the request is invalid"
             )
-        except ErrorResponse as error:
-            code = {"InvalidAccessKeyId": "InvalidClientTokenId"}.get(error.code, error.code)
-            raise ErrorResponse(403, code, error.message) from None
+        if signer.expires_at is not None and signer.expires_at <= now:
+            raise ErrorResponse(
+                403, "ExpiredToken", "The security token included in the request is expired"
+            )
+        _check_signature(signature, signer.secret_access_key, headers, request.body)
         return signer.access_key_id
 
     def _subject(self, request: Request, token: str) -> str:
@@ -159,6 +160,35 @@ class Sts(HttpService):
                 403, "AccessDenied", "MultiFactorAuthentication failed with invalid MFA one time"
             )
         self.mfa_codes.remove(form["TokenCode"])
+
+
+def _check_signature(
+    signature: Signature, secret: str, headers: CIMultiDictProxy[str], body: bytes
+) -> None:
+    # https://docs.aws.amazon.com/IAM/latest/UserGuide/create-signed-request.html
+    demanded = {name.lower() for name in headers if name.lower().startswith("x-amz-")} | {"host"}
+    lines = [f"{name}:{' '.join(headers[name].split())}" for name in signature.signed_headers]
+    names = ";".join(signature.signed_headers)
+    payload = hashlib.sha256(body).hexdigest()
+    canonical = "\n".join(["POST", "/", "", *lines, "", names, payload])
+    to_sign = "\n".join(
+        [
+            signature.algorithm,
+            signature.stamp,
+            signature.scope,
+            hashlib.sha256(canonical.encode()).hexdigest(),
+        ]
+    )
+    key = f"AWS4{secret}".encode()
+    for part in (signature.stamp[:8], signature.region or "", "sts", "aws4_request"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    value = hmac.digest(key, to_sign.encode(), "sha256").hex()
+    if value != signature.value or not demanded <= set(signature.signed_headers):
+        raise ErrorResponse(
+            403,
+            "SignatureDoesNotMatch",
+            "The request signature we calculated does not match the signature you provided.",
+        )
 
 
 def issued(role_arn: str, by: str, ends: datetime | None = None) -> Credentials:
