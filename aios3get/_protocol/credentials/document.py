@@ -85,8 +85,10 @@ class Document:
         Raises:
             CredentialsError: it is missing, not of this format, or without a time zone.
         """
+        # Some versions of the AWS CLI wrote "UTC" for "Z".
+        text = re.sub("UTC$", "Z", self.text(name))
         try:
-            moment = datetime.fromisoformat(self.text(name))
+            moment = datetime.fromisoformat(text)
         except ValueError:
             moment = None
         if moment is None or moment.tzinfo is None:

@@ -49,7 +49,13 @@ def test_text_for_a_header_is_printable_ascii_without_spaces(value: str) -> None
 
 
 @pytest.mark.parametrize(
-    "text", ["2030-01-31T12:00:00Z", "2030-01-31T12:00:00+00:00", "2030-01-31T13:00:00.000+01:00"]
+    "text",
+    [
+        "2030-01-31T12:00:00Z",
+        "2030-01-31T12:00:00UTC",
+        "2030-01-31T12:00:00+00:00",
+        "2030-01-31T13:00:00.000+01:00",
+    ],
 )
 def test_timestamps_with_a_time_zone(text: str) -> None:
     assert document(end=text).timestamp("end") == datetime(2030, 1, 31, 12, tzinfo=UTC)
