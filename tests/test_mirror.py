@@ -42,7 +42,7 @@ SHOWN_BY: dict[str, str] = {
 JOURNEYS = {
     "cli": {"command"},
     "client": {
-        *("aioresponses", "doors", "ibm", "key_corpus", "real_servers", "secrets"),
+        *("aioresponses", "endpoints", "ibm", "key_corpus", "real_servers", "secrets"),
     },
     "engine": {"blocking", "cancellation", "fault_matrix", "lies", "soak"},
     "protocol": {"linear_time"},

@@ -1,4 +1,4 @@
-"""What the endpoint rules read and what they make."""
+"""The settings that endpoint resolution reads, and the endpoint that it returns."""
 
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -23,7 +23,7 @@ EndpointKind = Literal[
 
 @dataclass(frozen=True, slots=True)
 class EndpointSettings:
-    """Everything the endpoint rules look at besides the bucket."""
+    """Everything that endpoint resolution depends on besides the bucket; see ``S3Client``."""
 
     region: str = "us-east-1"
     endpoint_url: str | None = None
@@ -40,25 +40,29 @@ class EndpointSettings:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where requests for one bucket go, how they are signed, and what may be expected there.
+    """Where requests for one bucket are sent and how they are signed.
 
-    ``host`` is lower case and carries a port that is not the scheme's own; ``path`` is encoded,
-    starts with ``/`` and has no slash at its end, or is empty: the URL of a key is
-    ``{scheme}://{host}{path}/{key}``.
+    The URL of a key is ``{scheme}://{host}{path}/{key}``.
 
     Attributes:
-        signing_region: the signature's region; for ``sigv4a`` its region set, ``*``.
-        auth: ``sigv4-s3express`` signs with the credentials of a session of the bucket's own.
-        kind: what stands behind the host.
-        is_aws: AWS runs the host; a custom ``endpoint_url`` may also be AWS's, as a VPC endpoint.
-        corrects_region: an answer that names another region can be followed by resolving the
+        scheme: ``https`` or ``http``.
+        host: the host in lower case, with a port that is not the scheme's default.
+        path: empty, or encoded, with a leading slash and without a trailing one.
+        signing_name: the service in the signature's scope.
+        signing_region: the region in the signature's scope; for ``sigv4a`` the region set, ``*``.
+        auth: the signature's kind; ``sigv4-s3express`` signs with the credentials of a session of
+            the directory bucket.
+        kind: what the bucket argument names.
+        is_aws: AWS runs the host; true of a custom ``endpoint_url`` such as a VPC endpoint's too.
+        corrects_region: a response that names another region can be followed by resolving the
             bucket again in that region.
-        url: up to the slash before the key.
-        signing: ``auth``, ``signing_region`` and ``signing_name`` in one.
-        is_transformed: the owner's function writes the answers, and so decides what is in them.
-            ``Range`` and part numbers are refused with 501 unless the owner allowed them, and then
-            may be ignored; conditions too; ETag, length and checksums may be missing or the
-            original's. Only a single plain GET is safe, and it can be repeated only from the start.
+        url: scheme, host and path.
+        signing: ``auth``, ``signing_region`` and ``signing_name``.
+        is_transformed: an Object Lambda function writes the responses. Unless the function's owner
+            allows them, ``Range`` and part numbers fail with 501; if allowed, they and the
+            conditions may be ignored. ETag, length and checksums may be missing or the original
+            object's. Only a plain GET of the whole object is reliable, so an interrupted body
+            starts again from the beginning.
             https://docs.aws.amazon.com/AmazonS3/latest/userguide/range-get-olap.html
             https://docs.aws.amazon.com/AmazonS3/latest/API/API_WriteGetObjectResponse.html
     """
@@ -83,7 +87,7 @@ class Endpoint:
 
     @property
     def is_confidential(self) -> bool:
-        """Whether nobody on the way reads along: TLS, or a host of this very machine.
+        """Whether nobody on the network can read requests: over TLS, or to this machine.
 
         RFC 6761 section 6.3: ``localhost`` and names below it are loopback.
         """
@@ -97,7 +101,7 @@ class Endpoint:
 
 
 def service_host(service: str, settings: EndpointSettings, *, zone: str = "") -> str:
-    """The labels by which AWS tells a service's variants apart, such as ``s3-fips.dualstack``."""
+    """The first labels of a service's host, such as ``s3-fips.dualstack``."""
     fips = "-fips" if settings.use_fips else ""
     zonal = f"-{zone}" if zone else ""
     stack = ".dualstack" if settings.use_dualstack else ""

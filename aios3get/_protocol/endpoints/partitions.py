@@ -1,7 +1,7 @@
-"""AWS's partitions: which DNS suffix a region's hosts end with.
+"""AWS's partitions, which decide the DNS suffix of a region's hosts.
 
-The facts are those of ``partitions.json`` in AWS's SDKs; S3's endpoint rules use one suffix for
-single-stack and dual-stack hosts alike.
+The facts are those of ``partitions.json`` in AWS's SDKs. S3's endpoint rules use one suffix for
+single-stack and dual-stack hosts.
 """
 
 import re
@@ -16,14 +16,15 @@ class Partition:
     """One AWS partition.
 
     Attributes:
-        name: as the second field of an ARN says it.
-        dns_suffix: what S3's host names end with.
-        has: tells whether a region is of this partition, also one that opened after this release.
+        name: the second field of an ARN.
+        dns_suffix: the end of S3's host names.
+        matches: whether a region's name has the partition's form, so that regions which open after
+            this release are recognized.
     """
 
     name: str
     dns_suffix: str
-    has: Callable[[str], object]
+    matches: Callable[[str], object]
 
 
 def _partition(name: str, dns_suffix: str, regions: str) -> Partition:
@@ -43,8 +44,8 @@ PARTITIONS = (
 
 
 def partition_of(region: str) -> Partition:
-    """The region's partition; ``aws`` for a region that no partition knows."""
+    """The region's partition; ``aws`` for a region that matches none."""
     for partition in PARTITIONS:
-        if partition.has(region):
+        if partition.matches(region):
             return partition
     return PARTITIONS[0]

@@ -1,16 +1,14 @@
-"""Bucket and configuration → where the request goes and how it is signed.
+"""Resolution of a bucket and the client's settings to an endpoint.
 
-One door for each kind of bucket: names in ``endpoint_names``, ARNs in ``endpoint_arns``. The hosts
-are those of the endpoint rules that AWS gives its SDKs. Where those rules would drop a setting
-without a word (a custom endpoint for a multi-region access point, FIPS for an alias on Outposts)
-the call is refused instead.
+The hosts are those of the endpoint rules that AWS gives its SDKs. The SDKs' rules ignore some
+settings that do not go together with a bucket, such as ``endpoint_url`` with a multi-region access
+point or FIPS with an alias of S3 on Outposts; here they are errors.
 """
 
 from dataclasses import replace
 from functools import lru_cache
 
-from aios3get._protocol.endpoints.arn import parse_arn
-from aios3get._protocol.endpoints.arn_rules import arn_endpoint
+from aios3get._protocol.endpoints.arns import arn_endpoint, parse_arn
 from aios3get._protocol.endpoints.endpoint import (
     AddressingStyle,
     AuthScheme,
@@ -19,14 +17,14 @@ from aios3get._protocol.endpoints.endpoint import (
     EndpointSettings,
 )
 from aios3get._protocol.endpoints.hosts import CustomEndpoint, is_host_label, parse_endpoint_url
-from aios3get._protocol.endpoints.name_rules import (
+from aios3get._protocol.endpoints.names import (
     bucket_endpoint,
     directory_endpoint,
     is_outposts_alias,
     outposts_alias_endpoint,
 )
 from aios3get._protocol.endpoints.partitions import partition_of
-from aios3get.errors import ConfigurationError
+from aios3get.errors import ConfigurationError, ParameterError
 
 __all__ = [
     "AddressingStyle",
@@ -39,28 +37,28 @@ __all__ = [
     "resolve_session_endpoint",
 ]
 
-# A process that reads from more buckets than this at once pays some microseconds for each change.
-_REMEMBERED = 1024
+_CACHE_SIZE = 1024
 
 
 def resolve_endpoint(bucket: str, settings: EndpointSettings) -> Endpoint:
     """The endpoint of a bucket name, access point alias or ARN.
 
     Raises:
-        ConfigurationError: the bucket is none, or the settings do not go together with it.
+        ParameterError: the bucket is invalid, or does not go together with the settings.
+        ConfigurationError: the settings are invalid for any bucket.
     """
-    custom = _checked_endpoint_url(settings)
+    settings, custom = _check_settings(settings)
     _check_bucket(bucket)
-    if custom is not None and custom.holds(bucket):
+    if custom is not None and custom.contains(bucket):
         raise ConfigurationError(
-            f"endpoint_url={settings.endpoint_url!r} already holds bucket={bucket!r}, which is put "
-            "into each URL once more; leave it out of endpoint_url"
+            f"endpoint_url={settings.endpoint_url!r} already contains bucket={bucket!r}, which is "
+            "added to each URL; leave it out of endpoint_url"
         )
-    found = _door(bucket, settings, custom)
-    return replace(found, host=_sent_host(found.scheme, found.host))
+    endpoint = _resolve(bucket, settings, custom)
+    return replace(endpoint, host=_host_header(endpoint.scheme, endpoint.host))
 
 
-def _door(bucket: str, settings: EndpointSettings, custom: CustomEndpoint | None) -> Endpoint:
+def _resolve(bucket: str, settings: EndpointSettings, custom: CustomEndpoint | None) -> Endpoint:
     if bucket.startswith("arn:"):
         return arn_endpoint(parse_arn(bucket), settings, custom)
     if bucket.endswith(("--x-s3", "--xa-s3")):
@@ -71,43 +69,44 @@ def _door(bucket: str, settings: EndpointSettings, custom: CustomEndpoint | None
 
 
 def resolve_session_endpoint(bucket: str, settings: EndpointSettings) -> Endpoint:
-    """Where ``CreateSession`` for a directory bucket goes: its own host, signed with plain SigV4.
+    """The endpoint of ``CreateSession``: the directory bucket's own, signed with SigV4.
 
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateSession.html
 
     Raises:
-        ConfigurationError: as for ``resolve_endpoint``, and if it is no directory bucket.
+        ParameterError: as for ``resolve_endpoint``, and if the bucket is not a directory bucket.
+        ConfigurationError: as for ``resolve_endpoint``.
     """
     endpoint = resolve_endpoint(bucket, settings)
     if endpoint.kind != "directory":
-        raise ConfigurationError(
+        raise ParameterError(
             f"bucket={bucket!r} has no sessions: only directory buckets ('…--x-s3') do"
         )
     return replace(endpoint, auth="sigv4")
 
 
 class EndpointResolver:
-    """Resolves with one set of settings and remembers the latest answers.
+    """Resolves buckets with one set of settings and caches the latest endpoints.
 
     Args:
-        settings: what all buckets share.
+        settings: the client's settings.
 
     Raises:
-        ConfigurationError: the settings cannot be right for any bucket.
+        ConfigurationError: the settings are invalid for any bucket.
     """
 
     __slots__ = ("resolve", "settings")
 
     def __init__(self, settings: EndpointSettings) -> None:
-        _checked_endpoint_url(settings)
+        _check_settings(settings)
         self.settings = settings
-        self.resolve = lru_cache(_REMEMBERED)(self._resolve)
+        self.resolve = lru_cache(_CACHE_SIZE)(self._resolve)
 
     def _resolve(self, bucket: str, region: str | None = None) -> Endpoint:
-        """The bucket's endpoint; ``region`` stands in for the settings' own, as after a redirect.
+        """The bucket's endpoint; ``region`` replaces that of the settings, as after a redirect.
 
         Raises:
-            ConfigurationError: as for ``resolve_endpoint``.
+            ParameterError: as for ``resolve_endpoint``.
         """
         settings = self.settings if region is None else replace(self.settings, region=region)
         return resolve_endpoint(bucket, settings)
@@ -116,67 +115,71 @@ class EndpointResolver:
         """The endpoint of the directory bucket's ``CreateSession``.
 
         Raises:
-            ConfigurationError: as for ``resolve_session_endpoint``.
+            ParameterError: as for ``resolve_session_endpoint``.
         """
         return resolve_session_endpoint(bucket, self.settings)
 
 
-def _sent_host(scheme: str, host: str) -> str:
-    """As the ``Host`` header has it: a host name's case means nothing, nor does the usual port."""
+def _host_header(scheme: str, host: str) -> str:
+    """The value of the ``Host`` header: lower case, without the scheme's default port."""
     return host.lower().removesuffix(":443" if scheme == "https" else ":80")
 
 
-def _checked_endpoint_url(settings: EndpointSettings) -> CustomEndpoint | None:
-    """The custom endpoint, if there is one, once the settings are found to go together."""
-    _check_settings(settings)
-    if settings.endpoint_url is None:
-        return None
-    for switch in ("use_fips", "use_dualstack", "use_accelerate"):
-        if getattr(settings, switch):
-            raise ConfigurationError(
-                f"{switch}=True chooses among AWS's hosts, but endpoint_url names the host itself; "
-                "leave one out"
-            )
-    return parse_endpoint_url(settings.endpoint_url)
-
-
-def _check_settings(settings: EndpointSettings) -> None:
+def _check_settings(settings: EndpointSettings) -> tuple[EndpointSettings, CustomEndpoint | None]:
+    """The settings that apply, and the parsed ``endpoint_url``."""
     if not is_host_label(settings.region):
         raise ConfigurationError(
-            f"region={settings.region!r} must be one host label, such as 'eu-central-1': letters, "
+            f"region={settings.region!r} must be a host label, such as 'eu-central-1': letters, "
             "digits and inner '-', at most 63"
         )
     if settings.addressing_style not in ("auto", "path", "virtual"):
         raise ConfigurationError(
             f"addressing_style={settings.addressing_style!r} must be 'auto', 'path' or 'virtual'"
         )
+    url = settings.endpoint_url
+    if url is None:
+        _check_variants(settings)
+        return settings, None
+    if settings.use_accelerate:
+        raise ConfigurationError(
+            "use_accelerate=True selects a host of AWS, but endpoint_url names the host; "
+            "leave one of them out"
+        )
+    if settings.use_fips or settings.use_dualstack:
+        # The SDKs ignore both if there is an endpoint_url.
+        settings = replace(settings, use_fips=False, use_dualstack=False)
+    return settings, parse_endpoint_url(url)
+
+
+def _check_variants(settings: EndpointSettings) -> None:
     if settings.use_fips and settings.use_accelerate:
         raise ConfigurationError(
             "use_fips=True and use_accelerate=True exclude each other: S3 has no accelerate host "
-            "of FIPS 140; leave one out"
+            "with FIPS 140; leave one of them out"
         )
-    if settings.use_fips and partition_of(settings.region).name == "aws-cn":
-        raise ConfigurationError(
-            f"use_fips=True has no host in region={settings.region!r}; leave it out in China"
-        )
+    for name in ("use_fips", "use_accelerate"):
+        if getattr(settings, name) and partition_of(settings.region).name == "aws-cn":
+            raise ConfigurationError(
+                f"{name}=True has no host in region={settings.region!r}; leave it out in China"
+            )
 
 
 def _check_bucket(bucket: str) -> None:
     if not bucket:
-        raise ConfigurationError("bucket is empty; give a bucket name, an alias or an ARN")
-    # What follows a question mark may be a presigned URL's signature, and before an @ a password.
+        raise ParameterError("bucket is empty; pass a bucket name, an alias or an ARN")
+    # A signature may follow a question mark, and a password may precede an '@'.
     shown = bucket.partition("?")[0].rpartition("@")[2]
     if "://" in bucket:
-        raise ConfigurationError(
-            f"bucket is a URL, {shown!r}; give bucket and key apart, "
+        raise ParameterError(
+            f"bucket is a URL, {shown!r}; pass bucket and key separately, "
             "as in get_object('amzn-s3-demo-bucket', 'photos/2006/February/sample.jpg')"
         )
     if "/" in bucket and not bucket.startswith("arn:"):
         name, _, key = shown.partition("/")
-        raise ConfigurationError(
-            f"bucket={shown!r} holds a '/'; the bucket is {name!r}, and {key!r} begins the key"
+        raise ParameterError(
+            f"bucket={shown!r} contains '/'; the bucket is {name!r}, and {key!r} belongs to the key"
         )
     if not bucket.isprintable():
-        raise ConfigurationError(f"bucket={bucket!r} holds characters that no bucket's name has")
+        raise ParameterError(f"bucket={bucket!r} contains characters that bucket names cannot have")
     if bucket in (".", ".."):
-        raise ConfigurationError(f"bucket={bucket!r} would change the URL's path; give a name")
+        raise ParameterError(f"bucket={bucket!r} would change the URL's path; pass a bucket name")

@@ -26,16 +26,14 @@ def _of(kind: EndpointKind) -> Endpoint:
         (True, True, "s3-fips.dualstack", "s3-fips-usw2-az1.dualstack"),
     ],
 )
-def test_a_services_variants_have_their_own_labels(
-    fips: bool, dualstack: bool, plain: str, zonal: str
-) -> None:
+def test_service_host_of_every_variant(fips: bool, dualstack: bool, plain: str, zonal: str) -> None:
     settings = EndpointSettings(use_fips=fips, use_dualstack=dualstack)
     assert service_host("s3", settings) == plain
     assert service_host("s3", settings, zone="usw2-az1") == zonal
 
 
 @pytest.mark.parametrize("kind", get_args(EndpointKind))
-def test_answers_of_object_lambda_are_transformed(kind: EndpointKind) -> None:
+def test_responses_of_object_lambda_are_transformed(kind: EndpointKind) -> None:
     assert _of(kind).is_transformed is (kind == "object-lambda")
 
 
@@ -58,12 +56,12 @@ def test_answers_of_object_lambda_are_transformed(kind: EndpointKind) -> None:
         ("http", "127.0.0.1.example.com", False),
     ],
 )
-def test_only_tls_and_this_machine_are_confidential(scheme: str, host: str, expected: bool) -> None:
+def test_tls_and_loopback_are_confidential(scheme: str, host: str, expected: bool) -> None:
     endpoint = Endpoint(scheme, host, "/b", "s3", "us-east-1")
     assert endpoint.is_confidential is expected
 
 
-def test_the_url_ends_before_the_slash_of_the_key() -> None:
+def test_url_ends_before_the_slash_of_the_key() -> None:
     assert _of("bucket").url == "https://h/b"
 
 
@@ -74,7 +72,7 @@ def test_endpoints_copy_and_pickle() -> None:
     assert (revived.url, revived.signing) == (endpoint.url, endpoint.signing)
 
 
-def test_what_is_made_of_other_fields_follows_them() -> None:
+def test_derived_fields_follow_replaced_ones() -> None:
     endpoint = dataclasses.replace(_of("multi-region"), host="i", signing_region="*", auth="sigv4a")
     assert endpoint.url == "https://i/b"
     assert endpoint.signing == ("sigv4a", "*", "s3")

@@ -13,16 +13,16 @@ from aios3get.errors import ConfigurationError
 
 
 @pytest.mark.parametrize("text", ["a", "A-1", "x" * 63, "1"])
-def test_host_labels(text: str) -> None:
+def test_valid_host_labels(text: str) -> None:
     assert is_host_label(text)
 
 
 @pytest.mark.parametrize("text", ["", "-a", "a-", "a.b", "a_b", "ä", "x" * 64, "a\n", "٣"])
-def test_no_host_labels(text: str) -> None:
+def test_invalid_host_labels(text: str) -> None:
     assert not is_host_label(text)
 
 
-def test_a_host_name_is_labels_joined_by_dots() -> None:
+def test_host_name_is_labels_joined_by_dots() -> None:
     assert is_host_name("mfzwi23gnjvgw.mrap")
     assert is_host_name("one")
     assert not is_host_name("a..b")
@@ -44,7 +44,7 @@ def test_a_host_name_is_labels_joined_by_dots() -> None:
         ("a" * 64, False, False),
     ],
 )
-def test_which_buckets_can_lead_a_host_name(bucket: str, plain: bool, dotted: bool) -> None:
+def test_hostable_bucket_names(bucket: str, plain: bool, dotted: bool) -> None:
     assert is_hostable(bucket) is plain
     assert is_hostable(bucket, dots=True) is dotted
 
@@ -66,7 +66,7 @@ def test_which_buckets_can_lead_a_host_name(bucket: str, plain: bool, dotted: bo
         ("https://[2001:DB8::1]", CustomEndpoint("https", "[2001:db8::1]", "", True)),
     ],
 )
-def test_an_endpoint_url_is_taken_apart(url: str, expected: CustomEndpoint) -> None:
+def test_endpoint_url_is_parsed(url: str, expected: CustomEndpoint) -> None:
     assert parse_endpoint_url(url) == expected
 
 
@@ -93,7 +93,7 @@ def test_an_endpoint_url_is_taken_apart(url: str, expected: CustomEndpoint) -> N
         ("https://bücher.example", "needs a host"),
         ("https://::1", "needs a host"),
         ("https://[::1", "needs a host"),
-        ("https://[1:2]", "no IPv6 address"),
+        ("https://[1:2]", "no valid IPv6 address"),
         ("https://h/a b", "percent-encode"),
         ("https://h/a+b", "percent-encode"),
         ("https://h/%c3%a9", "upper-case"),
@@ -101,10 +101,10 @@ def test_an_endpoint_url_is_taken_apart(url: str, expected: CustomEndpoint) -> N
         ("https://h/a/../b", "leave '..' out"),
     ],
 )
-def test_a_wrong_endpoint_url_is_refused_by_name_and_rule(url: str, rule: str) -> None:
-    with pytest.raises(ConfigurationError, match="endpoint_url") as refused:
+def test_invalid_endpoint_url_is_a_configuration_error(url: str, rule: str) -> None:
+    with pytest.raises(ConfigurationError, match="endpoint_url") as caught:
         parse_endpoint_url(url)
-    assert rule in str(refused.value)
+    assert rule in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -117,22 +117,22 @@ def test_a_wrong_endpoint_url_is_refused_by_name_and_rule(url: str, rule: str) -
         "https://h/#hunter2",
     ],
 )
-def test_no_secret_of_an_endpoint_url_is_told(url: str) -> None:
-    with pytest.raises(ConfigurationError) as refused:
+def test_error_does_not_show_secrets_of_the_endpoint_url(url: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
         parse_endpoint_url(url)
-    assert "hunter2" not in str(refused.value)
+    assert "hunter2" not in str(caught.value)
 
 
 @given(st.text())
-def test_any_text_gives_an_endpoint_or_a_configuration_error(text: str) -> None:
+def test_any_text_is_parsed_or_a_configuration_error(text: str) -> None:
     for url in (text, f"https://{text}", f"http://h/{text}"):
         try:
-            found = parse_endpoint_url(url)
+            custom = parse_endpoint_url(url)
         except ConfigurationError:
             continue
-        again = parse_endpoint_url(f"{found.scheme}://{found.authority}{found.path}")
-        assert again == found
-        assert not found.path.endswith("/")
+        again = parse_endpoint_url(f"{custom.scheme}://{custom.authority}{custom.path}")
+        assert again == custom
+        assert not custom.path.endswith("/")
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_any_text_gives_an_endpoint_or_a_configuration_error(text: str) -> None:
         ("http://[::1]:9000", False),
     ],
 )
-def test_aws_hosts_are_known_by_their_suffix(url: str, is_aws: bool) -> None:
+def test_is_aws_by_dns_suffix(url: str, is_aws: bool) -> None:
     assert parse_endpoint_url(url).is_aws is is_aws
 
 
@@ -158,12 +158,12 @@ def test_aws_hosts_are_known_by_their_suffix(url: str, is_aws: bool) -> None:
         ("https://s3-accelerate.example.com", False),
     ],
 )
-def test_the_accelerate_host_is_known(url: str, is_accelerate: bool) -> None:
+def test_is_accelerate(url: str, is_accelerate: bool) -> None:
     assert parse_endpoint_url(url).is_accelerate is is_accelerate
 
 
 @pytest.mark.parametrize(
-    ("url", "bucket", "holds"),
+    ("url", "bucket", "contains"),
     [
         ("https://examplebucket.s3.us-east-1.amazonaws.com", "examplebucket", True),
         ("https://examplebucket.s3-us-west-2.amazonaws.com", "examplebucket", True),
@@ -181,7 +181,5 @@ def test_the_accelerate_host_is_known(url: str, is_accelerate: bool) -> None:
         ("https://cdn.examplebucket.s3.example.com", "examplebucket", False),
     ],
 )
-def test_a_bucket_that_already_stands_in_the_url_is_noticed(
-    url: str, bucket: str, holds: bool
-) -> None:
-    assert parse_endpoint_url(url).holds(bucket) is holds
+def test_url_that_contains_the_bucket(url: str, bucket: str, contains: bool) -> None:
+    assert parse_endpoint_url(url).contains(bucket) is contains

@@ -5,10 +5,10 @@ import pytest
 
 from aios3get._protocol.endpoints.partitions import PARTITIONS, partition_of
 
-_theirs = botocore.session.Session().get_component("data_loader").load_data("partitions")
+_botocore = botocore.session.Session().get_component("data_loader").load_data("partitions")
 LISTED = [
     (region, partition["id"], partition["outputs"]["dnsSuffix"])
-    for partition in _theirs["partitions"]
+    for partition in _botocore["partitions"]
     for region in partition["regions"]
 ]
 UNLISTED = [
@@ -28,27 +28,27 @@ UNLISTED = [
 
 
 @pytest.mark.parametrize(("region", "name", "suffix"), LISTED)
-def test_every_listed_region_is_of_its_partition(region: str, name: str, suffix: str) -> None:
-    found = partition_of(region)
-    assert (found.name, found.dns_suffix) == (name, suffix)
+def test_partition_of_every_listed_region(region: str, name: str, suffix: str) -> None:
+    partition = partition_of(region)
+    assert (partition.name, partition.dns_suffix) == (name, suffix)
 
 
 @pytest.mark.parametrize("region", UNLISTED)
-def test_a_region_that_is_not_listed_goes_by_its_form(region: str) -> None:
-    by_form = [
+def test_partition_of_an_unlisted_region_follows_its_form(region: str) -> None:
+    matching = [
         partition["id"]
-        for partition in _theirs["partitions"]
+        for partition in _botocore["partitions"]
         if re.match(partition["regionRegex"], region)
     ]
-    assert [partition_of(region).name] == (by_form or ["aws"])
+    assert [partition_of(region).name] == (matching or ["aws"])
 
 
-def test_no_partition_is_missing() -> None:
+def test_partitions_are_those_of_botocore() -> None:
     assert {partition.name for partition in PARTITIONS} == {
-        partition["id"] for partition in _theirs["partitions"]
+        partition["id"] for partition in _botocore["partitions"]
     }
 
 
-def test_no_region_is_of_two_partitions() -> None:
+def test_region_matches_a_single_partition() -> None:
     for region, *_ in LISTED:
-        assert sum(partition.has(region) is not None for partition in PARTITIONS) == 1
+        assert sum(partition.matches(region) is not None for partition in PARTITIONS) == 1

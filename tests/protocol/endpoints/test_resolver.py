@@ -17,7 +17,7 @@ from aios3get._protocol.endpoints.resolver import (
     resolve_endpoint,
     resolve_session_endpoint,
 )
-from aios3get.errors import ConfigurationError
+from aios3get.errors import ConfigurationError, ParameterError
 
 BUCKET = "amzn-s3-demo-bucket"
 DIRECTORY = "amzn-s3-demo-bucket--usw2-az1--x-s3"
@@ -35,8 +35,8 @@ DIRECTORY = "amzn-s3-demo-bucket--usw2-az1--x-s3"
         ("arn:aws:s3::123456789012:accesspoint/my.mrap", "multi-region"),
     ],
 )
-def test_each_kind_of_bucket_has_its_door(bucket: str, kind: str) -> None:
-    assert resolve_endpoint(bucket, EndpointSettings()).kind == kind
+def test_kind_of_every_bucket_argument(bucket: str, kind: str) -> None:
+    assert resolve_endpoint(bucket, EndpointSettings("us-west-2")).kind == kind
 
 
 @pytest.mark.parametrize(
@@ -50,23 +50,23 @@ def test_each_kind_of_bucket_has_its_door(bucket: str, kind: str) -> None:
         ("HTTPS://H.Example:9000", "h.example:9000"),
     ],
 )
-def test_the_host_is_what_the_host_header_says(url: str, host: str) -> None:
+def test_host_has_no_default_port_and_lower_case(url: str, host: str) -> None:
     assert resolve_endpoint(BUCKET, EndpointSettings(endpoint_url=url)).host == host
 
 
-def test_an_access_points_capitals_mean_nothing_in_its_host() -> None:
+def test_host_of_an_access_point_is_lower_case() -> None:
     arn = "arn:aws:s3:us-west-2:123456789012:accesspoint/My-AP"
     assert resolve_endpoint(arn, EndpointSettings()).host.startswith("my-ap-123456789012.")
 
 
 @pytest.mark.parametrize(
-    ("bucket", "said"),
+    ("bucket", "message"),
     [
         ("", "bucket is empty"),
-        ("s3://amzn-s3-demo-bucket/key", "bucket and key apart"),
-        ("https://amzn-s3-demo-bucket.s3.amazonaws.com/key", "bucket and key apart"),
-        ("amzn-s3-demo-bucket/photos/2006", "'photos/2006' begins the key"),
-        ("/amzn-s3-demo-bucket", "holds a '/'"),
+        ("s3://amzn-s3-demo-bucket/key", "bucket and key separately"),
+        ("https://amzn-s3-demo-bucket.s3.amazonaws.com/key", "bucket and key separately"),
+        ("amzn-s3-demo-bucket/photos/2006", "'photos/2006' belongs to the key"),
+        ("/amzn-s3-demo-bucket", "contains '/'"),
         ("bucket\r\nHost: x", "characters"),
         ("\ud800", "characters"),
         (".", "change the URL's path"),
@@ -75,10 +75,12 @@ def test_an_access_points_capitals_mean_nothing_in_its_host() -> None:
     ],
 )
 @pytest.mark.parametrize("endpoint_url", [None, "http://localhost:9000"])
-def test_what_is_no_bucket_is_explained(bucket: str, said: str, endpoint_url: str | None) -> None:
-    with pytest.raises(ConfigurationError, match="bucket") as refused:
+def test_invalid_bucket_is_a_parameter_error(
+    bucket: str, message: str, endpoint_url: str | None
+) -> None:
+    with pytest.raises(ParameterError, match="bucket") as caught:
         resolve_endpoint(bucket, EndpointSettings(endpoint_url=endpoint_url))
-    assert said in str(refused.value)
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -89,14 +91,14 @@ def test_what_is_no_bucket_is_explained(bucket: str, said: str, endpoint_url: st
         "https://user:hunter2@h/b/k",
     ],
 )
-def test_no_secret_of_a_url_given_as_bucket_is_told(bucket: str) -> None:
-    with pytest.raises(ConfigurationError) as refused:
+def test_error_does_not_show_secrets_of_a_url_as_bucket(bucket: str) -> None:
+    with pytest.raises(ParameterError) as caught:
         resolve_endpoint(bucket, EndpointSettings())
-    assert "hunter2" not in str(refused.value)
+    assert "hunter2" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
         ({"region": ""}, "region=''"),
         ({"region": "eu west 1"}, "region='eu west 1'"),
@@ -105,36 +107,49 @@ def test_no_secret_of_a_url_given_as_bucket_is_told(bucket: str) -> None:
         ({"addressing_style": "host"}, "addressing_style='host'"),
         ({"use_fips": True, "use_accelerate": True}, "exclude each other"),
         ({"use_fips": True, "region": "cn-north-1"}, "use_fips=True"),
-        ({"use_fips": True, "endpoint_url": "https://h"}, "use_fips=True"),
-        ({"use_dualstack": True, "endpoint_url": "https://h"}, "use_dualstack=True"),
+        ({"use_accelerate": True, "region": "cn-north-1"}, "use_accelerate=True"),
         ({"use_accelerate": True, "endpoint_url": "https://h"}, "use_accelerate=True"),
         ({"endpoint_url": "h:9000"}, "endpoint_url='h:9000'"),
     ],
 )
-def test_settings_that_no_bucket_can_have_are_refused_at_once(
-    settings: dict[str, Any], said: str
+def test_invalid_settings_are_a_configuration_error_for_resolver_and_bucket(
+    settings: dict[str, Any], message: str
 ) -> None:
     for resolve in (
         lambda: EndpointResolver(EndpointSettings(**settings)),
         lambda: resolve_endpoint(BUCKET, EndpointSettings(**settings)),
     ):
-        with pytest.raises(ConfigurationError) as refused:
+        with pytest.raises(ConfigurationError) as caught:
             resolve()
-        assert said in str(refused.value)
+        assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("settings", [{"use_fips": True}, {"use_dualstack": True}])
+@pytest.mark.parametrize("region", ["us-west-2", "cn-north-1"])
+@pytest.mark.parametrize(
+    "bucket", [BUCKET, DIRECTORY, "arn:aws:s3:us-west-2:123456789012:accesspoint/my-ap"]
+)
+def test_endpoint_url_replaces_fips_and_dualstack_hosts(
+    bucket: str, region: str, settings: dict[str, Any]
+) -> None:
+    if bucket.startswith("arn:") and region == "cn-north-1":
+        bucket = bucket.replace("aws", "aws-cn").replace("us-west-2", region)
+    custom = EndpointSettings(region, "http://localhost:9000")
+    assert resolve_endpoint(bucket, replace(custom, **settings)) == resolve_endpoint(bucket, custom)
 
 
 @pytest.mark.parametrize(
     "endpoint_url",
     [f"https://{BUCKET}.s3.us-east-1.amazonaws.com", f"http://localhost:9000/{BUCKET}"],
 )
-def test_a_bucket_already_in_the_endpoint_url_is_explained(endpoint_url: str) -> None:
+def test_endpoint_url_with_the_bucket_is_a_configuration_error(endpoint_url: str) -> None:
     with pytest.raises(ConfigurationError, match="leave it out of endpoint_url"):
         resolve_endpoint(BUCKET, EndpointSettings(endpoint_url=endpoint_url))
     resolve_endpoint("examplebucket", EndpointSettings(endpoint_url=endpoint_url))
 
 
 @pytest.mark.parametrize("disabled", [False, True])
-def test_a_session_is_created_at_the_buckets_own_host_with_plain_sigv4(disabled: bool) -> None:
+def test_session_endpoint_is_the_buckets_own_with_sigv4(disabled: bool) -> None:
     settings = EndpointSettings("us-west-2", disable_s3_express_session_auth=disabled)
     session = resolve_session_endpoint(DIRECTORY, settings)
     assert (session.auth, session.signing_name) == ("sigv4", "s3express")
@@ -142,12 +157,12 @@ def test_a_session_is_created_at_the_buckets_own_host_with_plain_sigv4(disabled:
     assert EndpointResolver(settings).resolve_session(DIRECTORY) == session
 
 
-def test_only_directory_buckets_have_sessions() -> None:
-    with pytest.raises(ConfigurationError, match="only directory buckets"):
+def test_session_endpoint_of_another_bucket_is_a_parameter_error() -> None:
+    with pytest.raises(ParameterError, match="only directory buckets"):
         resolve_session_endpoint(BUCKET, EndpointSettings())
 
 
-def test_the_resolver_remembers_each_bucket_in_each_region() -> None:
+def test_resolver_caches_each_bucket_in_each_region() -> None:
     resolver = EndpointResolver(EndpointSettings("eu-west-1"))
     first = resolver.resolve(BUCKET)
     assert resolver.resolve(BUCKET) is first
@@ -160,7 +175,7 @@ def test_the_resolver_remembers_each_bucket_in_each_region() -> None:
     assert resolver.resolve(BUCKET) is first
 
 
-def test_the_resolver_remembers_no_more_than_it_may() -> None:
+def test_cache_is_bounded() -> None:
     resolver = EndpointResolver(EndpointSettings())
     first = resolver.resolve(BUCKET)
     for number in range(1024):
@@ -169,24 +184,24 @@ def test_the_resolver_remembers_no_more_than_it_may() -> None:
     assert resolver.resolve(BUCKET) is not first
 
 
-def test_a_refusal_is_not_remembered_and_repeats() -> None:
+def test_errors_are_not_cached() -> None:
     resolver = EndpointResolver(EndpointSettings())
     for _ in range(2):
-        with pytest.raises(ConfigurationError):
+        with pytest.raises(ParameterError):
             resolver.resolve("")
 
 
-def test_a_redirect_to_what_is_no_region_is_refused() -> None:
+def test_invalid_region_of_a_redirect_is_a_configuration_error() -> None:
     with pytest.raises(ConfigurationError, match="region"):
         EndpointResolver(EndpointSettings()).resolve(BUCKET, "us-east-1.evil.example")
 
 
-def test_a_dropped_resolver_leaves_nothing_behind() -> None:
+def test_dropped_resolver_frees_its_cache() -> None:
     resolver = EndpointResolver(EndpointSettings())
-    remembered = weakref.ref(resolver.resolve)
+    cache = weakref.ref(resolver.resolve)
     del resolver
     gc.collect()
-    assert remembered() is None
+    assert cache() is None
 
 
 _text = st.text(max_size=70)
@@ -205,12 +220,12 @@ _settings = st.builds(
 
 
 @given(_bucket, _settings)
-def test_any_text_gives_a_possible_url_or_a_configuration_error(
+def test_any_bucket_gives_a_valid_url_or_a_parameter_error(
     bucket: str, settings: EndpointSettings
 ) -> None:
     try:
         endpoint = resolve_endpoint(bucket, settings)
-    except ConfigurationError:
+    except ParameterError:
         return
     host, _, port = endpoint.host.removeprefix("[::1]").partition(":")
     assert host == "" or is_host_name(host)
@@ -222,24 +237,24 @@ def test_any_text_gives_a_possible_url_or_a_configuration_error(
     assert replace(endpoint, host=endpoint.host.lower()) == endpoint
 
 
-_DOORS = re.findall(
+_DOCUMENTED = re.findall(
     r"^\| `(\S+)` \| (?:`(.+?)` )?\| `(https?://\S+)` \| `(\S+ \S+ \S+)` \|$",
     (Path(__file__).resolve().parents[3] / "docs" / "endpoints.md").read_text("utf-8"),
     re.MULTILINE,
 )
 
 
-def test_the_documented_doors_are_found() -> None:
-    assert len(_DOORS) >= 20
+def test_documented_endpoints_are_found() -> None:
+    assert len(_DOCUMENTED) >= 20
 
 
-@pytest.mark.parametrize(("bucket", "settings", "url", "signed"), _DOORS)
-def test_every_documented_door_leads_where_it_says(
+@pytest.mark.parametrize(("bucket", "settings", "url", "signed"), _DOCUMENTED)
+def test_documented_endpoint_is_the_resolved_one(
     bucket: str, settings: str, url: str, signed: str
 ) -> None:
     call = ast.parse(f"f({settings})", mode="eval").body
     assert isinstance(call, ast.Call)
-    given: dict[str, Any] = {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
-    found = resolve_endpoint(bucket, EndpointSettings(**given))
-    assert found.url == url
-    assert f"{found.auth} {found.signing_name} {found.signing_region}" == signed
+    keywords: dict[str, Any] = {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
+    endpoint = resolve_endpoint(bucket, EndpointSettings(**keywords))
+    assert endpoint.url == url
+    assert f"{endpoint.auth} {endpoint.signing_name} {endpoint.signing_region}" == signed

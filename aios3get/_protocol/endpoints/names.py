@@ -1,4 +1,4 @@
-"""The doors opened by a name: buckets, directory buckets and aliases of access points."""
+"""Endpoints of bucket names and of access point aliases."""
 
 import re
 
@@ -11,21 +11,21 @@ from aios3get._protocol.endpoints.endpoint import (
 from aios3get._protocol.endpoints.hosts import CustomEndpoint, is_host_label, is_hostable
 from aios3get._protocol.endpoints.partitions import partition_of
 from aios3get._protocol.signing.uri import encode_query_value
-from aios3get.errors import ConfigurationError
+from aios3get.errors import ParameterError
 
 __all__ = ["bucket_endpoint", "directory_endpoint", "is_outposts_alias", "outposts_alias_endpoint"]
 
-# Newer buckets are 3 to 63 lower-case characters; those made in us-east-1 before March 2018 may be
-# longer and hold upper case and underscores.
+# New buckets have 3 to 63 lower-case characters. Those created in us-east-1 before March 2018 may
+# be longer, with upper case and underscores.
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
-_aws_name = re.compile(r"[A-Za-z0-9._-]{1,255}").fullmatch
+_is_aws_name = re.compile(r"[A-Za-z0-9._-]{1,255}").fullmatch
 
-# S3 signs in us-east-1 what goes to the partition's one global host.
-_HOME = "us-east-1"
+# The region of requests to the global host.
+_GLOBAL_REGION = "us-east-1"
 
 
 def _kind_of_name(name: str) -> EndpointKind:
-    # Reserved suffixes: an alias is used like a bucket, through the bucket's own host.
+    # Reserved suffixes; an alias has a host like that of a bucket.
     # https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-points-naming.html
     if name.endswith("-s3alias"):
         return "access-point"
@@ -35,17 +35,27 @@ def _kind_of_name(name: str) -> EndpointKind:
 def bucket_endpoint(
     name: str, settings: EndpointSettings, custom: CustomEndpoint | None
 ) -> Endpoint:
-    """A general purpose bucket, or the alias of an access point or Object Lambda access point."""
+    """The endpoint of a general purpose bucket, or of the alias of an access point.
+
+    Raises:
+        ParameterError: AWS has no such bucket, or S3 does not accelerate it.
+    """
     if custom is not None:
-        return _bucket_at(name, settings, custom)
-    if not _aws_name(name):
-        raise ConfigurationError(
-            f"bucket={name!r} cannot be a bucket of AWS: names are letters, digits, '.', '-' and "
-            "'_'; give the key as key="
+        return _custom_bucket_endpoint(name, settings, custom)
+    if not _is_aws_name(name):
+        raise ParameterError(
+            f"bucket={name!r} is not a bucket name of AWS, which has letters, digits, '.', '-' and "
+            "'_' only; give the key as key="
         )
-    virtual = settings.addressing_style != "path" and is_hostable(name)
-    if settings.use_accelerate:
-        _check_accelerate(name, settings, virtual)
+    # S3 accelerates virtual-hosted requests only.
+    by_path = settings.addressing_style == "path" and not settings.use_accelerate
+    virtual = not by_path and is_hostable(name)
+    if settings.use_accelerate and not virtual:
+        # https://docs.aws.amazon.com/AmazonS3/latest/userguide/transfer-acceleration.html
+        raise ParameterError(
+            f"bucket={name!r} does not go together with use_accelerate=True: S3 accelerates only "
+            "buckets whose name is 3 to 63 lower-case letters, digits and inner '-', without dots"
+        )
     service = service_host("s3-accelerate" if settings.use_accelerate else "s3", settings)
     labels = (service, _host_region(settings), partition_of(settings.region).dns_suffix)
     host = ".".join(filter(None, labels))
@@ -61,43 +71,27 @@ def bucket_endpoint(
 
 
 def _signing_region(settings: EndpointSettings) -> str:
-    return _HOME if settings.region == "aws-global" else settings.region
+    return _GLOBAL_REGION if settings.region == "aws-global" else settings.region
 
 
 def _host_region(settings: EndpointSettings) -> str:
     in_variants = settings.use_fips or settings.use_dualstack
     if settings.region == "aws-global":
-        # One host in all, but each of its variants names a region, the accelerated one too.
-        return _HOME if in_variants else ""
+        # The global host names no region; its FIPS and dual-stack variants do, accelerated or not.
+        return _GLOBAL_REGION if in_variants else ""
     if settings.use_accelerate:
         return ""
-    if settings.use_global_endpoint and settings.region == _HOME and not in_variants:
+    if settings.use_global_endpoint and settings.region == _GLOBAL_REGION and not in_variants:
         return ""
     return settings.region
 
 
-def _check_accelerate(name: str, settings: EndpointSettings, virtual: bool) -> None:
-    # https://docs.aws.amazon.com/AmazonS3/latest/userguide/transfer-acceleration.html
-    if settings.addressing_style == "path":
-        raise ConfigurationError(
-            "use_accelerate=True needs the bucket in the host name; leave addressing_style='path' "
-            "out"
-        )
-    if not virtual:
-        raise ConfigurationError(
-            f"bucket={name!r} cannot be used with use_accelerate=True: S3 accelerates only buckets "
-            "whose name is 3 to 63 lower-case letters, digits and inner '-', without dots"
-        )
-    if partition_of(settings.region).name == "aws-cn":
-        raise ConfigurationError(
-            f"use_accelerate=True has no host in region={settings.region!r}; leave it out in China"
-        )
-
-
-def _bucket_at(name: str, settings: EndpointSettings, custom: CustomEndpoint) -> Endpoint:
+def _custom_bucket_endpoint(
+    name: str, settings: EndpointSettings, custom: CustomEndpoint
+) -> Endpoint:
     host, path = custom.authority, f"{custom.path}/{encode_query_value(name)}"
     signing_region = _signing_region(settings)
-    if _leads_host(name, settings, custom):
+    if _is_virtual_at(custom, name, settings):
         host, path = f"{name}.{custom.authority}", custom.path
         if "." in name:
             # AWS's rules sign a dotted name in the region as given, even in aws-global.
@@ -113,19 +107,31 @@ def _bucket_at(name: str, settings: EndpointSettings, custom: CustomEndpoint) ->
     )
 
 
-def _leads_host(name: str, settings: EndpointSettings, custom: CustomEndpoint) -> bool:
-    # Whoever sets an endpoint_url rarely runs DNS for every bucket, so "auto" means path there.
-    wanted = settings.addressing_style
-    if wanted == "path" or (wanted == "auto" and not custom.is_accelerate):
+def _is_virtual_at(custom: CustomEndpoint, name: str, settings: EndpointSettings) -> bool:
+    # Custom endpoints rarely have DNS names for buckets, so "auto" means path style there.
+    style = settings.addressing_style
+    if style == "path" or (style == "auto" and not custom.is_accelerate):
         return False
-    # An address has no subdomains, and a certificate's wildcard matches only one.
+    # An IP address has no subdomains, and the wildcard of a certificate matches one label only.
     return not custom.is_address and is_hostable(name, dots=custom.scheme == "http")
 
 
-# The ids of the zones that S3's rules know have one of these lengths, from usw2-az1 on; the first
-# that "--" precedes counts.
+# The lengths of the zone ids that S3's endpoint rules know, from usw2-az1 on. The shortest one
+# that "--" precedes applies.
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/directory-bucket-naming-rules.html
 _ZONE_ID_LENGTHS = (8, 9, 13, 14, 20)
+
+# The regions with directory buckets, by the first part of their zone ids.
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/endpoint-directory-buckets-AZ.html
+_REGION_OF_ZONES = {
+    "use1": "us-east-1",
+    "use2": "us-east-2",
+    "usw2": "us-west-2",
+    "aps1": "ap-south-1",
+    "apne1": "ap-northeast-1",
+    "euw1": "eu-west-1",
+    "eun1": "eu-north-1",
+}
 
 
 def _zone_of(name: str) -> str:
@@ -133,35 +139,50 @@ def _zone_of(name: str) -> str:
     for length in _ZONE_ID_LENGTHS:
         if stem[:-length].endswith("--"):
             return stem[-length:]
-    raise ConfigurationError(
+    raise ParameterError(
         f"bucket={name!r} names no zone: a directory bucket is 'base-name--zone-id--x-s3', as in "
-        "'amzn-s3-demo-bucket--usw2-az1--x-s3', its access points end with '--xa-s3'"
+        "'amzn-s3-demo-bucket--usw2-az1--x-s3', and its access points end with '--xa-s3'"
     )
+
+
+def _check_region_of_zone(name: str, zone: str, region: str) -> None:
+    zone_region = _REGION_OF_ZONES.get(zone.partition("-")[0], region)
+    if zone_region != region:
+        raise ParameterError(
+            f"bucket={name!r} is in the zone {zone!r} of {zone_region!r}, but the client has "
+            f"region={region!r}; set region={zone_region!r}"
+        )
 
 
 def directory_endpoint(
     name: str, settings: EndpointSettings, custom: CustomEndpoint | None
 ) -> Endpoint:
-    """A directory bucket (``--x-s3``) or an access point of one (``--xa-s3``): a zonal host.
+    """The endpoint of a directory bucket (``--x-s3``) or of an access point of one (``--xa-s3``).
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/endpoint-directory-buckets-AZ.html
+
+    Raises:
+        ParameterError: the name has no zone, or one of another region, or does not go together
+            with the settings.
     """
     if settings.use_accelerate:
-        raise ConfigurationError(
+        raise ParameterError(
             f"bucket={name!r} is a directory bucket, which S3 does not accelerate; leave "
             "use_accelerate=True out"
         )
     if custom is not None and custom.is_address:
         host, path = custom.authority, f"/{encode_query_value(name)}{custom.path}"
     elif not is_hostable(name):
-        raise ConfigurationError(
-            f"bucket={name!r} cannot lead a host name, as a directory bucket must: 3 to 63 "
-            "lower-case letters, digits and inner '-'"
+        raise ParameterError(
+            f"bucket={name!r} is not the name of a directory bucket, which is 3 to 63 lower-case "
+            "letters, digits and inner '-'"
         )
     elif custom is not None:
         host, path = f"{name}.{custom.authority}", custom.path
     else:
-        zonal = service_host("s3express", settings, zone=_zone_of(name))
+        zone = _zone_of(name)
+        _check_region_of_zone(name, zone, settings.region)
+        zonal = service_host("s3express", settings, zone=zone)
         suffix = partition_of(settings.region).dns_suffix
         host, path = f"{name}.{zonal}.{settings.region}.{suffix}", ""
     return Endpoint(
@@ -177,7 +198,7 @@ def directory_endpoint(
 
 
 def is_outposts_alias(name: str) -> bool:
-    """Whether the name is as long as an alias that S3 on Outposts makes, and ends like one.
+    """Whether the name has the suffix and the length of an alias of S3 on Outposts.
 
     https://docs.aws.amazon.com/AmazonS3/latest/s3-outposts/s3-outposts-access-points-alias.html
     """
@@ -187,7 +208,11 @@ def is_outposts_alias(name: str) -> bool:
 def outposts_alias_endpoint(
     name: str, settings: EndpointSettings, custom: CustomEndpoint | None
 ) -> Endpoint:
-    """The alias of an access point on an Outpost: the end of the name tells which host."""
+    """The endpoint of the alias of an access point on an Outpost, whose name contains its host.
+
+    Raises:
+        ParameterError: the name is not an alias, or does not go together with the settings.
+    """
     rack, outpost = name[-50], name[-49:-32]
     _check_outposts_alias(name, settings, custom)
     host = (
@@ -211,19 +236,19 @@ def _check_outposts_alias(
 ) -> None:
     rack, outpost, region_mark = name[-50], name[-49:-32], name[-12:-8]
     if rack not in ("e", "o") or not is_hostable(name) or not is_host_label(outpost):
-        raise ConfigurationError(
-            f"bucket={name!r} ends like an alias of S3 on Outposts but is none; copy the access "
-            "point's alias or give its ARN"
+        raise ParameterError(
+            f"bucket={name!r} is not an alias of S3 on Outposts, although it ends like one; copy "
+            "the access point's alias or pass its ARN"
         )
     if settings.use_fips or settings.use_dualstack or settings.use_accelerate:
-        raise ConfigurationError(
+        raise ParameterError(
             f"bucket={name!r} is on an Outpost, which has no FIPS, dual-stack or accelerate host; "
             "leave use_fips, use_dualstack and use_accelerate out"
         )
-    # Aliases marked so belong to test regions, the only ones that S3's rules let a custom
-    # endpoint serve; they have no host of their own.
+    # Aliases with this mark are of test regions, which have no host of their own and are the only
+    # ones that S3's rules let a custom endpoint serve.
     is_test = region_mark == "beta"
     if custom is not None and not is_test:
-        raise ConfigurationError(f"bucket={name!r} decides its own host; leave endpoint_url out")
+        raise ParameterError(f"bucket={name!r} contains its host; leave endpoint_url out")
     if custom is None and is_test:
-        raise ConfigurationError(f"bucket={name!r} is of a test region; give its endpoint_url")
+        raise ParameterError(f"bucket={name!r} is in a test region; pass its endpoint_url")
