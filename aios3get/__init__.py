@@ -10,11 +10,12 @@ async with S3Client() as s3:
 
 from aios3get import errors
 from aios3get._engine.s3_object import S3Object
+from aios3get._protocol.checksum import Verified
 from aios3get._protocol.content_disposition import content_disposition
 from aios3get._protocol.get_object import GetObjectOptions
 from aios3get._protocol.identity import ANONYMOUS, Credentials
-from aios3get._protocol.object_info import ObjectInfo
-from aios3get._protocol.ranges import ByteRange
+from aios3get._protocol.object_info import Expiration, ObjectInfo, Restore
+from aios3get._protocol.ranges import ByteRange, ContentRange
 from aios3get._protocol.retry import RetryPolicy
 from aios3get._protocol.signing.presign import PresignedUrl
 from aios3get._protocol.timeouts import Timeouts
@@ -24,14 +25,18 @@ from aios3get.client import S3Client
 __all__ = [
     "ANONYMOUS",
     "ByteRange",
+    "ContentRange",
     "Credentials",
+    "Expiration",
     "GetObjectOptions",
     "ObjectInfo",
     "PresignedUrl",
+    "Restore",
     "RetryPolicy",
     "S3Client",
     "S3Object",
     "Timeouts",
+    "Verified",
     "__version__",
     "content_disposition",
     "errors",

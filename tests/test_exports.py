@@ -13,7 +13,9 @@ CONTRACT = {
     *("S3Client", "S3Object", "ObjectInfo", "GetObjectOptions", "ByteRange", "Credentials"),
     *("ANONYMOUS", "RetryPolicy", "Timeouts", "PresignedUrl", "errors"),
 }
-MORE = {"__version__", "content_disposition"}
+MORE = {
+    *("__version__", "content_disposition", "ContentRange", "Expiration", "Restore", "Verified"),
+}
 VERBS = {
     *("get_object", "head_object", "presign_get_object", "get_url", "aclose"),
     *("__aenter__", "__aexit__"),

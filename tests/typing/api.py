@@ -13,14 +13,18 @@ import aios3get
 from aios3get import (
     ANONYMOUS,
     ByteRange,
+    ContentRange,
     Credentials,
+    Expiration,
     GetObjectOptions,
     ObjectInfo,
     PresignedUrl,
+    Restore,
     RetryPolicy,
     S3Client,
     S3Object,
     Timeouts,
+    Verified,
     content_disposition,
     errors,
 )
@@ -117,7 +121,8 @@ async def calls(s3: S3Client) -> None:
     )
     assert_type(link, PresignedUrl)
     assert_type(link.url, str)
-    assert_type(link.expires_at, datetime | None)
+    assert_type(link.expires_at, datetime)
+    assert_type(link.to_dict(), dict[str, Any])
     assert_type(link.headers, Mapping[str, str])
     assert_type(await s3.get_url(link, range=ByteRange.last(10)), S3Object)
     async with s3.get_url("https://example.com/", headers={"If-Match": '"1"'}) as linked:
@@ -170,6 +175,7 @@ async def bodies(obj: S3Object) -> None:
         assert_type(piece, bytes)
     async for line in obj.iter_lines(keepends=True):
         assert_type(line, bytes)
+    assert_type(obj.verified, Verified)
     assert_type(bool(obj.verified), bool)
     assert_type(obj.verified.state, Literal["verified", "pending", "unverified", "mismatch"])
     assert_type(obj.verified.algorithm, str | None)
@@ -191,6 +197,9 @@ def metadata(info: ObjectInfo) -> None:
     assert_type(info.headers["ETag"], str)
     assert_type(info.status, int)
     assert_type(info.to_dict(), dict[str, Any])
+    assert_type(info.content_range, ContentRange | None)
+    assert_type(info.expiration, Expiration | None)
+    assert_type(info.restore, Restore | None)
     if (content_range := info.content_range) is not None:
         assert_type(content_range.start, int | None)
         assert_type(content_range.size, int | None)

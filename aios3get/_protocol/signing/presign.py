@@ -1,4 +1,4 @@
-"""A link to one object that works without credentials until it expires.
+"""Presigned URLs, which get one object without credentials until they expire.
 
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-presigned-url.html
 """
@@ -7,35 +7,45 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
+from typing import Any, Final
 
 from aios3get._protocol.endpoints.resolver import Endpoint
 from aios3get._protocol.identity import Anonymous, BearerToken, Credentials, Identity
+from aios3get._protocol.options import EXPECTED_BUCKET_OWNER, REQUEST_PAYER
 from aios3get._protocol.signing.signed_request import signer_of
 from aios3get._protocol.signing.sigv4 import signed_url
 from aios3get._protocol.signing.uri import encode_query
-from aios3get.errors import ConfigurationError, CredentialsError
+from aios3get.errors import ConfigurationError, CredentialsError, ParameterError
 
 __all__ = ["PresignedUrl", "presign_url"]
 
-# X-Amz-Expires in the parameters' table of
-# https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
-LONGEST = 604_800
+# X-Amz-Expires in https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
+_MAX_SECONDS: Final = 604_800
+
+# Headers that S3 also takes from the signed query, by their lower-case name:
+# https://docs.aws.amazon.com/AmazonS3/latest/userguide/ObjectsinRequesterPaysBuckets.html
+# https://github.com/aws/aws-sdk-go-v2/issues/2508
+# It ignores x-amz-checksum-mode there: https://github.com/aws/aws-sdk-java-v2/pull/7035
+_QUERY_HEADERS: Final = (EXPECTED_BUCKET_OWNER, REQUEST_PAYER)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class PresignedUrl:
-    """A finished link. ``str()`` gives the URL; ``repr`` hides its query, which is a credential.
+    """A presigned URL. ``str()`` gives the URL; ``repr`` hides its query, which is a credential.
+
+    Send the URL unchanged: any other encoding breaks the signature. For aiohttp and yarl that is
+    ``yarl.URL(link.url, encoded=True)``.
 
     Attributes:
-        url: send it exactly as it is; any re-encoding breaks the signature.
-        expires_at: when it stops working, in UTC; None for an unsigned link (``ANONYMOUS``),
-            which works as long as the object is public.
-        headers: what the holder must send along, unchanged, because it is signed; empty for a
-            link that works in a browser.
+        url: the URL.
+        expires_at: when the URL expires, in UTC; the unsigned URL of a public object
+            (``ANONYMOUS``) never does and has ``datetime.max``.
+        headers: headers that must be sent with the URL, because they are signed; empty for a URL
+            that works in a browser.
     """
 
     url: str
-    expires_at: datetime | None
+    expires_at: datetime
     headers: Mapping[str, str] = field(hash=False)
 
     def __str__(self) -> str:
@@ -49,12 +59,16 @@ class PresignedUrl:
             f"headers={sorted(self.headers)!r})"
         )
 
+    def to_dict(self) -> dict[str, Any]:
+        """The attributes by name, with ``headers`` as a dict; it holds the credential."""
+        return {"url": self.url, "expires_at": self.expires_at, "headers": dict(self.headers)}
+
     def __reduce__(self) -> tuple[object, ...]:
         # A read-only mapping does not pickle.
         return _revive, (self.url, self.expires_at, dict(self.headers))
 
 
-def _revive(url: str, expires_at: datetime | None, headers: dict[str, str]) -> PresignedUrl:
+def _revive(url: str, expires_at: datetime, headers: dict[str, str]) -> PresignedUrl:
     return PresignedUrl(url, expires_at, MappingProxyType(headers))
 
 
@@ -68,30 +82,29 @@ def presign_url(
     now: float,
     expires_in: int | timedelta,
 ) -> PresignedUrl:
-    """The link for one GET, never living longer than the credentials that signed it.
+    """The presigned URL of one GET; it expires with the credentials at the latest.
 
-    S3 refuses a presigned request whose signed headers are missing, so whatever the request says
-    in headers (conditions, a range, SSE-C, requester pays) its holder must send too; what it says
-    in the query (version, part, response overrides) is in the link.
+    S3 rejects a presigned request without its signed headers, so those that S3 does not take from
+    the query (conditions, range, SSE-C, checksum mode) are returned in ``headers``.
 
     Args:
-        endpoint: where the object lives and how it is signed for.
-        path: encoded, without the endpoint's own path, with a leading slash.
-        query_pairs: the request's own query parameters, not encoded yet.
-        headers: the request's own headers; all are signed.
-        identity: who signs; with ``ANONYMOUS`` the link is the plain URL.
-        now: seconds since the epoch by the server's clock.
+        endpoint: the bucket's endpoint.
+        path: the encoded path after the endpoint's own, with a leading slash.
+        query_pairs: the request's own query parameters, not yet encoded.
+        headers: the request's own headers.
+        identity: who signs; with ``ANONYMOUS`` the URL is not signed.
+        now: seconds since the epoch on the server's clock.
         expires_in: seconds, or a timedelta of whole seconds, from 1 to 604,800 (7 days).
 
     Raises:
-        ConfigurationError: ``expires_in`` is not such a time, the identity is a bearer token, or
-            SigV4A lacks its package.
-        CredentialsError: the credentials have expired, or do so within the second.
+        ParameterError: ``expires_in`` is out of range.
+        ConfigurationError: the identity is a bearer token, or SigV4A lacks its package.
+        CredentialsError: the credentials have expired or expire within the second.
     """
     seconds = _whole_seconds(expires_in)
-    kept = MappingProxyType(dict(headers))
     if isinstance(identity, Anonymous):
-        return PresignedUrl(_plain_url(endpoint, path, query_pairs), None, kept)
+        url = _unsigned_url(endpoint, path, query_pairs)
+        return PresignedUrl(url, datetime.max.replace(tzinfo=UTC), MappingProxyType({**headers}))
     if isinstance(identity, BearerToken):
         raise ConfigurationError(
             "a bearer token cannot sign a URL; pass Credentials (at IBM Cloud: HMAC keys)"
@@ -105,17 +118,20 @@ def presign_url(
         identity.session_token,
         start,
     )
+    remaining = {name: value for name, value in headers.items() if name not in _QUERY_HEADERS}
+    in_query = [(name, headers[name]) for name in _QUERY_HEADERS if name in headers]
     url = signed_url(
         signer,
         "GET",
         endpoint.scheme,
         endpoint.host,
         endpoint.path + path,
-        query_pairs,
-        kept,
+        (*query_pairs, *in_query),
+        remaining,
         expires_in=seconds,
     )
-    return PresignedUrl(url, datetime.fromtimestamp(start + seconds, UTC), kept)
+    expires_at = datetime.fromtimestamp(start + seconds, UTC)
+    return PresignedUrl(url, expires_at, MappingProxyType(remaining))
 
 
 def _whole_seconds(expires_in: int | timedelta) -> int:
@@ -124,17 +140,17 @@ def _whole_seconds(expires_in: int | timedelta) -> int:
         seconds, rest = divmod(expires_in, timedelta(seconds=1))
         if rest:
             seconds = 0
-    if type(seconds) is not int or not 1 <= seconds <= LONGEST:
-        raise ConfigurationError(
-            f"expires_in={expires_in!r} is not possible: a presigned URL lives 1 to {LONGEST} "
-            "whole seconds (7 days), given as an int or a timedelta"
+    if type(seconds) is not int or not 1 <= seconds <= _MAX_SECONDS:
+        raise ParameterError(
+            f"expires_in={expires_in!r} must be 1 to {_MAX_SECONDS} whole seconds (7 days), as an "
+            "int or a timedelta"
         )
     return seconds
 
 
 def _seconds_left(credentials: Credentials, start: int, now: float) -> int:
     if credentials.expires_at is None:
-        return LONGEST
+        return _MAX_SECONDS
     left = int(credentials.expires_at.timestamp()) - start
     if left < 1:
         when = "expired" if credentials.expires_at.timestamp() <= now else "expire this second"
@@ -145,6 +161,6 @@ def _seconds_left(credentials: Credentials, start: int, now: float) -> int:
     return left
 
 
-def _plain_url(endpoint: Endpoint, path: str, query_pairs: Iterable[tuple[str, str]]) -> str:
+def _unsigned_url(endpoint: Endpoint, path: str, query_pairs: Iterable[tuple[str, str]]) -> str:
     query = encode_query(query_pairs)
     return f"{endpoint.url}{path}{'?' if query else ''}{query}"

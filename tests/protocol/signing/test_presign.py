@@ -1,16 +1,18 @@
 import copy
 import dataclasses
+import json
 import pickle
 from datetime import UTC, datetime, timedelta, timezone
 from types import MappingProxyType
 from urllib.parse import parse_qsl
 
 import pytest
+from yarl import URL
 
 from aios3get._protocol.endpoints.resolver import Endpoint
 from aios3get._protocol.identity import ANONYMOUS, BearerToken, Credentials, Identity
 from aios3get._protocol.signing.presign import PresignedUrl, presign_url
-from aios3get.errors import ConfigurationError, CredentialsError
+from aios3get.errors import ConfigurationError, CredentialsError, ParameterError
 
 EXAMPLE = Credentials("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
 HOST = "examplebucket.s3.amazonaws.com"
@@ -43,11 +45,11 @@ def query(presigned: PresignedUrl) -> dict[str, str]:
     return dict(parse_qsl(presigned.url.partition("?")[2], strict_parsing=True))
 
 
-def lasting(expires_at: datetime) -> Credentials:
+def expiring(expires_at: datetime) -> Credentials:
     return dataclasses.replace(EXAMPLE, session_token="EXAMPLE/token", expires_at=expires_at)
 
 
-def test_the_published_example() -> None:
+def test_published_example() -> None:
     # https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
     presigned = link(86400)
     assert presigned.url.startswith(f"https://{HOST}/test.txt?X-Amz-Algorithm=AWS4-HMAC-SHA256&")
@@ -58,16 +60,30 @@ def test_the_published_example() -> None:
     assert presigned.headers == {}
 
 
-def test_what_stands_in_headers_is_signed_and_told_to_the_holder() -> None:
-    headers = {"Range": "bytes=0-9", "x-amz-request-payer": "requester"}
+def test_conditions_range_and_checksum_mode_are_signed_headers() -> None:
+    headers = {"Range": "bytes=0-9", "x-amz-checksum-mode": "ENABLED"}
     presigned = link(pairs=(("versionId", "3/L4"),), headers=headers)
     headers.clear()
-    assert presigned.headers == {"Range": "bytes=0-9", "x-amz-request-payer": "requester"}
-    assert query(presigned)["X-Amz-SignedHeaders"] == "host;range;x-amz-request-payer"
+    assert presigned.headers == {"Range": "bytes=0-9", "x-amz-checksum-mode": "ENABLED"}
+    assert query(presigned)["X-Amz-SignedHeaders"] == "host;range;x-amz-checksum-mode"
     assert query(presigned)["versionId"] == "3/L4"
 
 
-def test_the_headers_are_read_only() -> None:
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("x-amz-request-payer", "requester"), ("x-amz-expected-bucket-owner", "111122223333")],
+)
+def test_request_payer_and_bucket_owner_are_in_the_signed_query(name: str, value: str) -> None:
+    presigned = link(headers={name: value})
+    assert presigned.headers == {}
+    assert query(presigned)["X-Amz-SignedHeaders"] == "host"
+    assert query(presigned)[name] == value
+    assert presigned.url != link(pairs=((name, "other"),)).url
+    signature = query(presigned)["X-Amz-Signature"]
+    assert signature == query(link(pairs=((name, value),)))["X-Amz-Signature"]
+
+
+def test_headers_are_read_only() -> None:
     assert isinstance(link(headers={"Range": "bytes=0-9"}).headers, MappingProxyType)
 
 
@@ -81,7 +97,7 @@ def test_the_headers_are_read_only() -> None:
         (timedelta(days=7), 604_800),
     ],
 )
-def test_the_life_of_a_link(expires_in: int | timedelta, seconds: int) -> None:
+def test_link_lasts_as_long_as_requested(expires_in: int | timedelta, seconds: int) -> None:
     presigned = link(expires_in)
     assert query(presigned)["X-Amz-Expires"] == str(seconds)
     assert presigned.expires_at == START + timedelta(seconds=seconds)
@@ -105,12 +121,14 @@ def test_the_life_of_a_link(expires_in: int | timedelta, seconds: int) -> None:
     ],
 )
 @pytest.mark.parametrize("credentials", [EXAMPLE, ANONYMOUS])
-def test_lives_that_s3_refuses_are_refused_here(expires_in: object, credentials: Identity) -> None:
-    with pytest.raises(ConfigurationError, match=r"expires_in=.* 1 to 604800 whole seconds"):
-        link(expires_in, credentials=credentials)  # type: ignore[arg-type] # what is refused
+def test_expires_in_out_of_range_is_a_parameter_error(
+    expires_in: object, credentials: Identity
+) -> None:
+    with pytest.raises(ParameterError, match=r"expires_in=.* 1 to 604800 whole seconds"):
+        link(expires_in, credentials=credentials)  # type: ignore[arg-type] # rejected
 
 
-def test_a_link_dates_from_the_whole_second_that_it_is_signed_for() -> None:
+def test_link_starts_at_the_whole_second() -> None:
     assert link(10, now=NOW + 0.9) == link(10)
 
 
@@ -124,53 +142,54 @@ def test_a_link_dates_from_the_whole_second_that_it_is_signed_for() -> None:
         (timedelta(seconds=5.9), 5),
     ],
 )
-def test_a_link_dies_with_its_credentials_at_the_latest(left: timedelta, seconds: int) -> None:
-    presigned = link(3600, credentials=lasting(START + left))
+def test_link_expires_with_its_credentials_at_the_latest(left: timedelta, seconds: int) -> None:
+    presigned = link(3600, credentials=expiring(START + left))
     assert query(presigned)["X-Amz-Expires"] == str(seconds)
     assert presigned.expires_at == START + timedelta(seconds=seconds)
 
 
-def test_the_credentials_end_is_read_in_its_own_time_zone() -> None:
+def test_expiry_of_credentials_in_another_time_zone() -> None:
     end = (START + timedelta(minutes=5)).astimezone(timezone(timedelta(hours=9)))
-    presigned = link(credentials=lasting(end))
+    presigned = link(credentials=expiring(end))
     assert presigned.expires_at == end
-    assert presigned.expires_at is not None
     assert presigned.expires_at.tzinfo is UTC
 
 
 @pytest.mark.parametrize(
-    ("left", "told"),
+    ("left", "message"),
     [
         (timedelta(hours=-1), "credentials expired"),
         (timedelta(0), "credentials expired"),
         (timedelta(seconds=0.5), "expire this second"),
     ],
 )
-def test_expired_credentials_sign_no_link(left: timedelta, told: str) -> None:
-    with pytest.raises(CredentialsError, match=told) as caught:
-        link(credentials=lasting(START + left))
+def test_expired_credentials_are_a_credentials_error(left: timedelta, message: str) -> None:
+    with pytest.raises(CredentialsError, match=message) as caught:
+        link(credentials=expiring(START + left))
     assert "EXAMPLE" not in str(caught.value)
 
 
-def test_a_directory_buckets_session_has_its_own_parameter() -> None:
+def test_session_token_of_a_directory_bucket() -> None:
     endpoint = dataclasses.replace(ENDPOINT, signing_name="s3express", auth="sigv4-s3express")
-    credentials = lasting(START + timedelta(minutes=5))
-    told = query(link(credentials=credentials, endpoint=endpoint))
-    assert told["X-Amz-S3session-Token"] == "EXAMPLE/token"
-    assert "X-Amz-Security-Token" not in told
-    assert told["X-Amz-Credential"].endswith("/us-east-1/s3express/aws4_request")
+    credentials = expiring(START + timedelta(minutes=5))
+    parameters = query(link(credentials=credentials, endpoint=endpoint))
+    assert parameters["X-Amz-S3session-Token"] == "EXAMPLE/token"
+    assert "X-Amz-Security-Token" not in parameters
+    assert parameters["X-Amz-Credential"].endswith("/us-east-1/s3express/aws4_request")
 
 
-def test_other_temporary_credentials_use_the_usual_parameter() -> None:
-    told = query(link(credentials=lasting(START + timedelta(minutes=5))))
-    assert told["X-Amz-Security-Token"] == "EXAMPLE/token"
+def test_session_token_of_temporary_credentials() -> None:
+    parameters = query(link(credentials=expiring(START + timedelta(minutes=5))))
+    assert parameters["X-Amz-Security-Token"] == "EXAMPLE/token"
 
 
-def test_a_multi_region_access_point_is_signed_for_its_region_set() -> None:
-    told = query(link(endpoint=dataclasses.replace(ENDPOINT, signing_region="*", auth="sigv4a")))
-    assert told["X-Amz-Algorithm"] == "AWS4-ECDSA-P256-SHA256"
-    assert told["X-Amz-Region-Set"] == "*"
-    assert told["X-Amz-Credential"] == "AKIAIOSFODNN7EXAMPLE/20130524/s3/aws4_request"
+def test_multi_region_access_point_is_signed_for_a_region_set() -> None:
+    parameters = query(
+        link(endpoint=dataclasses.replace(ENDPOINT, signing_region="*", auth="sigv4a"))
+    )
+    assert parameters["X-Amz-Algorithm"] == "AWS4-ECDSA-P256-SHA256"
+    assert parameters["X-Amz-Region-Set"] == "*"
+    assert parameters["X-Amz-Credential"] == "AKIAIOSFODNN7EXAMPLE/20130524/s3/aws4_request"
 
 
 @pytest.mark.parametrize(
@@ -180,28 +199,28 @@ def test_a_multi_region_access_point_is_signed_for_its_region_set() -> None:
         ((("versionId", "a b"),), f"https://{HOST}/test.txt?versionId=a%20b"),
     ],
 )
-def test_anonymous_links_are_plain_and_never_expire(
+def test_anonymous_links_are_unsigned_and_never_expire(
     pairs: tuple[tuple[str, str], ...], url: str
 ) -> None:
     presigned = link(credentials=ANONYMOUS, pairs=pairs, headers={"If-Match": '"x"'})
-    assert (presigned.url, presigned.expires_at) == (url, None)
+    assert (presigned.url, presigned.expires_at) == (url, datetime.max.replace(tzinfo=UTC))
     assert presigned.headers == {"If-Match": '"x"'}
 
 
-def test_a_bearer_token_signs_no_link() -> None:
+def test_bearer_token_is_a_configuration_error() -> None:
     with pytest.raises(ConfigurationError, match="bearer token cannot sign") as caught:
         link(credentials=BearerToken("eyJFWEFNUExF"))
     assert "eyJ" not in str(caught.value)
 
 
 @pytest.mark.parametrize("credentials", [EXAMPLE, ANONYMOUS])
-def test_the_endpoints_own_path_comes_first(credentials: Identity) -> None:
+def test_path_of_the_endpoint_comes_first(credentials: Identity) -> None:
     endpoint = Endpoint("http", "localhost:9000", "/base/examplebucket", "s3", "us-east-1")
     url = link(credentials=credentials, endpoint=endpoint).url
     assert url.partition("?")[0] == "http://localhost:9000/base/examplebucket/test.txt"
 
 
-def test_str_is_the_url_and_repr_hides_what_opens_the_object() -> None:
+def test_str_is_the_url_and_repr_hides_its_query_and_headers() -> None:
     secret = "x-amz-server-side-encryption-customer-key"
     presigned = link(headers={secret: "cGFzc3dvcmQ=", "Range": "bytes=0-9"})
     assert str(presigned) == f"{presigned}" == presigned.url
@@ -212,13 +231,13 @@ def test_str_is_the_url_and_repr_hides_what_opens_the_object() -> None:
     )
 
 
-def test_repr_of_a_plain_link_shows_it_whole() -> None:
+def test_repr_of_an_unsigned_link_shows_the_url() -> None:
     assert repr(link(credentials=ANONYMOUS)).startswith(
-        f"PresignedUrl(url='https://{HOST}/test.txt', expires_at=None"
+        f"PresignedUrl(url='https://{HOST}/test.txt', expires_at="
     )
 
 
-def test_a_link_pickles_copies_compares_and_hashes() -> None:
+def test_link_pickles_copies_compares_and_hashes() -> None:
     presigned = link(headers={"Range": "bytes=0-9"})
     for twin in (
         pickle.loads(pickle.dumps(presigned)),
@@ -231,12 +250,28 @@ def test_a_link_pickles_copies_compares_and_hashes() -> None:
     assert presigned != link()
 
 
-def test_a_link_is_frozen() -> None:
+def test_link_as_a_dict_is_plain_values() -> None:
+    presigned = link(headers={"Range": "bytes=0-9"})
+    values = presigned.to_dict()
+    assert values == {
+        "url": presigned.url,
+        "expires_at": presigned.expires_at,
+        "headers": {"Range": "bytes=0-9"},
+    }
+    assert json.loads(json.dumps(values, default=str))["url"] == presigned.url
+
+
+def test_url_is_unchanged_by_yarl_if_marked_as_encoded() -> None:
+    presigned = link(pairs=(("response-content-disposition", 'a+b; c="d"'),))
+    assert str(URL(presigned.url, encoded=True)) == presigned.url
+
+
+def test_link_is_frozen() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
-        link().url = "https://example.com/"  # type: ignore[misc] # what is refused
+        link().url = "https://example.com/"  # type: ignore[misc] # the point of the test
 
 
-def test_the_secret_is_nowhere_in_the_link() -> None:
-    presigned = link(credentials=lasting(START + timedelta(hours=1)))
+def test_link_does_not_contain_the_secret() -> None:
+    presigned = link(credentials=expiring(START + timedelta(hours=1)))
     assert "wJalrXUtnFEMI" not in presigned.url
     assert "token" not in repr(presigned).lower()
