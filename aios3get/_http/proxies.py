@@ -1,7 +1,6 @@
-"""Which proxy a request takes, as the environment says; resolved once.
+"""Selects the proxy of a request, from an argument or from the environment.
 
-The rules are those of ``urllib.request``, ``getproxies_environment`` and
-``proxy_bypass_environment``, for any mapping.
+The environment is read as ``urllib.request`` reads it.
 """
 
 import re
@@ -10,12 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
+from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # typeshed
 
 from aios3get.errors import ConfigurationError
 
 __all__ = ["DIRECT", "Proxies", "is_http_url", "split_login"]
-
-_port = re.compile(r":\d*$", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,24 +30,24 @@ class Proxies:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> "Proxies":
-        """What ``https_proxy``, ``http_proxy``, ``all_proxy`` and ``no_proxy`` say.
+        """The proxies of ``https_proxy``, ``http_proxy``, ``all_proxy`` and ``no_proxy``.
 
-        The lower-case name wins, and when empty it unsets the other.
+        The lower-case name wins; where it is empty, it unsets the other.
         """
-        found = _by_kind(environ, lower=False)
-        # A CGI script's HTTP_PROXY is the header "Proxy" of whoever called it: https://httpoxy.org
+        variables = _variables(environ, lower=False)
+        # A CGI script's HTTP_PROXY is the header "Proxy" of its caller: https://httpoxy.org
         if "REQUEST_METHOD" in environ:
-            found.pop("http", None)
-        found |= _by_kind(environ, lower=True)
-        no_proxy = found.pop("no", "")
-        return cls({scheme: url for scheme, url in found.items() if url}, no_proxy)
+            variables.pop("http", None)
+        variables |= _variables(environ, lower=True)
+        no_proxy = variables.pop("no", "")
+        return cls({scheme: url for scheme, url in variables.items() if url}, no_proxy)
 
     @classmethod
     def always(cls, url: str) -> "Proxies":
-        """One proxy for everything; none if ``url`` is empty.
+        """One proxy for all requests; none if ``url`` is empty.
 
         Raises:
-            ConfigurationError: not the URL of an HTTP proxy.
+            ConfigurationError: ``url`` is not the URL of an HTTP proxy.
         """
         if not url:
             return DIRECT
@@ -67,11 +65,11 @@ class Proxies:
             host: the host, with its port if the URL has one.
 
         Raises:
-            ConfigurationError: what the environment names is not the URL of an HTTP proxy.
+            ConfigurationError: the environment's value is not the URL of an HTTP proxy.
         """
         kind = scheme if self.by_scheme.get(scheme) else "all"
         url = self.by_scheme.get(kind)
-        if url is None or _is_named(host.lower(), self.no_proxy.lower()):
+        if url is None or proxy_bypass_environment(host, {"no": self.no_proxy}):
             return None
         url = url if "://" in url else f"http://{url}"
         if not is_http_url(url):
@@ -84,9 +82,9 @@ class Proxies:
         return url
 
     def route(self, scheme: str, host: str) -> tuple[dict[str, str], dict[str, Any]]:
-        """The headers and the options of aiohttp's with which a request takes its proxy, if any.
+        """The headers and aiohttp's options that send a request through its proxy, if it has one.
 
-        The proxy's password goes into headers at once: aiohttp's errors show the proxy's URL.
+        The proxy's password goes into headers: aiohttp's errors show the proxy's URL.
 
         Args:
             scheme: as for ``proxy_for``.
@@ -101,17 +99,17 @@ class Proxies:
         url, login = split_login(proxy)
         if login is None:
             return {}, {"proxy": url}
-        told = {"Proxy-Authorization": login}
+        headers = {"Proxy-Authorization": login}
         if scheme == "https":
-            return {}, {"proxy": url, "proxy_headers": told}
-        return told, {"proxy": url}
+            return {}, {"proxy": url, "proxy_headers": headers}
+        return headers, {"proxy": url}
 
 
 DIRECT: Final = Proxies()
 
 
 def is_http_url(text: str) -> bool:
-    """Whether it is an http or https URL with a host, and a port if any, that can be."""
+    """Whether the text is an http or https URL with a valid host and, if any, a valid port."""
     try:
         parts = urlsplit(text)
         host = parts.hostname or ""
@@ -123,28 +121,20 @@ def is_http_url(text: str) -> bool:
 
 
 def split_login(url: str) -> tuple[str, str | None]:
-    """The proxy's URL without its user and password, and these as ``Proxy-Authorization``."""
+    """The proxy's URL without user and password, and these as ``Proxy-Authorization``."""
     parts = urlsplit(url)
-    login, _, place = parts.netloc.rpartition("@")
+    login, _, host = parts.netloc.rpartition("@")
+    url = parts._replace(netloc=host).geturl()
     if not login:
-        return parts._replace(netloc=place).geturl(), None
+        return url, None
     user, _, password = login.partition(":")
-    told = b64encode(f"{unquote(user)}:{unquote(password)}".encode()).decode()
-    return parts._replace(netloc=place).geturl(), f"Basic {told}"
+    return url, f"Basic {b64encode(f'{unquote(user)}:{unquote(password)}'.encode()).decode()}"
 
 
-def _by_kind(environ: Mapping[str, str], *, lower: bool) -> dict[str, str]:
+def _variables(environ: Mapping[str, str], *, lower: bool) -> dict[str, str]:
     return {
         name.lower().removesuffix("_proxy"): value
         for name, value in environ.items()
         if name.lower().endswith("_proxy") and name.endswith("_proxy") is lower
         if lower or value
     }
-
-
-def _is_named(host: str, no_proxy: str) -> bool:
-    if no_proxy == "*":
-        return True
-    without_port = _port.sub("", host)
-    names = filter(None, (name.strip().lstrip(".") for name in no_proxy.split(",")))
-    return any(f".{text}".endswith(f".{name}") for name in names for text in (host, without_port))

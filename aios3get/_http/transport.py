@@ -2,8 +2,9 @@
 
 import asyncio
 import ssl
-from collections.abc import Awaitable
-from typing import Final, TypeVar
+from collections.abc import Awaitable, Mapping
+from types import MappingProxyType
+from typing import Any, Final, TypeVar
 
 import aiohttp
 from multidict import CIMultiDictProxy
@@ -28,6 +29,8 @@ _T = TypeVar("_T")
 # The rest of a body is read to save the connection, if it is no larger than this.
 _DRAIN_BYTES: Final = 262_144
 _DRAIN_SECONDS: Final = 1.0
+
+_NO_OPTIONS: Final[Mapping[str, Any]] = MappingProxyType({})
 
 _CLOSED: Final = "the client is closed; create a new one"
 
@@ -138,18 +141,10 @@ class Transport:
         try:
             if self._closed:
                 raise errors.UsageError(_CLOSED)
-            method, url, headers = request.method, request.url, request.headers
-            if self._proxies is None:
-                sending = self.sessions.send(method, url, headers, {}, fresh=fresh)
-            else:
-                added, options = self._proxies.route(*_origin(url))
-                headers = {**headers, **added}
-                sending = self.sessions.send(method, url, headers, options, fresh=fresh)
-                del added, options
-            # Error reporters send the locals of the frames in a traceback.
-            del request, url, headers
-            response = Response(self, permit, await sending)
+            response = Response(self, permit, await self._start(request, fresh=fresh))
         except BaseException as error:
+            # Error reporters send the locals of all frames in a traceback.
+            del request
             permit.release()
             failure = self.failure(error, permit, "no response came")
             if failure is None:
@@ -171,10 +166,18 @@ class Transport:
         finally:
             del failure  # its traceback holds this frame
 
-    def pause(self, seconds: float) -> "asyncio.Future[errors.S3Error | None]":
-        """A future that is done after so many seconds, or when the transport is closed.
+    def _start(self, request: HttpRequest, *, fresh: bool) -> Awaitable[aiohttp.ClientResponse]:
+        method, url, headers = request.method, request.url, request.headers
+        options: Mapping[str, Any] = _NO_OPTIONS
+        if self._proxies is not None:
+            added, options = self._proxies.route(*_origin(url))
+            headers = {**headers, **added}
+        return self.sessions.send(method, url, headers, options, fresh=fresh)
 
-        Its result is the error that ended it early, if one did. To cancel it is to let it go.
+    def pause(self, seconds: float) -> "asyncio.Future[errors.S3Error | None]":
+        """A future that is done after ``seconds``, or when the transport is closed.
+
+        Its result is None, or the error that ended it early. It may be cancelled.
         """
         pause = self.loop.create_future()
         timer = self.loop.call_later(seconds, _end_pause, pause, None)
@@ -238,7 +241,7 @@ class Transport:
 def _end_pause(
     pause: "asyncio.Future[errors.S3Error | None]", error: errors.S3Error | None
 ) -> None:
-    """End it, if it has not ended; ``error`` says why it ends early."""
+    """End the pause if it has not ended; ``error`` is the reason if it ends early."""
     if not pause.done():
         pause.set_result(error)
 
@@ -271,7 +274,7 @@ class Response:
 
     @property
     def from_wire(self) -> bool:
-        """Whether an HTTP connection brought it, rather than a test double of aiohttp's."""
+        """Whether it arrived on an HTTP connection, rather than from a test double of aiohttp."""
         return self._response.version is not None
 
     @property
@@ -324,7 +327,7 @@ class Response:
         return note
 
     async def _guard(self, reading: Awaitable[_T]) -> _T:
-        """Read under the watchdog's eyes, and close the connection if that fails."""
+        """Await a read under the idle limit, and close the connection if it fails."""
         watchdog = self._transport.watchdog
         watchdog.begin(self.permit)
         try:
@@ -343,13 +346,13 @@ class Response:
             del failure  # its traceback holds this frame
 
     def read_nowait(self) -> bytes | None:
-        """All the rest of a body that has arrived whole; None if ``read`` has to be awaited."""
+        """The whole rest of the body if it has arrived; None if ``read`` has to be awaited."""
         if not self._body.is_eof():
             return None
         try:
             rest = self._body.read_nowait()
         except BROKEN:
-            return None  # ``read`` raises it as one of our errors
+            return None  # ``read`` raises it as an error of this package
         # At the body's end aiohttp has given the connection back already.
         self._release_permit()
         return rest
@@ -371,14 +374,14 @@ class Response:
         return bytes(body[:limit])
 
     def at_end(self) -> bool:
-        """Whether the body is known to have ended, nothing being left to read."""
+        """Whether the whole body has been read and its end has arrived."""
         return self._body.at_eof()
 
     async def release(self, remaining: int | None) -> None:
-        """Give the connection back, reading off what little may remain, or close it.
+        """Return the connection to the pool after reading a small rest of the body, or close it.
 
         Args:
-            remaining: body bytes not read yet, None if unknown.
+            remaining: the number of body bytes not read yet, None if unknown.
         """
         if not self.held:
             return
@@ -396,7 +399,7 @@ class Response:
             self.close()
 
     def close(self) -> None:
-        """Close the connection, unless the body has arrived whole: then it goes back."""
+        """Close the connection, or return it to the pool if the whole body has arrived."""
         if self.held:
             if self._receiver is not None:
                 self._receiver.abort()
@@ -409,7 +412,7 @@ class Response:
         self.permit.release()
 
     def close_soon(self) -> None:
-        """Close the connection from any thread, as the garbage collector needs it."""
+        """Close the connection from any thread, such as that of the garbage collector."""
         loop = self._transport.loop
         if not loop.is_closed():
             loop.call_soon_threadsafe(self.close)

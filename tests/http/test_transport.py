@@ -485,6 +485,22 @@ class TestFailures:
         modules = {frame.f_globals["__name__"] for frame in _frames(caught.value)}
         assert not [name for name in modules if name.startswith("aiohttp")]
 
+    async def test_frames_of_an_invalid_proxy_hold_no_secret(
+        self, open_transport: OpenTransport
+    ) -> None:
+        transport = open_transport(proxies=Proxies({"http": "socks5://user:SECRET@proxy.example"}))
+        with pytest.raises(errors.ConfigurationError, match="HTTP_PROXY") as caught:
+            await get(transport, "http://127.0.0.1:1/?SECRET", SECRETS)
+        _check_for_secrets(caught.value, "SECRET")
+
+    async def test_frames_of_a_refused_session_hold_no_secret(
+        self, open_transport: OpenTransport
+    ) -> None:
+        async with aiohttp.ClientSession(headers={"Range": "bytes=1-"}) as session:
+            with pytest.raises(errors.ConfigurationError, match="Range") as caught:
+                await get(open_transport(session=session), "http://127.0.0.1:1/?SECRET", SECRETS)
+        _check_for_secrets(caught.value, "SECRET")
+
     async def test_frames_of_a_cancelled_request_hold_no_secret(self, transport: Transport) -> None:
         with ScriptedServer([read_request(), hang()]) as server:
             task = asyncio.create_task(get(transport, server.url + "/?SECRET", SECRETS))
