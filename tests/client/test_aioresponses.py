@@ -1,4 +1,4 @@
-"""A service of a user's, tested without any server, as ``docs/aioresponses.md`` shows it."""
+"""A user's service, tested with aioresponses as in ``docs/aioresponses.md``."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -49,7 +49,7 @@ class Photos:
 
 
 class Response(ClientResponse):
-    """What aioresponses 0.7.9 makes, with the argument that aiohttp 3.14 wants."""
+    """The response class of aioresponses 0.7.9 with the argument that aiohttp 3.14 requires."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         if "stream_writer" in signature(ClientResponse.__init__).parameters:
@@ -73,38 +73,38 @@ async def photos() -> AsyncIterator[Photos]:
         yield Photos(client)
 
 
-async def test_a_mocked_body_needs_no_length(s3: aioresponses, photos: Photos) -> None:
+async def test_body_without_content_length_is_read(s3: aioresponses, photos: Photos) -> None:
     s3.get(LOCATION, body=BODY, response_class=Response)
     assert await photos.load(KEY) == BODY
 
 
-async def test_an_object(s3: aioresponses, photos: Photos) -> None:
+async def test_object_is_read_with_a_signed_request(s3: aioresponses, photos: Photos) -> None:
     s3.get(LOCATION, body=BODY, headers=HEADERS, response_class=Response)
     assert await photos.load(KEY) == BODY
     (sent,) = s3.requests["GET", URL(LOCATION)]
     assert sent.kwargs["headers"]["Authorization"].startswith("AWS4-HMAC-SHA256 ")
 
 
-async def test_an_error_document(s3: aioresponses, photos: Photos) -> None:
+async def test_error_document_raises_its_error(s3: aioresponses, photos: Photos) -> None:
     s3.get(LOCATION, status=404, body=NO_SUCH_KEY, response_class=Response)
     assert await photos.load(KEY) is None
 
 
-async def test_a_retry(s3: aioresponses, photos: Photos) -> None:
+async def test_503_is_retried(s3: aioresponses, photos: Photos) -> None:
     s3.get(LOCATION, status=503, response_class=Response)
     s3.get(LOCATION, body=BODY, headers=HEADERS, response_class=Response)
     assert await photos.load(KEY) == BODY
     assert len(s3.requests["GET", URL(LOCATION)]) == 2
 
 
-async def test_a_connection_that_fails(s3: aioresponses, photos: Photos) -> None:
+async def test_connection_error_is_retried_and_raised(s3: aioresponses, photos: Photos) -> None:
     s3.get(LOCATION, exception=ClientConnectionError("no route"), repeat=True)
-    with pytest.raises(errors.TransportError) as told:
+    with pytest.raises(errors.TransportError) as caught:
         await photos.load(KEY)
-    assert told.value.attempts == len(s3.requests["GET", URL(LOCATION)])
+    assert caught.value.attempts == len(s3.requests["GET", URL(LOCATION)])
 
 
-async def test_a_body_that_ends_early_is_asked_for_again(s3: aioresponses, photos: Photos) -> None:
+async def test_truncated_body_is_resumed(s3: aioresponses, photos: Photos) -> None:
     s3.get(LOCATION, body=BODY[:7], headers=HEADERS, response_class=Response)
     rest = {
         "Content-Length": str(len(BODY) - 7),
@@ -113,18 +113,18 @@ async def test_a_body_that_ends_early_is_asked_for_again(s3: aioresponses, photo
     }
     s3.get(LOCATION, status=206, body=BODY[7:], headers=rest, response_class=Response)
     assert await photos.load(KEY) == BODY
-    _, again = s3.requests["GET", URL(LOCATION)]
-    assert again.kwargs["headers"]["Range"] == f"bytes=7-{len(BODY) - 1}"
-    assert again.kwargs["headers"]["If-Match"] == HEADERS["ETag"]
+    _, resumed = s3.requests["GET", URL(LOCATION)]
+    assert resumed.kwargs["headers"]["Range"] == f"bytes=7-{len(BODY) - 1}"
+    assert resumed.kwargs["headers"]["If-Match"] == HEADERS["ETag"]
 
 
-async def test_metadata(s3: aioresponses, photos: Photos) -> None:
+async def test_metadata_is_parsed(s3: aioresponses, photos: Photos) -> None:
     headers = {**HEADERS, "Last-Modified": "Mon, 12 Oct 2009 17:50:00 GMT"}
     s3.head(LOCATION, headers=headers, response_class=Response)
     assert await photos.age(KEY, datetime(2009, 10, 12, 17, 51, tzinfo=UTC)) == 60
 
 
-async def test_a_link_of_somebody_elses(s3: aioresponses, photos: Photos) -> None:
+async def test_presigned_url_is_read_unsigned(s3: aioresponses, photos: Photos) -> None:
     link = f"{LOCATION}?X-Amz-Expires=60&X-Amz-Signature=0123"
     s3.get(link, body=BODY, headers=HEADERS, response_class=Response)
     assert await photos.fetch(link) == BODY
@@ -132,6 +132,6 @@ async def test_a_link_of_somebody_elses(s3: aioresponses, photos: Photos) -> Non
     assert "Authorization" not in sent.kwargs["headers"]
 
 
-async def test_calls_side_by_side(s3: aioresponses, photos: Photos) -> None:
+async def test_concurrent_calls_are_read(s3: aioresponses, photos: Photos) -> None:
     s3.get(LOCATION, body=BODY, headers=HEADERS, response_class=Response, repeat=True)
     assert await asyncio.gather(*(photos.load(KEY) for _ in range(100))) == [BODY] * 100

@@ -12,8 +12,6 @@ from aios3get import Credentials, S3Client, errors
 from aios3get._protocol.signing import signed_request, sigv4a
 from aios3get.testing import S3Server, ServerCredentials, faults
 from tests.reading_client import KEY, QUICK, READERS, credentials_of, nothing_leaks
-from tests.servers.foreign import botocore_client
-from tests.servers.process import RealServer
 from tests.servers.resolver import LoopbackResolver, loopback_session
 from tests.servers.tls import Authority
 
@@ -486,7 +484,7 @@ async def test_invalid_bucket_or_setting_is_rejected_before_any_io(
     connector = session.connector
     assert isinstance(connector, aiohttp.TCPConnector)
     assert isinstance(connector._resolver, LoopbackResolver)
-    assert (server.requests, connector._resolver.asked, calls) == ([], [], 0)
+    assert (server.requests, connector._resolver.questions, calls) == ([], [], 0)
 
 
 @pytest.mark.parametrize(
@@ -526,43 +524,3 @@ async def test_environment_and_profile_decide_the_request(
         assert await read(client, BUCKET) == content(BUCKET)
     (request,) = server.requests
     assert (request.host, request.path) == (host, f"{path}/{KEY}")
-
-
-SWIFT_KEY = "endpoints/sample.jpg"
-ON_SWIFT = [
-    CASES[name]
-    for name in (
-        *("plain", "path style", "dual-stack", "fips", "fips dual-stack"),
-        *("accelerate", "accelerate dual-stack", "global"),
-    )
-]
-
-
-@pytest.fixture(scope="module")
-def on_swift(swift: RealServer) -> RealServer:
-    boto = botocore_client(swift)
-    if BUCKET not in [bucket["Name"] for bucket in boto.list_buckets()["Buckets"]]:
-        boto.create_bucket(Bucket=BUCKET)
-    boto.put_object(Bucket=BUCKET, Key=SWIFT_KEY, Body=content(BUCKET))
-    boto.close()
-    return swift
-
-
-@pytest.mark.parametrize("case", ON_SWIFT, ids=lambda case: "-".join(case.settings) or "plain")
-async def test_requests_to_aws_hosts_on_a_real_server(
-    on_swift: RealServer, authority: Authority, case: Case
-) -> None:
-    keys = Credentials(on_swift.access_key_id, on_swift.secret_access_key)
-    async with (
-        loopback_session({443: on_swift.tls_port}, authority.client_context()) as session,
-        S3Client(
-            region=on_swift.region, credentials=keys, session=session, **case.settings
-        ) as client,
-    ):
-        info = await client.head_object(BUCKET, SWIFT_KEY)
-        assert info.content_length == len(content(BUCKET))
-        async with client.get_object(BUCKET, SWIFT_KEY, if_match=info.etag) as obj:
-            assert await obj.read() == content(BUCKET)
-        link = await client.presign_get_object(BUCKET, SWIFT_KEY)
-        assert link.url.startswith(f"https://{case.host}{case.path}/{SWIFT_KEY}?")
-        assert await (await client.get_url(link)).read() == content(BUCKET)

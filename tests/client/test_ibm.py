@@ -27,7 +27,7 @@ from tests.servers.tls import Authority
 API_KEY = "an-api-key-of-a-service-id"
 INSTANCE = "crn:v1:bluemix:public:cloud-object-storage:global:a/123:456::"
 CONTENT = bytes(range(256)) * 4
-# What IBM Cloud Object Storage says beyond S3.
+# Headers of IBM Cloud Object Storage that S3 does not have.
 HEADERS = {
     "Retention-Expiration-Date": "Fri, 24 May 2030 00:00:00 GMT",
     "Retention-Legal-Hold-Count": "2",
@@ -70,15 +70,15 @@ async def read(client: S3Client, **options: Any) -> bytes:
         return await obj.read()
 
 
-def fetched(server: S3Server) -> list[RecordedRequest]:
+def token_requests(server: S3Server) -> list[RecordedRequest]:
     return [request for request in server.requests if request.path == "/identity/token"]
 
 
-def got(server: S3Server) -> list[RecordedRequest]:
+def object_requests(server: S3Server) -> list[RecordedRequest]:
     return [request for request in server.requests if request.key == KEY]
 
 
-async def test_hmac_keys_sign(server: S3Server) -> None:
+async def test_hmac_keys_sign_requests_and_urls(server: S3Server) -> None:
     async with quick_client(server) as client:
         assert await read(client) == CONTENT
         link = await client.presign_get_object(BUCKET, KEY)
@@ -87,13 +87,13 @@ async def test_hmac_keys_sign(server: S3Server) -> None:
     assert {request.signing_region for request in server.requests} == {"us-south"}
 
 
-async def test_an_api_key_is_exchanged_once_for_a_token_that_all_calls_carry(
+async def test_api_key_is_exchanged_once_for_a_token_of_all_calls(
     server: S3Server, client: S3Client
 ) -> None:
     assert await asyncio.gather(*(read(client) for _ in range(20))) == [CONTENT] * 20
     assert (await client.head_object(BUCKET, KEY)).content_length == len(CONTENT)
-    assert len(fetched(server)) == 1
-    requests = got(server)
+    assert len(token_requests(server)) == 1
+    requests = object_requests(server)
     assert len(requests) == 21
     assert {request.auth for request in requests} == {"bearer"}
     assert len({request.headers["Authorization"] for request in requests}) == 1
@@ -102,36 +102,34 @@ async def test_an_api_key_is_exchanged_once_for_a_token_that_all_calls_carry(
     assert all(unsigned.isdisjoint(map(str.lower, request.headers)) for request in requests)
 
 
-async def test_a_service_instance_is_told_only_if_there_is_one(
-    server: S3Server, clock: Clock
-) -> None:
+async def test_service_instance_header_is_sent_only_if_set(server: S3Server, clock: Clock) -> None:
     key = api_key(server, clock, service_instance_id=None)
     async with quick_client(server, credentials=key) as client:
         assert await read(client) == CONTENT
-    assert "ibm-service-instance-id" not in got(server)[0].headers
+    assert "ibm-service-instance-id" not in object_requests(server)[0].headers
 
 
-async def test_a_new_token_is_fetched_ahead_and_no_call_waits(
+async def test_token_is_refreshed_ahead_of_expiry_and_no_call_waits(
     server: S3Server, client: S3Client, clock: Clock
 ) -> None:
     await read(client)
-    first = got(server)[0].headers["Authorization"]
+    first = object_requests(server)[0].headers["Authorization"]
     # A token lives an hour; in its last quarter it is renewed, at the latest in its last sixth.
     clock.now += 3600 - 700
     assert await read(client) == CONTENT
-    assert got(server)[-1].headers["Authorization"] == first
-    await until(lambda: len(fetched(server)) == 2)
+    assert object_requests(server)[-1].headers["Authorization"] == first
+    await until(lambda: len(token_requests(server)) == 2)
     assert client._shared is not None
     await until(client._shared.credentials.current)
     assert await read(client) == CONTENT
-    assert got(server)[-1].headers["Authorization"] != first
+    assert object_requests(server)[-1].headers["Authorization"] != first
     clock.now += 3601
     assert await read(client) == CONTENT
-    assert len(fetched(server)) == 3
+    assert len(token_requests(server)) == 3
     assert {request.status for request in server.requests} == {200}
 
 
-async def test_a_key_that_iam_does_not_know_is_told_without_the_key(
+async def test_unknown_api_key_raises_credentials_error_without_the_key(
     server: S3Server, clock: Clock
 ) -> None:
     key = api_key(server, clock, api_key="another-key")
@@ -140,49 +138,52 @@ async def test_a_key_that_iam_does_not_know_is_told_without_the_key(
             await read(client)
     assert "BXNIM0415E" in str(caught.value)
     assert "another-key" not in str(caught.value)
-    assert (len(fetched(server)), got(server)) == (1, [])
+    assert (len(token_requests(server)), object_requests(server)) == (1, [])
 
 
-async def test_iam_may_be_down_for_a_moment(server: S3Server, client: S3Client) -> None:
+async def test_failed_token_request_is_retried(server: S3Server, client: S3Client) -> None:
     server.faults.add(faults.status(503), where=lambda request: request.method == "POST")
     assert await read(client) == CONTENT
-    assert [request.status for request in fetched(server)] == [503, 200]
+    assert [request.status for request in token_requests(server)] == [503, 200]
 
 
-async def test_a_token_that_is_refused_as_expired_is_fetched_anew(
+async def test_expired_token_response_refreshes_the_token(
     server: S3Server, client: S3Client
 ) -> None:
     server.faults.add(faults.expired_token())
     assert await read(client) == CONTENT
-    assert len(fetched(server)) == 2
+    assert len(token_requests(server)) == 2
 
 
-async def test_a_body_goes_on_with_the_token(server: S3Server, client: S3Client) -> None:
+async def test_resumed_body_uses_the_token(server: S3Server, client: S3Client) -> None:
     server.faults.add(faults.drop_after(100))
     assert await read(client) == CONTENT
-    assert [request.headers.get("Range") for request in got(server)] == [None, "bytes=100-1023"]
-    assert len(fetched(server)) == 1
+    assert [request.headers.get("Range") for request in object_requests(server)] == [
+        None,
+        "bytes=100-1023",
+    ]
+    assert len(token_requests(server)) == 1
 
 
-async def test_what_ibm_says_beyond_s3_is_read(client: S3Client) -> None:
+async def test_ibm_headers_are_parsed(client: S3Client) -> None:
     async with client.get_object(BUCKET, KEY) as obj:
-        got = obj.info
-    for info in (got, await client.head_object(BUCKET, KEY)):
+        object_requests = obj.info
+    for info in (object_requests, await client.head_object(BUCKET, KEY)):
         assert info.retention_expiration_date == datetime(2030, 5, 24, tzinfo=UTC)
         assert (info.retention_legal_hold_count, info.retention_period) == (2, 86400)
         assert info.ibm_transition == HEADERS["x-ibm-transition"]
         assert info.ibm_restored_copy_storage_class == "cold"
 
 
-async def test_the_mirror_to_read_from_is_told(server: S3Server, client: S3Client) -> None:
+async def test_mirror_destination_is_sent(server: S3Server, client: S3Client) -> None:
     await read(client, mirror_destination="a-mirror")
-    assert got(server)[-1].headers["mirror-destination"] == "a-mirror"
+    assert object_requests(server)[-1].headers["mirror-destination"] == "a-mirror"
 
 
-async def test_a_token_cannot_sign_a_link(server: S3Server, client: S3Client) -> None:
+async def test_presigning_with_an_api_key_is_refused(server: S3Server, client: S3Client) -> None:
     with pytest.raises(errors.ConfigurationError, match="HMAC keys"):
         await client.presign_get_object(BUCKET, KEY)
-    assert got(server) == []
+    assert object_requests(server) == []
 
 
 @pytest.mark.parametrize(
@@ -196,7 +197,7 @@ async def test_a_token_cannot_sign_a_link(server: S3Server, client: S3Client) ->
     ],
 )
 @pytest.mark.parametrize("verb", ["get_object", "head_object"])
-async def test_no_token_crosses_a_network_in_the_clear(endpoint_url: str, verb: str) -> None:
+async def test_token_is_not_sent_over_plain_http(endpoint_url: str, verb: str) -> None:
     async with loopback_session({}) as session:
         async with S3Client(
             endpoint_url=endpoint_url, credentials=BearerToken("a-token"), session=session
@@ -205,12 +206,12 @@ async def test_no_token_crosses_a_network_in_the_clear(endpoint_url: str, verb: 
                 await getattr(client, verb)(BUCKET, KEY)
         connector: Any = session.connector
         assert isinstance(connector._resolver, LoopbackResolver)
-        assert connector._resolver.asked == []
+        assert connector._resolver.questions == []
     assert "bearer token" in str(caught.value)
     assert "a-token" not in str(caught.value)
 
 
-async def test_a_token_crosses_a_network_over_tls(clock: Clock, authority: Authority) -> None:
+async def test_token_is_sent_over_tls(clock: Clock, authority: Authority) -> None:
     host = "s3.us-south.cloud-object-storage.appdomain.cloud"
     async with S3Server(tls=authority.server_context(), region="us-south") as server:
         server.add_api_key(API_KEY)
@@ -218,8 +219,8 @@ async def test_a_token_crosses_a_network_over_tls(clock: Clock, authority: Autho
         trust = authority.client_context()
 
         async def post(url: str, form: Any) -> tuple[int, bytes]:
-            async with session.post(url, data=form) as answer:
-                return answer.status, await answer.read()
+            async with session.post(url, data=form) as response:
+                return response.status, await response.read()
 
         async with loopback_session({443: server.port}, trust) as session:
             key = IBMCloudAPIKey(API_KEY, post=post)
@@ -237,7 +238,7 @@ async def test_a_token_crosses_a_network_over_tls(clock: Clock, authority: Autho
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.2"])
-async def test_on_this_machine_a_token_needs_no_tls(
+async def test_token_is_sent_over_plain_http_to_loopback(
     server: S3Server, clock: Clock, host: str
 ) -> None:
     url = f"http://{host}:{server.port}"
@@ -253,7 +254,7 @@ async def test_on_this_machine_a_token_needs_no_tls(
                 assert await read(client) == CONTENT
 
 
-async def test_signed_requests_still_go_over_plain_http(server: S3Server) -> None:
+async def test_signed_request_is_sent_over_plain_http(server: S3Server) -> None:
     options = {"credentials": credentials_of(server.credentials), "region": "us-south"}
     async with loopback_session({80: server.port}) as session:
         url = "http://storage.example.com"

@@ -5,10 +5,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from aios3get import Credentials, S3Client
-from tests.servers.foreign import botocore_client, fetch, put_object
+from aios3get import S3Client
+from tests.servers.foreign import ensure_bucket, fetch, put_object
 from tests.servers.keys import KEYS, rclone_refuses
 from tests.servers.process import RealServer
+
+# One worker starts the servers for all of its tests.
+pytestmark = pytest.mark.xdist_group("real-servers")
 
 BUCKET = "amzn-s3-demo-keys"
 
@@ -18,11 +21,8 @@ def body_of(key: str) -> bytes:
 
 
 def put_all(server: RealServer, keys: Iterable[str]) -> dict[str, str]:
-    """Put each key with botocore's signature; what the server refused, and how."""
-    client = botocore_client(server)
-    if BUCKET not in [bucket["Name"] for bucket in client.list_buckets()["Buckets"]]:
-        client.create_bucket(Bucket=BUCKET)
-    client.close()
+    """Put each key with botocore's signature; returns the keys refused and their errors."""
+    ensure_bucket(server, BUCKET)
     refused = {}
     for key in keys:
         try:
@@ -32,38 +32,27 @@ def put_all(server: RealServer, keys: Iterable[str]) -> dict[str, str]:
     return refused
 
 
-@pytest.fixture(params=["swift", "rclone", pytest.param("radosgw", marks=pytest.mark.deep)])
-def server(request: pytest.FixtureRequest) -> RealServer:
-    found: RealServer = request.getfixturevalue(request.param)
-    return found
-
-
-def accepted(server: RealServer) -> list[str]:
+def accepted_keys(server: RealServer) -> list[str]:
     return [key for key in KEYS if server.name != "rclone" or not rclone_refuses(key)]
 
 
 @pytest.fixture
-async def client(server: RealServer) -> AsyncIterator[S3Client]:
-    keys = Credentials(server.access_key_id, server.secret_access_key)
-    async with S3Client(
-        endpoint_url=server.endpoint_url, region=server.region, credentials=keys
-    ) as client:
+async def client(real_server: RealServer) -> AsyncIterator[S3Client]:
+    async with S3Client(**real_server.client_options) as client:
         yield client
 
 
-def test_the_corpus_holds_every_byte_that_utf8_can() -> None:
+def test_corpus_has_every_byte_of_utf8() -> None:
     held = set("".join(KEYS).encode())
-    # NUL is no character of a key that servers keep; C0, C1 and F5 to FF are never UTF-8
+    # Servers keep no key with a NUL; C0, C1 and F5 to FF never stand in UTF-8.
     assert held == set(range(1, 256)) - {0xC0, 0xC1} - set(range(0xF5, 0x100))
     assert len(set(KEYS)) == len(KEYS)
     assert max(len(key.encode()) for key in KEYS) == 1024
 
 
-async def test_every_key_is_read_and_linked_as_it_was_put(
-    server: RealServer, client: S3Client
-) -> None:
-    keys = accepted(server)
-    assert put_all(server, keys) == {}
+async def test_every_key_is_read_and_presigned(real_server: RealServer, client: S3Client) -> None:
+    keys = accepted_keys(real_server)
+    assert put_all(real_server, keys) == {}
     wrong: dict[str, object] = {}
 
     async def check(key: str) -> None:
@@ -83,7 +72,7 @@ async def test_every_key_is_read_and_linked_as_it_was_put(
     assert wrong == {}
 
 
-def test_rclone_refuses_what_the_corpus_leaves_out(rclone: RealServer) -> None:
-    # what ends in a slash may become a folder instead
+def test_rclone_refuses_the_keys_left_out(rclone: RealServer) -> None:
+    # A key that ends in a slash may become a folder.
     left_out = [key for key in KEYS if rclone_refuses(key) and not key.endswith("/")]
     assert list(put_all(rclone, left_out)) == left_out

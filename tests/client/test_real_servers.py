@@ -7,10 +7,13 @@ from typing import Any
 import pytest
 
 from aios3get import ByteRange, Credentials, S3Client, errors
-from tests.servers.foreign import botocore_client, fetch
+from tests.servers.foreign import botocore_client, ensure_bucket, fetch
 from tests.servers.process import OTHER_ACCESS_KEY_ID, OTHER_SECRET_ACCESS_KEY, RealServer
 from tests.servers.resolver import loopback_session
 from tests.servers.tls import Authority
+
+# One worker starts the servers for all of its tests.
+pytestmark = pytest.mark.xdist_group("real-servers")
 
 BUCKET = "amzn-s3-demo-bucket"
 KEY = "photos/2006/February/sample.jpg"
@@ -22,7 +25,7 @@ VERSIONED = "amzn-s3-demo-versioned"
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Stored:
-    """What a server holds, as botocore put it."""
+    """A server and what botocore put into it."""
 
     server: RealServer
     etag: str
@@ -33,8 +36,7 @@ class Stored:
 
 def fill(server: RealServer) -> Stored:
     client = botocore_client(server)
-    if BUCKET not in [bucket["Name"] for bucket in client.list_buckets()["Buckets"]]:
-        client.create_bucket(Bucket=BUCKET)
+    ensure_bucket(server, BUCKET)
     client.put_object(
         Bucket=BUCKET,
         Key=KEY,
@@ -56,9 +58,9 @@ def fill(server: RealServer) -> Stored:
 def put_versions(client: Any) -> tuple[str, ...]:
     client.create_bucket(Bucket=VERSIONED)
     client.put_bucket_versioning(Bucket=VERSIONED, VersioningConfiguration={"Status": "Enabled"})
-    answers = [client.put_object(Bucket=VERSIONED, Key=KEY, Body=b) for b in (CONTENT, SECOND)]
+    responses = [client.put_object(Bucket=VERSIONED, Key=KEY, Body=b) for b in (CONTENT, SECOND)]
     client.delete_object(Bucket=VERSIONED, Key=KEY)
-    return tuple(answer["VersionId"] for answer in answers)
+    return tuple(response["VersionId"] for response in responses)
 
 
 def put_parts(client: Any) -> None:
@@ -106,16 +108,10 @@ async def client(stored: Stored) -> AsyncIterator[S3Client]:
 
 
 def client_of(server: RealServer, **changes: Any) -> S3Client:
-    keys = Credentials(server.access_key_id, server.secret_access_key)
-    arguments: dict[str, Any] = {
-        "endpoint_url": server.endpoint_url,
-        "region": server.region,
-        "credentials": keys,
-    }
-    return S3Client(**(arguments | changes))
+    return S3Client(**(server.client_options | changes))
 
 
-async def test_an_object_comes_with_all_that_was_put(stored: Stored, client: S3Client) -> None:
+async def test_get_returns_body_and_metadata(stored: Stored, client: S3Client) -> None:
     obj = await client.get_object(BUCKET, KEY)
     assert await obj.read() == CONTENT
     assert obj.info.etag == stored.etag
@@ -125,7 +121,7 @@ async def test_an_object_comes_with_all_that_was_put(stored: Stored, client: S3C
     assert obj.info.metadata["camera"] == "Example 1"
 
 
-async def test_head_says_the_same_as_get(stored: Stored, client: S3Client) -> None:
+async def test_head_has_the_metadata_of_get(stored: Stored, client: S3Client) -> None:
     info = await client.head_object(BUCKET, KEY)
     obj = await client.get_object(BUCKET, KEY)
     await obj.aclose()
@@ -134,13 +130,13 @@ async def test_head_says_the_same_as_get(stored: Stored, client: S3Client) -> No
     assert info.metadata == obj.info.metadata
 
 
-async def test_an_empty_object_is_read(client: S3Client) -> None:
+async def test_empty_object_is_read(client: S3Client) -> None:
     assert await (await client.get_object(BUCKET, "empty")).read() == b""
 
 
 @pytest.mark.parametrize("stored", CEPH_TOO, indirect=True)
 @pytest.mark.parametrize(
-    ("asked", "expected"),
+    ("requested_range", "expected"),
     [
         (ByteRange(0, 1), slice(0, 1)),
         (ByteRange(10, 20), slice(10, 20)),
@@ -151,22 +147,24 @@ async def test_an_empty_object_is_read(client: S3Client) -> None:
         (ByteRange.last(10**9), slice(None)),
     ],
 )
-async def test_ranges(client: S3Client, asked: ByteRange | str, expected: slice) -> None:
-    obj = await client.get_object(BUCKET, KEY, range=asked)
+async def test_range_is_read(
+    client: S3Client, requested_range: ByteRange | str, expected: slice
+) -> None:
+    obj = await client.get_object(BUCKET, KEY, range=requested_range)
     assert await obj.read() == CONTENT[expected]
     assert obj.info.content_range is not None
     assert obj.info.content_range.size == len(CONTENT)
 
 
 @pytest.mark.parametrize("stored", EVERYWHERE, indirect=True)
-async def test_a_range_past_the_end_is_invalid(client: S3Client) -> None:
+async def test_range_past_the_end_raises_invalid_range(client: S3Client) -> None:
     with pytest.raises(errors.InvalidRange) as caught:
         await client.get_object(BUCKET, KEY, range=ByteRange(10**6, 10**6 + 1))
     assert caught.value.status == 416
 
 
 @pytest.mark.parametrize("stored", CEPH_TOO, indirect=True)
-async def test_conditions_that_hold(stored: Stored, client: S3Client) -> None:
+async def test_condition_that_holds_returns_the_object(stored: Stored, client: S3Client) -> None:
     before, after = (stored.last_modified + timedelta(hours=hours) for hours in (-1, 1))
     holding: list[dict[str, Any]] = [
         {"if_match": stored.etag},
@@ -181,7 +179,9 @@ async def test_conditions_that_hold(stored: Stored, client: S3Client) -> None:
 
 @pytest.mark.parametrize("stored", CEPH_TOO, indirect=True)
 @pytest.mark.parametrize("verb", ["get_object", "head_object"])
-async def test_conditions_that_do_not_hold(stored: Stored, client: S3Client, verb: str) -> None:
+async def test_condition_that_fails_raises_for_get_and_head(
+    stored: Stored, client: S3Client, verb: str
+) -> None:
     call = getattr(client, verb)
     with pytest.raises(errors.PreconditionFailed):
         await call(BUCKET, KEY, if_match='"other"')
@@ -194,7 +194,9 @@ async def test_conditions_that_do_not_hold(stored: Stored, client: S3Client, ver
 
 
 @pytest.mark.parametrize("stored", CEPH_TOO, indirect=True)
-async def test_versions(stored: Stored, client: S3Client) -> None:
+async def test_version_is_read_and_delete_marker_raises_no_such_key(
+    stored: Stored, client: S3Client
+) -> None:
     for version, body in zip(stored.versions, (CONTENT, SECOND), strict=True):
         obj = await client.get_object(VERSIONED, KEY, version_id=version)
         assert await obj.read() == body
@@ -204,7 +206,7 @@ async def test_versions(stored: Stored, client: S3Client) -> None:
 
 
 @pytest.mark.parametrize("stored", ["on_swift"], indirect=True)
-async def test_parts(client: S3Client) -> None:
+async def test_part_number_reads_the_part(client: S3Client) -> None:
     first = await client.get_object(BUCKET, "two-parts", part_number=1)
     assert await first.read() == b"a" * PART
     second = await client.get_object(BUCKET, "two-parts", part_number=2)
@@ -216,7 +218,7 @@ async def test_parts(client: S3Client) -> None:
 
 @pytest.mark.deep
 @pytest.mark.parametrize("stored", ["on_radosgw"], indirect=True)
-async def test_customer_keys(stored: Stored) -> None:
+async def test_customer_key_reads_its_object(stored: Stored) -> None:
     secret = bytes(range(32))
     boto = botocore_client(stored.server)
     boto.put_object(
@@ -244,28 +246,28 @@ OVERRIDES: dict[str, Any] = {
 }
 
 
-async def test_response_overrides(client: S3Client) -> None:
+async def test_response_overrides_are_sent_back(client: S3Client) -> None:
     obj = await client.get_object(BUCKET, KEY, **OVERRIDES)
     assert await obj.read() == CONTENT
     for option, value in OVERRIDES.items():
         assert getattr(obj.info, option.removeprefix("response_")) == value
 
 
-async def test_presigned_overrides(client: S3Client) -> None:
+async def test_presigned_url_keeps_response_overrides(client: S3Client) -> None:
     link = await client.presign_get_object(BUCKET, KEY, **OVERRIDES)
-    answer = fetch(link.url)
-    assert (answer.status, answer.body) == (200, CONTENT)
-    assert answer.headers["content-disposition"] == OVERRIDES["response_content_disposition"]
-    assert answer.headers["content-language"] == OVERRIDES["response_content_language"]
+    response = fetch(link.url)
+    assert (response.status, response.body) == (200, CONTENT)
+    assert response.headers["content-disposition"] == OVERRIDES["response_content_disposition"]
+    assert response.headers["content-language"] == OVERRIDES["response_content_language"]
 
 
-async def test_somebodys_link_is_read(client: S3Client) -> None:
+async def test_get_url_reads_a_presigned_url_of_another_client(client: S3Client) -> None:
     link = await client.presign_get_object(BUCKET, KEY)
     async with S3Client() as stranger:
         assert await (await stranger.get_url(link.url)).read() == CONTENT
 
 
-async def test_what_does_not_exist(client: S3Client) -> None:
+async def test_missing_key_and_bucket_raise_their_errors(client: S3Client) -> None:
     with pytest.raises(errors.NoSuchKey) as caught:
         await client.get_object(BUCKET, "no such key")
     assert (caught.value.bucket, caught.value.key) == (BUCKET, "no such key")
@@ -273,7 +275,7 @@ async def test_what_does_not_exist(client: S3Client) -> None:
         await client.get_object("amzn-s3-demo-missing", KEY)
 
 
-async def test_a_wrong_secret_is_told(stored: Stored) -> None:
+async def test_wrong_secret_raises_signature_does_not_match(stored: Stored) -> None:
     keys = Credentials(stored.server.access_key_id, "another+secret/of+the+same+length+0000000")
     async with client_of(stored.server, credentials=keys) as client:
         with pytest.raises(errors.SignatureDoesNotMatch):
@@ -283,7 +285,7 @@ async def test_a_wrong_secret_is_told(stored: Stored) -> None:
 
 
 @pytest.mark.parametrize("stored", CEPH_TOO, indirect=True)
-async def test_a_user_without_rights_is_denied(stored: Stored) -> None:
+async def test_user_without_rights_raises_access_denied(stored: Stored) -> None:
     keys = Credentials(OTHER_ACCESS_KEY_ID, OTHER_SECRET_ACCESS_KEY)
     async with client_of(stored.server, credentials=keys) as client:
         with pytest.raises(errors.AccessDenied) as caught:
@@ -291,26 +293,26 @@ async def test_a_user_without_rights_is_denied(stored: Stored) -> None:
     assert type(caught.value) is errors.AccessDenied
 
 
-async def test_a_wrong_region_is_told_and_the_right_one_named(on_swift: Stored) -> None:
+async def test_wrong_region_raises_an_error_with_the_right_one(on_swift: Stored) -> None:
     async with client_of(on_swift.server, region="eu-central-1") as client:
         with pytest.raises((errors.WrongRegion, errors.AuthorizationHeaderMalformed)) as caught:
             await client.get_object(BUCKET, KEY)
     assert caught.value.region == "us-east-1"
 
 
-async def test_a_tampered_link_is_refused(client: S3Client) -> None:
+async def test_tampered_presigned_url_raises_signature_does_not_match(client: S3Client) -> None:
     link = await client.presign_get_object(BUCKET, KEY)
     for tampered in (link.url.replace("sample", "simple"), f"{link.url}&versionId=null"):
         with pytest.raises(errors.SignatureDoesNotMatch):
             await client.get_url(tampered)
 
 
-async def test_an_expired_link_is_refused(stored: Stored) -> None:
+async def test_expired_presigned_url_raises_access_denied(stored: Stored) -> None:
     link = expired_link(stored.server)
     async with S3Client() as stranger:
         with pytest.raises(errors.AccessDenied) as caught:
             await stranger.get_url(link)
-    # only Swift says so as S3 does
+    # Only Swift's error is S3's.
     if stored.server.name == "swift":
         assert type(caught.value) is errors.PresignedUrlExpired
 
@@ -336,37 +338,39 @@ def expired_link(server: RealServer) -> str:
 
 @pytest.fixture
 async def by_name(on_swift: Stored, authority: Authority) -> AsyncIterator[dict[str, Any]]:
-    """Arguments of a client that believes it speaks to AWS."""
+    """Arguments of a client whose AWS host names lead to Swift."""
     ports = {443: on_swift.server.tls_port, 80: on_swift.server.port}
     async with loopback_session(ports, authority.client_context()) as session:
         yield {"endpoint_url": None, "session": session}
 
 
 @pytest.mark.parametrize(
-    "settings",
+    ("settings", "endpoint"),
     [
-        {},
-        {"addressing_style": "path"},
-        {"use_dualstack": True},
-        {"use_fips": True},
-        {"use_fips": True, "use_dualstack": True},
-        {"use_accelerate": True},
-        {"use_accelerate": True, "use_dualstack": True},
-        {"use_global_endpoint": True},
+        ({}, f"{BUCKET}.s3.us-east-1"),
+        ({"addressing_style": "path"}, "s3.us-east-1"),
+        ({"use_dualstack": True}, f"{BUCKET}.s3.dualstack.us-east-1"),
+        ({"use_fips": True}, f"{BUCKET}.s3-fips.us-east-1"),
+        ({"use_fips": True, "use_dualstack": True}, f"{BUCKET}.s3-fips.dualstack.us-east-1"),
+        ({"use_accelerate": True}, f"{BUCKET}.s3-accelerate"),
+        ({"use_accelerate": True, "use_dualstack": True}, f"{BUCKET}.s3-accelerate.dualstack"),
+        ({"use_global_endpoint": True}, f"{BUCKET}.s3"),
     ],
-    ids=lambda settings: "-".join(settings) or "plain",
 )
-async def test_aws_host_names(
-    on_swift: Stored, by_name: dict[str, Any], settings: dict[str, Any]
+async def test_aws_host_name_is_reached(
+    on_swift: Stored, by_name: dict[str, Any], settings: dict[str, Any], endpoint: str
 ) -> None:
     async with client_of(on_swift.server, **by_name, **settings) as client:
-        assert await (await client.get_object(BUCKET, KEY)).read() == CONTENT
+        info = await client.head_object(BUCKET, KEY)
+        async with client.get_object(BUCKET, KEY, if_match=info.etag) as obj:
+            assert await obj.read() == CONTENT
+        link = await client.presign_get_object(BUCKET, KEY)
+        assert link.url.startswith(f"https://{endpoint}.amazonaws.com/")
+        assert await (await client.get_url(link)).read() == CONTENT
 
 
-async def test_an_access_point_by_its_aws_host_name(
-    on_swift: Stored, by_name: dict[str, Any]
-) -> None:
-    # To Swift the label before the domain is a bucket.
+async def test_access_point_host_name_is_reached(on_swift: Stored, by_name: dict[str, Any]) -> None:
+    # Swift takes the label before the domain for a bucket.
     boto = botocore_client(on_swift.server)
     boto.create_bucket(Bucket="my-point-123456789012")
     boto.put_object(Bucket="my-point-123456789012", Key=KEY, Body=CONTENT)
@@ -376,14 +380,12 @@ async def test_an_access_point_by_its_aws_host_name(
         assert await (await client.get_object(arn, KEY)).read() == CONTENT
 
 
-async def test_a_bucket_of_another_region_is_found_at_aws_names(
-    on_swift: Stored, by_name: dict[str, Any]
-) -> None:
+async def test_bucket_of_another_region_is_found(on_swift: Stored, by_name: dict[str, Any]) -> None:
     async with client_of(on_swift.server, **by_name, region="eu-central-1") as client:
         assert await (await client.get_object(BUCKET, KEY)).read() == CONTENT
 
 
-async def test_tls_with_the_test_authority(on_swift: Stored) -> None:
+async def test_tls_certificate_is_verified(on_swift: Stored) -> None:
     server = on_swift.server
     arguments = {"endpoint_url": server.tls_endpoint_url}
     async with client_of(server, **arguments, verify=server.ca_file) as client:

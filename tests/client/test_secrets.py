@@ -68,7 +68,7 @@ FAULTS = [
 
 
 @pytest.mark.parametrize("call", [_read, _link, _link_in_pieces])
-async def test_no_failure_shows_a_secret(
+async def test_no_error_repr_or_log_shows_a_secret(
     server: S3Server,
     caplog: pytest.LogCaptureFixture,
     call: Callable[[S3Client], Awaitable[None]],
@@ -99,7 +99,7 @@ async def test_no_failure_shows_a_secret(
             try:
                 await call(client)
             except errors.S3Error as error:
-                shown += _told(error)
+                shown += _texts(error)
             shown += [repr(client), repr(client._shared), str(client._loops)]
         requests += [request.raw_path for request in server.requests]
     shown += [repr(record.__dict__) + record.getMessage() for record in caplog.records]
@@ -129,17 +129,17 @@ def secrets_of(server: S3Server) -> set[str]:
     }
 
 
-def _told(error: BaseException) -> list[str]:
-    """All that a program may print of an error and of what led to it."""
-    told = ["".join(traceback.format_exception(error))]
+def _texts(error: BaseException) -> list[str]:
+    """Everything that a program may print of an error and its causes."""
+    texts = ["".join(traceback.format_exception(error))]
     chain: BaseException | None = error
     while chain is not None:
-        told += [str(chain), repr(chain), repr(chain.args), repr(chain.__dict__)]
+        texts += [str(chain), repr(chain), repr(chain.args), repr(chain.__dict__)]
         chain = chain.__cause__ or chain.__context__
-    return told
+    return texts
 
 
-async def test_no_connection_error_shows_a_secret(caplog: pytest.LogCaptureFixture) -> None:
+async def test_connection_error_shows_no_secret(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     known = ServerCredentials.temporary()
     async with S3Client(
@@ -156,7 +156,7 @@ async def test_no_connection_error_shows_a_secret(caplog: pytest.LogCaptureFixtu
             try:
                 await call
             except errors.S3Error as error:
-                shown += _told(error)
+                shown += _texts(error)
         with suppress(errors.S3Error):
             await asyncio.wait_for(_url(client, str(link)), 5)
     shown += [repr(record.__dict__) + record.getMessage() for record in caplog.records]

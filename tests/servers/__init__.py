@@ -1,1 +1,1 @@
-"""Servers that this project did not write, one that lies, and names and certificates for them."""
+"""Real S3 servers, a scripted one, and names and certificates for them."""

@@ -1,8 +1,8 @@
-"""Ready-made lies about one object, ``CONTENT``, for tests that go through all of them.
+"""Malformed, truncated and misleading responses to a GET of one object, ``CONTENT``.
 
-Each is one answer to a GET of the whole object; what a client must make of it stands beside it:
-``"error"`` an error in time and never a success, ``"whole"`` exactly ``CONTENT``, ``"either"`` an
-error or exactly ``CONTENT``. RFC 9112 is https://www.rfc-editor.org/rfc/rfc9112.
+Each comes with the outcome that a client must have: ``"error"`` an error in bounded time,
+``"whole"`` exactly ``CONTENT``, ``"either"`` one of both. RFC 9112 is
+https://www.rfc-editor.org/rfc/rfc9112.
 """
 
 import hashlib
@@ -41,18 +41,18 @@ _size = len(CONTENT)
 
 @dataclass(frozen=True, slots=True)
 class BadResponse:
-    """A script for every connection, and what may come of it."""
+    """A script for every connection, and the outcome that a client must have."""
 
     script: Script
     outcome: Literal["error", "whole", "either"] = "error"
 
 
-def _says(*parts: bytes, outcome: Literal["error", "whole", "either"] = "error") -> BadResponse:
+def _response(*parts: bytes, outcome: Literal["error", "whole", "either"] = "error") -> BadResponse:
     return BadResponse([read_request(), *map(send, parts), close()], outcome)
 
 
 def good_responses() -> Script:
-    """The object as it is, as often as asked for on one connection."""
+    """The correct response to up to 64 requests of one connection."""
     return [read_request(), send(http_response(CONTENT, _etag))] * 64
 
 
@@ -65,15 +65,15 @@ def _chunk(data: bytes) -> bytes:
 
 
 _half = CONTENT[: _size // 2]
-_chunk_end = b"0\r\n\r\n"
+_last_chunk = b"0\r\n\r\n"
 
 BAD_RESPONSES: Mapping[str, BadResponse] = {
     "closes-before-the-head": BadResponse([read_request(), close()]),
     "resets-before-the-head": BadResponse([read_request(), reset()]),
     "resets-without-reading": BadResponse([reset()]),
-    "closes-inside-the-head": _says(http_response(CONTENT, _etag)[:20]),
-    "short-body": _says(http_response(_half, _etag, length=_size)),
-    "short-by-one": _says(http_response(CONTENT[:-1], _etag, length=_size)),
+    "closes-inside-the-head": _response(http_response(CONTENT, _etag)[:20]),
+    "short-body": _response(http_response(_half, _etag, length=_size)),
+    "short-by-one": _response(http_response(CONTENT[:-1], _etag, length=_size)),
     "short-body-then-reset": BadResponse(
         [read_request(), send(http_response(_half, _etag, length=_size)), reset()]
     ),
@@ -84,41 +84,41 @@ BAD_RESPONSES: Mapping[str, BadResponse] = {
         [read_request(), send(http_response(b"", _etag, length=_size)), hang()]
     ),
     "silence": BadResponse([read_request(), hang()]),
-    # The body is as long as the head says; what follows belongs to no request.
-    "over-long-body": _says(
+    # The body has the length of its head; the bytes behind it belong to no request.
+    "over-long-body": _response(
         http_response(CONTENT + b"more", _etag, length=_size), outcome="either"
     ),
-    "second-response-behind-the-body": _says(
+    "second-response-behind-the-body": _response(
         http_response(CONTENT, _etag), http_response(b"ghost", 'ETag: "ghost"'), outcome="whole"
     ),
     # RFC 9112 section 6.3: differing lengths are an unrecoverable error, equal ones may pass.
-    "two-lengths": _says(http_response(CONTENT, _etag, f"Content-Length: {_size - 1}")),
-    "length-twice": _says(
+    "two-lengths": _response(http_response(CONTENT, _etag, f"Content-Length: {_size - 1}")),
+    "length-twice": _response(
         http_response(CONTENT, _etag, f"Content-Length: {_size}"), outcome="either"
     ),
-    "negative-length": _says(http_response(CONTENT, _etag, length=-1)),
-    "absurd-length": _says(http_response(CONTENT, _etag, length=10**18)),
-    "length-of-5000-digits": _says(http_response(CONTENT, _etag, length="9" * 5000)),
-    "length-with-a-plus": _says(http_response(CONTENT, _etag, length=f"+{_size}")),
-    "length-not-a-number": _says(http_response(CONTENT, _etag, length="many")),
-    "chunks-without-an-end": _says(_chunked(_chunk(CONTENT))),
-    "chunk-cut-short": _says(_chunked(_chunk(CONTENT)[:1000])),
-    "chunk-size-not-hex": _says(_chunked(b"zz\r\n", CONTENT, b"\r\n", _chunk_end)),
-    "chunk-of-negative-size": _says(_chunked(b"-5\r\n", CONTENT, b"\r\n", _chunk_end)),
-    "chunk-shorter-than-said": _says(_chunked(b"10\r\n", b"abc\r\n", _chunk_end)),
-    "chunk-longer-than-said": _says(_chunked(b"3\r\n", b"abcdef\r\n", _chunk_end)),
-    "chunk-of-absurd-size": _says(_chunked(b"f" * 40 + b"\r\n", CONTENT)),
+    "negative-length": _response(http_response(CONTENT, _etag, length=-1)),
+    "absurd-length": _response(http_response(CONTENT, _etag, length=10**18)),
+    "length-of-5000-digits": _response(http_response(CONTENT, _etag, length="9" * 5000)),
+    "length-with-a-plus": _response(http_response(CONTENT, _etag, length=f"+{_size}")),
+    "length-not-a-number": _response(http_response(CONTENT, _etag, length="many")),
+    "chunks-without-an-end": _response(_chunked(_chunk(CONTENT))),
+    "chunk-cut-short": _response(_chunked(_chunk(CONTENT)[:1000])),
+    "chunk-size-not-hex": _response(_chunked(b"zz\r\n", CONTENT, b"\r\n", _last_chunk)),
+    "chunk-of-negative-size": _response(_chunked(b"-5\r\n", CONTENT, b"\r\n", _last_chunk)),
+    "chunk-shorter-than-its-size": _response(_chunked(b"10\r\n", b"abc\r\n", _last_chunk)),
+    "chunk-longer-than-its-size": _response(_chunked(b"3\r\n", b"abcdef\r\n", _last_chunk)),
+    "chunk-of-absurd-size": _response(_chunked(b"f" * 40 + b"\r\n", CONTENT)),
     # RFC 9112 section 6.1: with both, an intermediary may be smuggling.
-    "chunked-and-length": _says(
+    "chunked-and-length": _response(
         http_response(
-            _chunk(CONTENT) + _chunk_end,
+            _chunk(CONTENT) + _last_chunk,
             _etag,
             "Transfer-Encoding: chunked",
             length=_size,
         ),
         outcome="either",
     ),
-    "partial-without-being-asked": _says(
+    "partial-without-a-range": _response(
         http_response(
             _half, _etag, f"Content-Range: bytes 0-{len(_half) - 1}/{_size}", status="206 OK"
         )
@@ -135,17 +135,17 @@ BAD_RESPONSES: Mapping[str, BadResponse] = {
     "endless-interim-responses": BadResponse(
         [read_request(), flood(b"HTTP/1.1 102 Processing\r\n\r\n")]
     ),
-    "switching-protocols": _says(b"HTTP/1.1 101 Switching Protocols\r\n\r\n", CONTENT),
+    "switching-protocols": _response(b"HTTP/1.1 101 Switching Protocols\r\n\r\n", CONTENT),
     # 2 KB of metadata can be spread over many headers.
-    "130-headers": _says(
+    "130-headers": _response(
         http_response(CONTENT, _etag, *(f"x-amz-meta-{n}: {n}" for n in range(130))),
         outcome="whole",
     ),
-    "3000-headers": _says(
+    "3000-headers": _response(
         http_response(CONTENT, _etag, *(f"x-amz-meta-{n}: {n}" for n in range(3000))),
         outcome="either",
     ),
-    "header-of-64-KiB": _says(
+    "header-of-64-KiB": _response(
         http_response(CONTENT, _etag, f"x-amz-meta-long: {'x' * 65536}"), outcome="either"
     ),
     "endless-header": BadResponse(
@@ -169,22 +169,24 @@ BAD_RESPONSES: Mapping[str, BadResponse] = {
             flood(b" " * 65536),
         ]
     ),
-    "plain-bytes-called-gzip": _says(
+    "plain-bytes-called-gzip": _response(
         http_response(CONTENT, _etag, "Content-Encoding: gzip"), outcome="whole"
     ),
-    "close-delimited": _says(
+    "close-delimited": _response(
         http_response(CONTENT, _etag, length="", version="1.0"), outcome="either"
     ),
     "close-delimited-then-reset": BadResponse(
         [read_request(), send(http_response(_half, _etag, length="", version="1.0")), reset()]
     ),
-    "not-http": _says(b"SSH-2.0-OpenSSH_9.2\r\n"),
-    "status-of-no-number": _says(b"HTTP/1.1 abc OK\r\nContent-Length: 0\r\n\r\n"),
-    "status-out-of-range": _says(b"HTTP/1.1 999 Whatever\r\nContent-Length: 0\r\n\r\n"),
-    "no-content": _says(b"HTTP/1.1 204 No Content\r\n\r\n"),
-    "header-without-a-colon": _says(http_response(CONTENT, "nonsense", _etag)),
-    "NUL-in-a-header": _says(http_response(CONTENT, "x-amz-meta-a: b\0c", _etag), outcome="either"),
-    "bare-line-feeds": _says(
+    "not-http": _response(b"SSH-2.0-OpenSSH_9.2\r\n"),
+    "status-of-no-number": _response(b"HTTP/1.1 abc OK\r\nContent-Length: 0\r\n\r\n"),
+    "status-out-of-range": _response(b"HTTP/1.1 999 Whatever\r\nContent-Length: 0\r\n\r\n"),
+    "no-content": _response(b"HTTP/1.1 204 No Content\r\n\r\n"),
+    "header-without-a-colon": _response(http_response(CONTENT, "nonsense", _etag)),
+    "NUL-in-a-header": _response(
+        http_response(CONTENT, "x-amz-meta-a: b\0c", _etag), outcome="either"
+    ),
+    "bare-line-feeds": _response(
         http_response(b"", _etag, length=_size).replace(b"\r\n", b"\n") + CONTENT, outcome="either"
     ),
     "one-byte-at-a-time": BadResponse(
@@ -204,12 +206,12 @@ _first = f"bytes 0-9/{_size}"
 def _partial(
     body: bytes, content_range: str | None, status: str = "206 Partial Content"
 ) -> BadResponse:
-    said = () if content_range is None else (f"Content-Range: {content_range}",)
-    return _says(http_response(body, _etag, *said, status=status))
+    headers = () if content_range is None else (f"Content-Range: {content_range}",)
+    return _response(http_response(body, _etag, *headers, status=status))
 
 
-# Answers to ``Range: bytes=0-9``; none is that range of the object, except where it says "either":
-# the whole object, told as such, holds those bytes too.
+# Responses to ``Range: bytes=0-9``. None is that range; a 200 with the whole object, as RFC 9110
+# section 14.2 allows, holds those bytes too.
 BAD_RANGE_RESPONSES: Mapping[str, BadResponse] = {
     "other-range": _partial(CONTENT[10:20], f"bytes 10-19/{_size}"),
     "longer-range": _partial(CONTENT[:11], f"bytes 0-10/{_size}"),
@@ -220,7 +222,7 @@ BAD_RANGE_RESPONSES: Mapping[str, BadResponse] = {
     "other-unit": _partial(CONTENT[:10], f"pages 0-9/{_size}"),
     "turned-around-range": _partial(CONTENT[:10], f"bytes 9-0/{_size}"),
     "beyond-the-size": _partial(CONTENT[:10], "bytes 0-9/5"),
-    "multipart": _says(
+    "multipart": _response(
         http_response(
             b"--b\r\nContent-Range: " + _first.encode() + b"\r\n\r\n0123456789\r\n--b--\r\n",
             _etag,
@@ -228,10 +230,10 @@ BAD_RANGE_RESPONSES: Mapping[str, BadResponse] = {
             status="206 Partial Content",
         )
     ),
-    "whole-object": _says(http_response(CONTENT, _etag), outcome="either"),
+    "whole-object": _response(http_response(CONTENT, _etag), outcome="either"),
 }
 
-# Only over TLS is the end of the stream something that can be forged.
+# TLS lets a client distinguish the end of the stream from a truncation.
 BAD_TLS_RESPONSES: Mapping[str, BadResponse] = {
     "close-delimited-without-close-notify": BadResponse(
         [read_request(), send(http_response(_half, _etag, length="", version="1.0")), truncate()]

@@ -1,6 +1,6 @@
-"""Requests signed by botocore and sent by ``http.client``: what aios3get is compared with.
+"""Requests signed by botocore and sent by ``http.client``.
 
-The URL's text goes out exactly as signed; botocore's own HTTP layer may rewrite a path.
+The URL is sent exactly as signed; botocore's own HTTP layer may rewrite a path.
 """
 
 import http.client
@@ -17,12 +17,12 @@ from botocore.credentials import Credentials
 
 from tests.servers.process import RealServer
 
-__all__ = ["Response", "botocore_client", "fetch", "put_object", "send_signed"]
+__all__ = ["Response", "botocore_client", "ensure_bucket", "fetch", "put_object", "send_signed"]
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What came back, read whole."""
+    """A response with its whole body."""
 
     status: int
     headers: Mapping[str, str]
@@ -30,9 +30,9 @@ class Response:
 
 
 def botocore_client(server: RealServer, **options: Any) -> Any:
-    """An S3 client of botocore for buckets, versions and uploads of parts."""
+    """botocore's S3 client for the server."""
     config = Config(
-        # rclone and Ceph refuse botocore's checksum trailers over TLS
+        # rclone and Ceph refuse botocore's checksum trailers over TLS.
         request_checksum_calculation="when_required",
         s3={"addressing_style": "path"},
         signature_version="s3v4",
@@ -56,7 +56,7 @@ def send_signed(
     body: bytes = b"",
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """Sign and send a request for a path that is encoded already."""
+    """Sign and send a request for an encoded path."""
     url = server.endpoint_url + path
     request = AWSRequest(method=method, url=url, data=body, headers=dict(headers or {}))
     keys = Credentials(server.access_key_id, server.secret_access_key)
@@ -67,7 +67,7 @@ def send_signed(
 def fetch(
     url: str, method: str = "GET", body: bytes = b"", headers: Mapping[str, str] | None = None
 ) -> Response:
-    """Plain HTTP: what a holder of a link does."""
+    """Send a request as it is."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
     try:
@@ -75,10 +75,18 @@ def fetch(
             method, url.removeprefix(f"{parts.scheme}://{parts.netloc}"), body, dict(headers or {})
         )
         response = connection.getresponse()
-        said = {name.lower(): value for name, value in response.getheaders()}
-        return Response(response.status, said, response.read())
+        fields = {name.lower(): value for name, value in response.getheaders()}
+        return Response(response.status, fields, response.read())
     finally:
         connection.close()
+
+
+def ensure_bucket(server: RealServer, bucket: str) -> None:
+    """Create the bucket unless it exists."""
+    client = botocore_client(server)
+    if bucket not in [each["Name"] for each in client.list_buckets()["Buckets"]]:
+        client.create_bucket(Bucket=bucket)
+    client.close()
 
 
 def put_object(server: RealServer, bucket: str, key: str, body: bytes, **headers: str) -> Response:
@@ -89,7 +97,8 @@ def put_object(server: RealServer, bucket: str, key: str, body: bytes, **headers
     """
     path = f"/{bucket}/{quote(key, safe='/~')}"
     sent = {name.replace("_", "-"): value for name, value in headers.items()}
-    answer = send_signed(server, "PUT", path, body, sent)
-    if answer.status != 200:
-        raise ValueError(f"{server.name} refused {key!r}: {answer.status} {answer.body[:500]!r}")
-    return answer
+    response = send_signed(server, "PUT", path, body, sent)
+    if response.status != 200:
+        reason = f"{response.status} {response.body[:500]!r}"
+        raise ValueError(f"{server.name} refused {key!r}: {reason}")
+    return response

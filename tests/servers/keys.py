@@ -1,4 +1,4 @@
-"""Keys that break clients: every byte that UTF-8 can hold, and every way to lose one underway."""
+"""Keys that clients get wrong: every byte of UTF-8, and text that URLs treat specially."""
 
 import unicodedata
 from collections.abc import Iterator
@@ -7,11 +7,11 @@ __all__ = ["KEYS", "rclone_refuses"]
 
 
 def _characters() -> str:
-    """ASCII but NUL, every continuation byte, and a character of every lead byte."""
+    """ASCII without NUL, every continuation byte, and a character of every lead byte."""
     one = "".join(map(chr, range(1, 0x80)))
     continuations = "".join(map(chr, range(0x80, 0xC0)))
     two = "".join(chr(lead << 6) for lead in range(2, 32))
-    # U+D000 begins the lead byte ED, whose greater half would be surrogates
+    # U+D000 begins the lead byte ED, whose upper half are surrogates.
     three = "\u0800" + "".join(chr(lead << 12) for lead in range(1, 16))
     four = "".join(chr(max(lead << 18, 0x10000)) for lead in range(5))
     return one + continuations + two + three + four
@@ -19,8 +19,8 @@ def _characters() -> str:
 
 def _every_byte() -> Iterator[str]:
     characters = _characters()
-    for start in range(0, len(characters), 8):
-        yield f"bytes/{start}/x{characters[start : start + 8]}y"
+    for start in range(0, len(characters), 48):
+        yield f"bytes/{start}/x{characters[start : start + 48]}y"
 
 
 _plain = (
@@ -36,14 +36,14 @@ _slashes = (
     *("/leading", "//two", "/", "//", "dir/", "a//b", "a///b", "trailing//", "https://h/p?q#f"),
     *(".", "..", "./a", "../a", "a/.", "a/..", "a/./b", "a/../b", "a/../../b", "%2E%2E/a"),
 )
-# S3 takes 1,024 bytes of UTF-8, whatever they are
+# The longest keys of S3 have 1,024 bytes of UTF-8.
 _long = ("k" * 1024, "é" * 512, "/".join("d" * 127 for _ in range(8)) + "/")
 
 KEYS = (*_every_byte(), *_plain, *_slashes, *_long)
 
 
 def rclone_refuses(key: str) -> bool:
-    """Keys that are no path of a file system, and names longer than its 255 bytes."""
+    """Whether rclone refuses the key: no path of a file system, or a name beyond 255 bytes."""
     segments = key.split("/")
     impossible = {"", ".", ".."} & set(segments)
     return bool(impossible) or any(len(segment.encode()) > 255 for segment in segments)

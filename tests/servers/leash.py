@@ -1,4 +1,4 @@
-"""``leash.py PARENT COMMAND…``: become the command, and be ended by the kernel with the parent.
+"""``leash.py PARENT COMMAND…``: run the command, which the kernel kills with the parent.
 
 PR_SET_PDEATHSIG outlives execve (https://man7.org/linux/man-pages/man2/prctl.2.html), so a test run
 that is killed leaves no server behind. Elsewhere than on Linux only the fixtures end the server.

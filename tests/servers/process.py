@@ -1,4 +1,4 @@
-"""A server in a process of its own: started, watched until ready, and surely ended."""
+"""Servers in processes of their own."""
 
 import os
 import subprocess
@@ -8,17 +8,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
+
+from aios3get import Credentials
 
 __all__ = ["RealServer", "ServerStartError", "running", "tail", "wait_until"]
 
-# Example credentials of AWS's documentation; both secrets hold slashes, which signers trip on.
+# Example credentials of AWS's documentation; both secrets have slashes.
 ACCESS_KEY_ID = "AKIAIOSFODNN7EXAMPLE"
 SECRET_ACCESS_KEY = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 OTHER_ACCESS_KEY_ID = "AKIAI44QH8DHBEXAMPLE"
 OTHER_SECRET_ACCESS_KEY = "je7MtGbClwBF/2Zp9Utk/h3yCo8nvbEXAMPLEKEY"
 
-# Seconds from asking a process to end to ending it.
+# Seconds from SIGTERM to SIGKILL.
 PATIENCE = 5.0
 
 _leash = Path(__file__).with_name("leash.py")
@@ -27,7 +29,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class RealServer:
-    """An S3 server on loopback, as a test sees it."""
+    """A running S3 server on loopback."""
 
     name: str
     endpoint_url: str
@@ -39,6 +41,12 @@ class RealServer:
     region: str = "us-east-1"
 
     @property
+    def client_options(self) -> dict[str, Any]:
+        """The arguments of an ``S3Client`` of this server."""
+        keys = Credentials(self.access_key_id, self.secret_access_key)
+        return {"endpoint_url": self.endpoint_url, "region": self.region, "credentials": keys}
+
+    @property
     def port(self) -> int:
         return int(self.endpoint_url.rpartition(":")[2])
 
@@ -48,14 +56,14 @@ class RealServer:
 
 
 class ServerStartError(Exception):
-    """The process ended, or said nothing in time; the message shows the end of its log."""
+    """The process ended or was not ready in time; the message has the end of its log."""
 
 
 @contextmanager
 def running(
     command: Sequence[str | Path], log: Path, env: Mapping[str, str] | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """The command as a process that ends with this block, or with this process, whatever ends it.
+    """Run the command until the end of the block, or of this process if it is killed.
 
     Its output goes to the file ``log``.
     """
@@ -68,7 +76,7 @@ def running(
             stdout=output,
             stderr=subprocess.STDOUT,
             env=env,
-            # Ctrl-C is for pytest, whose fixtures then end the server in their order.
+            # Ctrl-C goes to pytest alone, whose fixtures then end the server.
             start_new_session=True,
         ) as process,
     ):
@@ -92,16 +100,16 @@ def wait_until(
     log: Path,
     limit: float = 60.0,
 ) -> _T:
-    """What the probe gives as soon as that is not None.
+    """Poll ``probe`` until it returns something other than None, and return that.
 
     Raises:
         ServerStartError: the process ended first, or ``limit`` seconds passed.
     """
-    give_up = time.monotonic() + limit
+    deadline = time.monotonic() + limit
     while (found := probe()) is None:
         if process.poll() is not None:
             raise ServerStartError(f"ended with status {process.returncode}\n{tail(log)}")
-        if time.monotonic() > give_up:
+        if time.monotonic() > deadline:
             raise ServerStartError(f"not ready after {limit:.0f} s\n{tail(log)}")
         time.sleep(0.01)
     return found

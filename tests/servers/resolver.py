@@ -1,4 +1,4 @@
-"""Real host names that end on loopback: only a user's own aiohttp session knows."""
+"""A resolver that leads real host names to loopback."""
 
 import socket
 import ssl
@@ -11,21 +11,23 @@ __all__ = ["LoopbackResolver", "loopback_session"]
 
 
 class LoopbackResolver(AbstractResolver):
-    """Every name is 127.0.0.1; a port in ``ports`` is another one there.
+    """Resolves every name to 127.0.0.1, and the ports in ``ports`` to others.
 
-    aiohttp connects to the port of the answer, not of the URL, so ``{443: 18443}`` lets a server
-    without the right to listen on 443 be reached by its real URL. ``asked`` lists the questions.
+    aiohttp connects to the port that the resolver returns, not to the URL's, so ``{443: 18443}``
+    reaches a server that may not listen on 443 by its real URL.
+
+    ``questions`` lists the hosts and ports asked for.
     """
 
     def __init__(self, ports: Mapping[int, int]) -> None:
         self.ports = ports
-        self.asked: list[tuple[str, int]] = []
+        self.questions: list[tuple[str, int]] = []
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        self.asked.append((host, port))
-        answer = ResolveResult(
+        self.questions.append((host, port))
+        result = ResolveResult(
             hostname=host,
             host="127.0.0.1",
             port=self.ports.get(port, port),
@@ -33,7 +35,7 @@ class LoopbackResolver(AbstractResolver):
             proto=socket.IPPROTO_TCP,
             flags=socket.AI_NUMERICHOST,
         )
-        return [answer]
+        return [result]
 
     async def close(self) -> None:
         pass
@@ -42,7 +44,7 @@ class LoopbackResolver(AbstractResolver):
 def loopback_session(
     ports: Mapping[int, int], trust: ssl.SSLContext | None = None
 ) -> aiohttp.ClientSession:
-    """A session as a user would make it, with that resolver and the trust given."""
+    """A user's session with that resolver; ``trust`` is its TLS context."""
     connector = aiohttp.TCPConnector(
         resolver=LoopbackResolver(ports), ssl=True if trust is None else trust
     )

@@ -38,30 +38,30 @@ __all__ = [
 
 @dataclass(slots=True)
 class Connection:
-    """One accepted connection, as its steps see it."""
+    """An accepted connection, for the steps of its script."""
 
     socket: socket.socket
-    ending: threading.Event
+    stopping: threading.Event
     requests: list[bytes] = field(default_factory=list)
     _buffer: bytes = b""
 
     def read_request(self) -> None:
-        """Wait for a whole head; the body of a GET is empty."""
+        """Read one head; the body of a GET is empty."""
         while b"\r\n\r\n" not in self._buffer:
             received = self.socket.recv(65536)
             if not received:
-                raise GoneError
+                raise ConnectionEnded
             self._buffer += received
         head, _, self._buffer = self._buffer.partition(b"\r\n\r\n")
         self.requests.append(head + b"\r\n\r\n")
 
     def wait(self, seconds: float | None) -> None:
-        if self.ending.wait(seconds):
-            raise GoneError
+        if self.stopping.wait(seconds):
+            raise ConnectionEnded
 
 
-class GoneError(Exception):
-    """The client went away, or the server is being stopped."""
+class ConnectionEnded(Exception):  # noqa: N818 - no failure
+    """The client has gone, or the server is being stopped."""
 
 
 Step = Callable[[Connection], None]
@@ -69,17 +69,17 @@ Script = Sequence[Step]
 
 
 def read_request() -> Step:
-    """Wait for a request and record it."""
+    """Read a request and record it."""
     return Connection.read_request
 
 
 def send(data: bytes) -> Step:
-    """Send all of it."""
+    """Send these bytes."""
     return lambda connection: connection.socket.sendall(data)
 
 
 def drip(data: bytes, pause: float, size: int = 1) -> Step:
-    """Send it in pieces of ``size`` bytes, ``pause`` seconds after each."""
+    """Send pieces of ``size`` bytes with ``pause`` seconds after each."""
 
     def step(connection: Connection) -> None:
         for start in range(0, len(data), size):
@@ -90,11 +90,11 @@ def drip(data: bytes, pause: float, size: int = 1) -> Step:
 
 
 def flood(data: bytes, times: int | None = None) -> Step:
-    """Send it again and again; without ``times`` until the client has had enough."""
+    """Send the same bytes ``times`` times; for ever by default."""
 
     def step(connection: Connection) -> None:
         sent = 0
-        while (times is None or sent < times) and not connection.ending.is_set():
+        while (times is None or sent < times) and not connection.stopping.is_set():
             connection.socket.sendall(data)
             sent += 1
 
@@ -102,12 +102,12 @@ def flood(data: bytes, times: int | None = None) -> Step:
 
 
 def wait(seconds: float) -> Step:
-    """Say nothing for a while."""
+    """Pause."""
     return lambda connection: connection.wait(seconds)
 
 
 def hang() -> Step:
-    """Say nothing until the client leaves or the server is stopped."""
+    """Send nothing until the client leaves or the server is stopped."""
 
     def step(connection: Connection) -> None:
         with suppress(OSError):
@@ -118,13 +118,13 @@ def hang() -> Step:
 
 
 def close() -> Step:
-    """End the connection as the protocols want it: over TLS with a close_notify."""
+    """Close the connection in order: over TLS with a close_notify."""
 
     def step(connection: Connection) -> None:
         if isinstance(connection.socket, ssl.SSLSocket):
             connection.socket = connection.socket.unwrap()
         connection.socket.shutdown(socket.SHUT_WR)
-        raise GoneError
+        raise ConnectionEnded
 
     return step
 
@@ -133,21 +133,21 @@ def truncate() -> Step:
     """End the TCP stream with a FIN; over TLS that is a truncation, without close_notify."""
 
     def step(connection: Connection) -> None:
-        # SSLSocket.shutdown() leaves the TLS session without a word and shuts the TCP socket.
+        # SSLSocket.shutdown() shuts the TCP socket without ending the TLS session.
         connection.socket.shutdown(socket.SHUT_WR)
-        raise GoneError
+        raise ConnectionEnded
 
     return step
 
 
 def reset() -> Step:
-    """Abort: the client sees ECONNRESET."""
+    """Reset the connection: the client gets ECONNRESET."""
 
     def step(connection: Connection) -> None:
         # SO_LINGER with a time of 0 makes close() send RST (socket(7)).
         linger = struct.pack("ii", 1, 0)
         connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-        raise GoneError
+        raise ConnectionEnded
 
     return step
 
@@ -159,26 +159,29 @@ def http_response(
     length: int | str | None = None,
     version: str = "1.1",
 ) -> bytes:
-    """The bytes of an answer; ``length`` is what it says of its body, and ``""`` says nothing."""
-    said = len(body) if length is None else length
+    """The bytes of a response.
+
+    ``length`` replaces the ``Content-Length`` of the body; ``""`` leaves the header out.
+    """
+    content_length = len(body) if length is None else length
     lines = [f"HTTP/{version} {status}", *headers]
-    if said != "":
-        lines.append(f"Content-Length: {said}")
+    if content_length != "":
+        lines.append(f"Content-Length: {content_length}")
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
 
 
 class ScriptedServer:
-    """Plays scripts to whoever connects; started by ``with``, all threads joined at its end.
+    """Plays a script on each connection. ``with`` starts it and joins its threads at the end.
 
     Args:
-        scripts: what connection 0, 1, … plays; the last one also all further ones.
-        tls: a server context, for HTTPS.
+        scripts: the scripts of connection 0, 1, …; further connections play the last one.
+        tls: a server-side context for HTTPS.
     """
 
     def __init__(self, *scripts: Script, tls: ssl.SSLContext | None = None) -> None:
         self._scripts = scripts
         self._tls = tls
-        self._ending = threading.Event()
+        self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
         self._open: list[Connection] = []
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
@@ -204,13 +207,13 @@ class ScriptedServer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._ending.set()
-        # close() alone would leave accept() and recv() waiting
+        self._stopping.set()
+        # close() alone would leave accept() and recv() waiting.
         for one in (self._listener, *(connection.socket for connection in self._open)):
             with suppress(OSError):
                 # SSLSocket.shutdown() would take the TLS session from a thread that uses it
                 socket.socket.shutdown(one, socket.SHUT_RDWR)
-        # the first thread is the one that would still start others
+        # The first thread is the one that would still start others.
         for thread in self._threads:
             thread.join()
         self._listener.close()
@@ -227,17 +230,17 @@ class ScriptedServer:
             except OSError:
                 return
             number = len(self.connections)
-            connection = Connection(accepted, self._ending)
+            connection = Connection(accepted, self._stopping)
             self.connections.append(connection.requests)
             self._open.append(connection)
-            if self._ending.is_set():
+            if self._stopping.is_set():
                 accepted.close()
                 return
             script = self._scripts[min(number, len(self._scripts) - 1)]
             self._start(self._play, connection, script)
 
     def _play(self, connection: Connection, script: Iterable[Step]) -> None:
-        with suppress(OSError, GoneError):
+        with suppress(OSError, ConnectionEnded):
             if self._tls:
                 connection.socket = self._tls.wrap_socket(connection.socket, server_side=True)
             for step in script:

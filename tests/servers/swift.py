@@ -1,9 +1,9 @@
-"""OpenStack Swift with its s3api: the default judge of signatures, ranges, conditions and versions.
+"""OpenStack Swift with its s3api.
 
-It verifies header and presigned signatures, region and service of the scope, clock and expiry, and
-its SignatureDoesNotMatch answer shows the string to sign. What it does otherwise than S3: unknown
-access keys are SignatureDoesNotMatch, unsigned requests get 400 with HTML, SSE-C headers are
-ignored, checksums never returned, delete markers are plain 404s, multiple ranges are answered.
+It verifies signatures in headers and URLs, region and service of the scope, clock and expiry; its
+SignatureDoesNotMatch response has the string to sign. Unlike S3, it sends SignatureDoesNotMatch for
+unknown access keys, 400 with HTML for unsigned requests and plain 404s for delete markers, ignores
+SSE-C headers, returns no checksums, and serves multiple ranges.
 """
 
 import json
@@ -20,20 +20,20 @@ __all__ = ["folder_with_xattrs", "swift_server"]
 
 _root = Path(__file__).parents[2]
 
-# Everything else is imported after the patching.
+# eventlet must patch the standard library before anything else is imported.
 _program = (
     "import eventlet; eventlet.monkey_patch();from tests.servers.swift_program import main; main()"
 )
 
 
 def _env() -> dict[str, str]:
-    # Development modes of the test run make eventlet's patching last for minutes.
+    # Under Python's development mode eventlet's patching takes minutes.
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     return kept | {"PYTHONPATH": str(_root)}
 
 
 def folder_with_xattrs(candidates: Iterable[Path]) -> Path | None:
-    """The first folder whose file system keeps user xattrs, where Swift stores metadata."""
+    """The first folder whose file system has user xattrs, which Swift needs for metadata."""
     for folder in candidates:
         try:
             os.setxattr(folder, "user.swift.probe", b"1")
@@ -48,7 +48,7 @@ def folder_with_xattrs(candidates: Iterable[Path]) -> Path | None:
 def swift_server(
     folder: Path, authority: Authority, region: str = "us-east-1"
 ) -> Iterator[RealServer]:
-    """A whole Swift in one process, its data below ``folder``."""
+    """Run all services of Swift in one process, with data below ``folder``."""
     log, ready = folder / "swift.log", folder / "swift-ports.json"
     chain, key = authority.server_files("swift")
     settings = {

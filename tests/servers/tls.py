@@ -1,4 +1,4 @@
-"""A test authority, and the host names that its certificates cover."""
+"""A certificate authority for tests, and the host names of its certificates."""
 
 import ssl
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ import trustme
 
 __all__ = ["AWS_DOMAINS", "LOOPBACK_NAMES", "Authority"]
 
-# OpenSSL takes no wildcard right before a top-level name, so these are spelled out.
+# OpenSSL accepts no wildcard before a top-level name, so these are listed.
 LOOPBACK_NAMES = ("127.0.0.1", "::1", "localhost", "amzn-s3-demo-bucket.localhost")
 
 
@@ -20,9 +20,9 @@ def _regional(region: str) -> Iterable[str]:
         yield f"{service}.{stack}{region}.amazonaws.com"
 
 
-# What stands after "bucket." or "accesspoint-account." in S3's URLs
+# The domains after "bucket." or "accesspoint-account." in S3's URLs
 # (https://docs.aws.amazon.com/general/latest/gr/s3.html). None is a suffix of another, because
-# a server takes what stands before the first that fits for the bucket.
+# servers take the text before the first matching domain for the bucket.
 AWS_DOMAINS = (
     "s3.amazonaws.com",
     "s3-accelerate.amazonaws.com",
@@ -33,9 +33,9 @@ AWS_DOMAINS = (
 
 
 class Authority:
-    """A certificate authority that only lives in this test run.
+    """A certificate authority of this test run.
 
-    ``ca_file`` holds its certificate, for ``verify=`` and ``AWS_CA_BUNDLE``.
+    ``ca_file`` has its certificate, for ``verify=`` and ``AWS_CA_BUNDLE``.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -46,17 +46,17 @@ class Authority:
         self._context_for = lru_cache(maxsize=None)(self._make_context)
 
     def client_context(self) -> ssl.SSLContext:
-        """Trusts this authority and no other."""
+        """A client-side context that trusts only this authority."""
         return ssl.create_default_context(cafile=str(self.ca_file))
 
     def server_context(self) -> ssl.SSLContext:
-        """For a server in this process: each connection gets a certificate for the name it asks."""
+        """A server-side context that has a certificate for any name a client asks for."""
         context = self._make_context(*LOOPBACK_NAMES)
-        context.sni_callback = self._answer_name
+        context.sni_callback = self._use_certificate_of
         return context
 
     def server_files(self, name: str, domains: Iterable[str] = AWS_DOMAINS) -> tuple[Path, Path]:
-        """Chain and key for a server elsewhere: for the domains and each ``*.domain``."""
+        """Files with the chain and key of a server, for the domains and each ``*.domain``."""
         names = [*LOOPBACK_NAMES, *(n for domain in domains for n in (domain, f"*.{domain}"))]
         leaf = self._ca.issue_cert(*names)
         chain, key = self._folder / f"{name}.pem", self._folder / f"{name}.key"
@@ -64,7 +64,9 @@ class Authority:
         leaf.private_key_pem.write_to_path(key)
         return chain, key
 
-    def _answer_name(self, connection: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
+    def _use_certificate_of(
+        self, connection: ssl.SSLObject, name: str | None, _: ssl.SSLContext
+    ) -> None:
         if name is not None:
             connection.context = self._context_for(name)
 
