@@ -34,14 +34,16 @@ class Process(Provider):
         timeout: seconds that the process may run.
 
     Raises:
-        ConfigurationError: ``command`` is empty or has an open quotation, or ``timeout`` is not
-            positive.
+        ConfigurationError: ``command`` is empty, or has an open quotation or a null character, or
+            ``timeout`` is not positive.
     """
 
     def __init__(self, command: str | Sequence[str], *, timeout: float = 60.0) -> None:
         self._words = _split(command) if isinstance(command, str) else list(command)
         if not self._words or not self._words[0]:
             raise ConfigurationError("the command of a credential process is empty")
+        if any("\0" in word for word in self._words):
+            raise ConfigurationError("the command of a credential process has a null character")
         if not timeout > 0:
             raise ConfigurationError(f"timeout is {timeout!r}; pass a number of seconds over 0")
         self._timeout = timeout
@@ -81,8 +83,6 @@ class Process(Provider):
             raise self._failure(f"{type(loop).__name__} cannot start processes") from None
         except OSError as error:
             raise self._failure(f"it cannot be started: {error.strerror}") from None
-        except ValueError:
-            raise self._failure("it cannot be started: its command has a null byte") from None
         try:
             async with asyncio.timeout(self._timeout):
                 await run.ended

@@ -120,20 +120,21 @@ async def test_too_much_output_is_an_error_and_not_kept() -> None:
         await load(Process(python(code)), os.environ)
 
 
+SLOW = ["sh", "-c", 'echo $$ > "$1"; exec sleep 60', "sh"]
+
+
 async def test_process_that_takes_too_long_is_killed(tmp_path: Path) -> None:
     pid_file = tmp_path / "pid"
-    code = "import os, sys, time; open(sys.argv[1], 'w').write(str(os.getpid())); time.sleep(60)"
     started = time.monotonic()
     with pytest.raises(CredentialsError, match=r"did not end within 0\.5 s"):
-        await load(Process(python(code, str(pid_file)), timeout=0.5), os.environ)
+        await load(Process([*SLOW, str(pid_file)], timeout=0.5), os.environ)
     assert time.monotonic() - started < 5
     await _assert_ends(int(pid_file.read_text()))
 
 
 async def test_cancelled_load_kills_the_process(tmp_path: Path) -> None:
     pid_file = tmp_path / "pid"
-    code = "import os, sys, time; open(sys.argv[1], 'w').write(str(os.getpid())); time.sleep(60)"
-    task = asyncio.create_task(load(Process(python(code, str(pid_file))), os.environ))
+    task = asyncio.create_task(load(Process([*SLOW, str(pid_file)]), os.environ))
     pid = await _eventually(lambda: pid_file.exists() and pid_file.read_text())
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -160,9 +161,8 @@ async def _eventually(condition: Callable[[], T]) -> T:
 
 
 async def test_child_that_keeps_the_pipes_open_does_not_outlive_the_limit() -> None:
-    code = "import subprocess, sys; subprocess.Popen(['sleep', '30'], stdin=subprocess.DEVNULL)"
     with pytest.raises(CredentialsError, match=r"did not end within 0\.5 s"):
-        await load(Process(python(code), timeout=0.5), os.environ)
+        await load(Process(["sh", "-c", "sleep 2 &"], timeout=0.5), os.environ)
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,6 @@ async def test_child_that_keeps_the_pipes_open_does_not_outlive_the_limit() -> N
     [
         (["/nowhere/helper", SECRET], "No such file or directory"),
         (["/dev/null", SECRET], "Permission denied"),
-        (["helper\0", SECRET], "null byte"),
     ],
 )
 async def test_process_that_cannot_be_started(command: list[str], text: str) -> None:
@@ -192,6 +191,11 @@ async def test_loop_without_processes_is_an_error(monkeypatch: pytest.MonkeyPatc
 def test_empty_command_is_refused(command: str | list[str]) -> None:
     with pytest.raises(ConfigurationError, match="is empty"):
         Process(command)
+
+
+def test_null_character_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="null character"):
+        Process(["helper", "\0"])
 
 
 def test_open_quotation_is_refused_without_showing_it() -> None:

@@ -29,10 +29,14 @@ from aios3get import (
     errors,
 )
 from aios3get.credentials import (
+    SSO,
     BearerToken,
+    ContainerCredentials,
     CredentialsProvider,
     EnvironmentCredentials,
     IBMCloudAPIKey,
+    InstanceMetadata,
+    Process,
     ProfileCredentials,
     cached,
     chain,
@@ -73,6 +77,10 @@ async def clients(session: aiohttp.ClientSession, context: ssl.SSLContext) -> No
     S3Client(credentials=chain(EnvironmentCredentials(), ProfileCredentials("reader")))
     S3Client(credentials=cached(default_chain()))
     S3Client(credentials=IBMCloudAPIKey("EXAMPLE-ibm-api-key"))
+    S3Client(credentials=chain(ContainerCredentials(), InstanceMetadata()))
+    S3Client(credentials=SSO("reader"))
+    S3Client(credentials=Process("helper --role reader", timeout=5))
+    S3Client(credentials=Process(["helper", "--role", "reader"]))
     S3Client(
         region="eu-central-1",
         profile="reader",
