@@ -1,4 +1,4 @@
-"""The limits of time that a client puts on the network."""
+"""The time limits that a client puts on the network."""
 
 import math
 from dataclasses import dataclass
@@ -10,16 +10,16 @@ __all__ = ["Timeouts"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeouts:
-    """Seconds that the network may take; a download as a whole has no limit.
+    """Time limits in seconds. A download as a whole has none.
 
     Args:
-        connect: for name resolution, TCP and TLS of one new connection. Waiting for one of the
-            ``max_concurrency`` permits does not count.
-        idle: for the whole head of an answer to come, and without a single byte within its body.
-            Time in which nobody reads the body does not count.
+        connect: for name resolution, TCP and TLS of one new connection. The wait for one of the
+            client's ``max_concurrency`` permits does not count.
+        idle: for the whole head of a response to arrive, and for the next byte of its body. Time
+            in which nothing reads the body does not count.
         keep_alive: how long an unused connection is kept for the next request. S3 closes its side
             after about 5 seconds.
-        queue: for waiting for one of the client's ``max_concurrency`` permits; None for any time.
+        queue: for the wait for a permit; None for no limit.
 
     Raises:
         ConfigurationError: a value is not a positive number.
@@ -33,13 +33,13 @@ class Timeouts:
     def __post_init__(self) -> None:
         for name in ("connect", "idle", "keep_alive", "queue"):
             value = getattr(self, name)
-            if value is None and name == "queue":
-                continue
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                valid = False
-            else:
-                valid = 0 < value < math.inf
-            if not valid:
+            if not _is_positive(value) and (name, value) != ("queue", None):
                 raise ConfigurationError(
                     f"timeouts.{name} is a number of seconds above 0, got {value!r}"
                 )
+
+
+def _is_positive(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return 0 < value < math.inf

@@ -12,7 +12,7 @@ def test_a_download_as_a_whole_has_no_limit() -> None:
 
 @pytest.mark.parametrize("name", ["connect", "idle", "keep_alive", "queue"])
 @pytest.mark.parametrize("value", [0, -1, True, "5", float("nan"), float("inf")])
-def test_what_is_no_time_is_refused_by_name(name: str, value: Any) -> None:
+def test_an_invalid_limit_is_refused_by_name(name: str, value: Any) -> None:
     with pytest.raises(ConfigurationError, match=rf"timeouts\.{name} is .* got"):
         Timeouts(**{name: value})
 
