@@ -5,6 +5,7 @@ import os
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 
@@ -84,6 +85,10 @@ class ProviderContext:
     def clock(self) -> float:
         """Seconds since 1970, by AWS's clock as far as it is known."""
         return self._clock() + self._clock_offset
+
+    def now(self) -> datetime:
+        """The present by ``clock``."""
+        return datetime.fromtimestamp(self.clock(), UTC)
 
     def correct_clock(self, seconds: float) -> None:
         """Have ``clock`` add so many seconds: AWS refused a signature for its time."""

@@ -5,7 +5,6 @@ https://docs.aws.amazon.com/sdkref/latest/guide/feature-imds-credentials.html
 
 import logging
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Final
 
 from aios3get._protocol.credentials.failure import no_response
@@ -68,7 +67,7 @@ class InstanceMetadata(Provider):
         if settings.is_disabled:
             return Unavailable("AWS_EC2_METADATA_DISABLED is true")
         try:
-            self._latest = await _Service(context, settings).role_credentials()
+            loaded = self._latest = await _Service(context, settings).role_credentials()
         except _AbsentError as error:
             return self._extended(context) or Unavailable(error.reason, error.detected)
         except CredentialsError:
@@ -76,7 +75,7 @@ class InstanceMetadata(Provider):
             if extended is None:
                 raise
             return extended
-        return self._extended(context) or self._latest
+        return self._extended(context) or loaded
 
     def invalidate(self, used: Identity) -> None:
         """Do not use refused credentials after their end."""
@@ -88,7 +87,7 @@ class InstanceMetadata(Provider):
         latest = self._latest
         if latest is None:
             return None
-        extended = extend_expired(latest, _now(context), context.random())
+        extended = extend_expired(latest, context.now(), context.random())
         if extended is not None:
             _logger.warning(
                 "%s has no new credentials; those that end at %s stay in use",
@@ -187,7 +186,3 @@ class _Service:
             attempts=self._settings.attempts,
             proxy=False,
         )
-
-
-def _now(context: ProviderContext) -> datetime:
-    return datetime.fromtimestamp(context.clock(), UTC)

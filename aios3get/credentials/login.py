@@ -7,7 +7,6 @@ import asyncio
 import logging
 import os
 import uuid
-from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -64,7 +63,7 @@ class Login(Provider):
         """
         folder = context.environ.get("AWS_LOGIN_CACHE_DIRECTORY") or "~/.aws/login/cache"
         path = os.path.join(expand_path(folder, context.environ), cache_file_name(self._session))
-        session, now = await self._latest(path), _now(context)
+        session, now = await self._latest(path), context.now()
         if not session.needs_refresh(now):
             return session.credentials
         try:
@@ -99,7 +98,7 @@ class Login(Provider):
         def request() -> FetchRequest:
             identifier = str(uuid.uuid4())
             return create_token_request(
-                endpoint.url, session, key, identifier=identifier, now=_now(context)
+                endpoint.url, session, key, identifier=identifier, now=context.now()
             )
 
         try:
@@ -107,7 +106,7 @@ class Login(Provider):
         except TransportError as error:
             raise no_response(error) from None
         origin = f"the response from {urlsplit(endpoint.url).netloc}"
-        data = parse_created_token(response, origin, session, _now(context))
+        data = parse_created_token(response, origin, session, context.now())
         refreshed = parse_session(data, origin)
         try:
             await replace_file(path, data)
@@ -115,7 +114,3 @@ class Login(Provider):
             _logger.warning("%s cannot be saved: %s", self, error)
             self._unsaved = refreshed
         return refreshed
-
-
-def _now(context: ProviderContext) -> datetime:
-    return datetime.fromtimestamp(context.clock(), UTC)

@@ -4,7 +4,6 @@ https://docs.aws.amazon.com/sdkref/latest/guide/feature-sso-credentials.html
 """
 
 import logging
-from datetime import UTC, datetime
 from typing import Final
 
 from aios3get._config.shared_files import expand_path
@@ -45,8 +44,8 @@ class SSO(Provider):
 
     def __init__(self, profile: str | None = None) -> None:
         self._profile = profile
-        # The latest token that could not be written back.
-        self._unsaved: SsoToken | None = None
+        # The latest tokens that could not be written back, by the cache file's path.
+        self._unsaved: dict[str, SsoToken] = {}
 
     def __repr__(self) -> str:
         return f"SSO({self._profile!r})"
@@ -72,7 +71,10 @@ class SSO(Provider):
         endpoint = await context.endpoint("sso", settings.region)
         request = role_credentials_request(endpoint.url, settings, token)
         response = await _fetch(context, request)
-        origin = f"the response from {request.host} to {settings}"
+        origin = (
+            f"the response from {request.host} for {settings.role_name!r} in account"
+            f" {settings.account_id} by {settings}"
+        )
         if response.status == 401:
             # The session was ended, or its token is none of this access portal.
             raise CredentialsError(f"{failure(response, origin)}; run `{settings.login_command}`")
@@ -80,7 +82,7 @@ class SSO(Provider):
 
     async def _valid_token(self, context: ProviderContext, settings: SsoSettings) -> SsoToken:
         path = expand_path(f"~/.aws/sso/cache/{settings.cache_file_name}", context.environ)
-        token, now = await self._latest_token(path, settings), _now(context)
+        token, now = await self._latest_token(path, settings), context.now()
         if not token.needs_refresh(now):
             return token
         reason, retryable = settings.why_not_refreshable or token.why_not_refreshable(now), False
@@ -110,7 +112,7 @@ class SSO(Provider):
                 f"{settings} has no token: run `{settings.login_command}`"
                 f" ({error.strerror}: {path})"
             ) from None
-        unsaved = self._unsaved
+        unsaved = self._unsaved.get(path)
         return token if unsaved is None or unsaved.expires_at < token.expires_at else unsaved
 
     async def _refresh(
@@ -120,13 +122,13 @@ class SSO(Provider):
         request = create_token_request(endpoint.url, token)
         response = await _fetch(context, request)
         origin = f"the response from {request.host}"
-        data = parse_created_token(response, origin, settings, token, _now(context))
+        data = parse_created_token(response, origin, settings, token, context.now())
         refreshed = parse_token(data, origin)
         try:
             await replace_file(path, data)
         except OSError as error:
             _logger.warning("the token of %s cannot be saved: %s", settings, error)
-            self._unsaved = refreshed
+            self._unsaved[path] = refreshed
         return refreshed
 
 
@@ -135,7 +137,3 @@ async def _fetch(context: ProviderContext, request: FetchRequest) -> FetchedResp
         return await context.fetch(request)
     except TransportError as error:
         raise no_response(error) from None
-
-
-def _now(context: ProviderContext) -> datetime:
-    return datetime.fromtimestamp(context.clock(), UTC)

@@ -234,6 +234,11 @@ async def test_refreshed_token_serves_where_it_cannot_be_saved(
         assert await load(provider, environ) == expected(sso)
     assert [path for _, path in sso.calls].count("/token") == 1
     assert "Read-only file system" in caplog.text
+    other = SESSION.replace("corp", "other").replace("[default]", "[profile other]")
+    sso.sign_in(tmp_path, "other", accessToken="example-token-of-an-ended-session")
+    with pytest.raises(CredentialsError, match="UnauthorizedException"):
+        await load(provider, files(config=other, AWS_PROFILE="other", **endpoints(sso)))
+    files(config=SESSION)
     sso.access_token = "example-access-token-9"
     later = (datetime.now(UTC) + timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
     sso.sign_in(tmp_path, "corp", expiresAt=later)
