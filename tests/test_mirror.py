@@ -45,7 +45,7 @@ JOURNEYS = {
         *("aioresponses", "endpoints", "ibm", "key_corpus", "real_servers", "secrets"),
     },
     "engine": {"blocking", "cancellation", "fault_matrix", "lies", "soak"},
-    "protocol": {"linear_time"},
+    "protocol": {"linear_time", "samples"},
 }
 
 # In pieces, so that this file does not hold what it looks for.
