@@ -128,7 +128,7 @@ class BodyReceiver(asyncio.BufferedProtocol):
         if length is None or connection is None:
             return False
         transport = connection.transport
-        if transport is None or not transport.is_reading():
+        if transport is None or transport.is_closing() or not transport.is_reading():
             return False
         self._missing = length - self._content.total_bytes
         if min(self._missing, wanted) < _WORTHWHILE_BYTES:

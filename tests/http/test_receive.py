@@ -208,6 +208,23 @@ async def test_connection_lost_in_the_body(
         assert len(server.connections) == 2
 
 
+async def test_connection_that_is_being_lost_is_not_taken_over(
+    session: aiohttp.ClientSession, tls: ssl.SSLContext | None
+) -> None:
+    begun = http_response(BODY[:1_000], length=MIB)
+    with ScriptedServer([read_request(), send(begun), hang()], tls=tls) as server:
+        async with session.get(server.url) as response:
+            assert response.connection is not None
+            assert response.connection.transport is not None
+            response.connection.transport.abort()
+            # asyncio's TLS transport has now scheduled the loss for the protocol that it has.
+            await asyncio.sleep(0)
+            receiver = BodyReceiver(response, SPARE)
+            async with asyncio.timeout(5):
+                with pytest.raises(aiohttp.ClientError):
+                    await receiver.readinto(memoryview(bytearray(MIB)))
+
+
 async def test_error_says_how_many_bytes_are_missing(
     session: aiohttp.ClientSession, tls: ssl.SSLContext | None
 ) -> None:
