@@ -22,6 +22,7 @@ from aios3get.credentials.environment import EnvironmentCredentials
 
 if TYPE_CHECKING:
     from aios3get.credentials.assume_role import AssumeRole
+    from aios3get.credentials.botocore_session import from_botocore
     from aios3get.credentials.container import ContainerCredentials
     from aios3get.credentials.ibm import IBMCloudAPIKey
     from aios3get.credentials.imds import InstanceMetadata
@@ -50,6 +51,7 @@ __all__ = [
     "cached",
     "chain",
     "default_chain",
+    "from_botocore",
 ]
 
 _MODULES = {
@@ -61,6 +63,7 @@ _MODULES = {
     "ProfileCredentials": "profile",
     "SSO": "sso",
     "WebIdentity": "sts",
+    "from_botocore": "botocore_session",
 }
 
 

@@ -9,8 +9,9 @@ from typing import cast
 
 import pytest
 
+from aios3get.credentials import refreshing
 from aios3get.credentials.refreshing import Refreshing
-from aios3get.errors import ConfigurationError, CredentialsError
+from aios3get.errors import ConfigurationError, CredentialsError, UsageError
 
 HOUR = 3600.0
 
@@ -105,6 +106,56 @@ async def test_windows_before_the_end(lifetime: float, advisory: float, mandator
     source.gate.set()
     assert await waiting == "v2"
     assert source.calls == 2
+
+
+async def test_valid_value_is_not_kept_waiting_by_a_service_that_does_not_respond(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(refreshing, "_MANDATORY_SECONDS", 0.01)
+    source = Source()
+    held = source.refreshing()
+    await held.get()
+    source.gate.clear()
+    source.now += HOUR - 1
+    assert await name(held) == "v1"
+    source.now += 1
+    waiting = asyncio.create_task(name(held))
+    await asyncio.sleep(0.02)
+    assert not waiting.done()
+    source.gate.set()
+    assert await waiting == "v2"
+    assert source.calls == 2
+
+
+async def test_after_a_failure_the_refresh_goes_on_in_the_background() -> None:
+    source = Source()
+    held = source.refreshing()
+    await held.get()
+    source.now += HOUR - 300
+    source.error = OSError("down")
+    assert await name(held) == "v1"
+    source.gate.clear()
+    assert await name(held) == "v1"
+    await until(lambda: source.calls == 3)
+    source.error = None
+    source.gate.set()
+    await until(lambda: held.current() is not None)
+    assert await name(held) == "v3"
+
+
+async def test_closing_ends_a_refresh_and_tells_those_who_wait() -> None:
+    source = Source()
+    held = source.refreshing()
+    await held.aclose()
+    source.gate.clear()
+    waiting = asyncio.create_task(name(held))
+    await until(lambda: source.calls == 1)
+    await held.aclose()
+    with pytest.raises(UsageError, match="client is closed"):
+        await waiting
+    assert held._flights == {}
+    source.gate.set()
+    assert await name(held) == "v2"
 
 
 async def test_the_advisory_refresh_runs_in_the_background() -> None:
