@@ -5,6 +5,8 @@ import os
 import ssl
 import sys
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Literal, Self, Unpack
@@ -409,7 +411,7 @@ class _Running:
             proxies=shared.proxies,
         )
         self.exchange = Exchange(shared, transport)
-        self._guard = self.exchange.guard = _closed_with_loop(transport, shared.fetcher)
+        self._guard = self.exchange.guard = _closed_with_loop(transport, shared)
         self._closing: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -424,14 +426,16 @@ class _Running:
         self._closing = asyncio.get_running_loop().create_task(self.aclose())
 
 
-async def _closed_with_loop(transport: Transport, fetcher: Fetcher) -> AsyncGenerator[None, None]:
+async def _closed_with_loop(
+    transport: Transport, shared: ClientState
+) -> AsyncGenerator[None, None]:
     try:
         yield
     finally:
-        try:
-            await fetcher.aclose()
-        finally:
-            await transport.aclose()
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(transport.aclose)
+            stack.push_async_callback(shared.fetcher.aclose)
+            stack.push_async_callback(shared.credentials.aclose)
 
 
 async def _load(config: ClientConfig) -> ClientState:
@@ -442,11 +446,26 @@ async def _load(config: ClientConfig) -> ClientState:
         credentials = default_chain(config.profile)
     verify = await load_certificates(config.verify, settings.ca_bundle)
     proxies = settings.proxies if config.proxy is None else Proxies.always(config.proxy)
-    contexts = ClientContexts(config, loaded, Fetcher(verify=verify, proxies=proxies))
-    return ClientState(
+    fetcher = Fetcher(verify=verify, proxies=proxies)
+
+    def now() -> float:
+        return state.now()
+
+    def correct_clock(seconds: float) -> None:
+        state.clock_offset += seconds
+
+    def set_region(region: str) -> None:
+        # Nothing names a region, so the default one is in use; other servers know no other.
+        if settings.endpoint.endpoint_url is None:
+            state.resolver = EndpointResolver(replace(settings.endpoint, region=region))
+
+    contexts = ClientContexts(
+        config, loaded, fetcher, clock=now, correct_clock=correct_clock, on_region=set_region
+    )
+    state = ClientState(
         resolver=EndpointResolver(settings.endpoint),
-        credentials=CredentialsSource(credentials, contexts=contexts),
-        fetcher=contexts.fetcher,
+        credentials=CredentialsSource(credentials, clock=now, contexts=contexts),
+        fetcher=fetcher,
         retry=config.retry or RetryPolicy(),
         quota=RetryQuota(config.max_concurrency),
         timeouts=config.timeouts or Timeouts(),
@@ -456,6 +475,7 @@ async def _load(config: ClientConfig) -> ClientState:
         verify=verify,
         proxies=proxies,
     )
+    return state
 
 
 def _unpickle(arguments: dict[str, Any]) -> S3Client:

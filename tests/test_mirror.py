@@ -42,7 +42,8 @@ SHOWN_BY: dict[str, str] = {
 JOURNEYS = {
     "cli": {"command"},
     "client": {
-        *("aioresponses", "endpoints", "ibm", "key_corpus", "real_servers", "secrets"),
+        *("aioresponses", "credentials", "endpoints", "ibm", "key_corpus", "real_servers"),
+        "secrets",
     },
     "engine": {"blocking", "cancellation", "fault_matrix", "lies", "soak"},
     "protocol": {"linear_time", "samples"},

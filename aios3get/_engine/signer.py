@@ -81,6 +81,8 @@ class Signer:
             # An invalid request is refused before a provider is called.
             self._check_sendable(request, endpoint)
             identity = await credentials.get()
+            # An instance's credentials may have come with its region.
+            endpoint = self._resolve(call, request)
         attempt = call.attempt = self._attempt(call, request, endpoint, identity)
         if isinstance(identity, Credentials):
             if endpoint.auth == "sigv4a":

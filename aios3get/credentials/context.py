@@ -42,6 +42,7 @@ class ProviderContext:
         clock: seconds since 1970.
         correct_clock: takes the seconds that a service's clock is ahead of ``clock``, and has
             ``clock`` add them from then on; None to do so in this context alone.
+        on_region: is called with the region that ``set_region`` gets.
         sleep: waits so many seconds.
         random: a number of [0, 1), for jitter.
 
@@ -62,6 +63,7 @@ class ProviderContext:
         fetcher: Fetcher | None = None,
         clock: Callable[[], float] = time.time,
         correct_clock: Callable[[float], None] | None = None,
+        on_region: Callable[[str], None] | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         random: Callable[[], float] = random.random,
     ) -> None:
@@ -73,6 +75,7 @@ class ProviderContext:
         self.sleep = sleep
         self.random = random
         self._region = region
+        self._on_region = on_region
         self._shared = shared
         self._fetcher = fetcher
         self._own_fetcher: Fetcher | None = None
@@ -124,6 +127,12 @@ class ProviderContext:
         environ = self.environ
         named = self._region or environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION")
         return named or (await self.profile()).get("region")
+
+    def set_region(self, region: str) -> None:
+        """Use the region that the credentials' service named, as nobody else names one."""
+        self._region = region
+        if self._on_region is not None:
+            self._on_region(region)
 
     async def endpoint(
         self, service: CredentialsService, region: str | None = None
@@ -179,14 +188,29 @@ class ClientContexts:
         config: the client's arguments.
         loaded: its environment and shared files.
         fetcher: its fetcher, which stays open.
+        clock: as for ``ProviderContext``.
+        correct_clock: as for ``ProviderContext``.
+        on_region: as for ``ProviderContext``.
     """
 
-    def __init__(self, config: ClientConfig, loaded: LoadedConfig, fetcher: Fetcher) -> None:
-        self.fetcher = fetcher
+    def __init__(
+        self,
+        config: ClientConfig,
+        loaded: LoadedConfig,
+        fetcher: Fetcher,
+        *,
+        clock: Callable[[], float] = time.time,
+        correct_clock: Callable[[float], None] | None = None,
+        on_region: Callable[[str], None] | None = None,
+    ) -> None:
         self._profile = config.profile
         self._region = config.region
         self._environ = loaded.environ
         self._shared: SharedConfig | None = loaded.shared
+        self._fetcher = fetcher
+        self._clock = clock
+        self._correct_clock = correct_clock
+        self._on_region = on_region
 
     def __call__(self) -> ProviderContext:
         """A context for one load."""
@@ -196,5 +220,13 @@ class ClientContexts:
             profile=self._profile,
             region=self._region,
             shared=shared,
-            fetcher=self.fetcher,
+            fetcher=self._fetcher,
+            clock=self._clock,
+            correct_clock=self._correct_clock,
+            on_region=self._set_region,
         )
+
+    def _set_region(self, region: str) -> None:
+        self._region = region
+        if self._on_region is not None:
+            self._on_region(region)

@@ -40,7 +40,8 @@ class InstanceMetadata(Provider):
     up after about 2 seconds. ``AWS_EC2_METADATA_DISABLED``, ``AWS_EC2_METADATA_SERVICE_ENDPOINT``,
     ``AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE``, ``AWS_METADATA_SERVICE_TIMEOUT`` and
     ``AWS_METADATA_SERVICE_NUM_ATTEMPTS`` are obeyed; all but the first can stand in the profile
-    too, in lower case and without ``AWS_``.
+    too, in lower case and without ``AWS_``. Where neither the caller nor environment nor profile
+    names a region, the instance's is used.
 
     AWS accepts the credentials of an instance for some time after their end while it cannot issue
     new ones. Expired credentials therefore stay in use, with a warning in the log, while the
@@ -75,6 +76,10 @@ class InstanceMetadata(Provider):
             if extended is None:
                 raise
             return extended
+        if await context.region() is None:
+            region = await load_instance_region(context)
+            if region is not None:
+                context.set_region(region)
         return self._extended(context) or loaded
 
     def invalidate(self, used: Identity) -> None:

@@ -26,6 +26,8 @@ _LONGEST_PAUSE: Final = 60.0
 _LONGEST_PAUSE_WITHOUT: Final = 5.0
 # A valid value is better than a service that does not respond.
 _MANDATORY_SECONDS: Final = 5.0
+# A refresh that began so long before a call says little about the service.
+_LATE_SECONDS: Final = 1.0
 
 
 class Expiring(Protocol):
@@ -46,6 +48,12 @@ class _Held(Generic[T]):
     advisory: float
     mandatory: float
     end: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Flight(Generic[T]):
+    task: asyncio.Task[T | Exception]
+    began: float
 
 
 class Refreshing(Generic[T]):
@@ -81,7 +89,7 @@ class Refreshing(Generic[T]):
         # Threads share what follows without a lock, which a fork could leave locked: each field is
         # replaced whole, and a lost race costs one refresh more.
         self._held: _Held[T] | None = None
-        self._flights: dict[asyncio.AbstractEventLoop, asyncio.Task[T | Exception]] = {}
+        self._flights: dict[asyncio.AbstractEventLoop, _Flight[T]] = {}
         self._closing = WeakSet[asyncio.Task[T | Exception]]()
         self._failures = 0
         self._failed_at = 0.0
@@ -110,14 +118,18 @@ class Refreshing(Generic[T]):
             if not pausing:
                 flight = self._flight()
                 if now >= held.mandatory and not self._failures:
-                    await asyncio.wait({flight}, timeout=_MANDATORY_SECONDS)
+                    await asyncio.wait({flight.task}, timeout=_MANDATORY_SECONDS)
             value = self._valid()
             if value is not None:
                 return value
         error = self._error if pausing else None
         if error is None:
             # A caller's cancellation must not cancel the refresh of the others.
-            fetched = await asyncio.shield(self._flight())
+            flight = self._flight()
+            fetched = await asyncio.shield(flight.task)
+            if isinstance(fetched, Exception) and now - flight.began > _LATE_SECONDS:
+                # The service may be back since that refresh began.
+                fetched = await asyncio.shield(self._flight().task)
             if not isinstance(fetched, Exception):
                 return fetched
             error = fetched
@@ -139,11 +151,10 @@ class Refreshing(Generic[T]):
         Raises:
             CredentialsError: it has expired already.
         """
-        now = self._clock()
         if value.expires_at is None:
             held = _Held(value, float("inf"), float("inf"), float("inf"))
         else:
-            end = value.expires_at.timestamp()
+            now, end = self._clock(), value.expires_at.timestamp()
             if end <= now:
                 raise CredentialsError(
                     f"the {self._what} expired at {value.expires_at.isoformat()}; get new ones, or"
@@ -157,9 +168,9 @@ class Refreshing(Generic[T]):
         """Cancel the running loop's refresh; whoever waits for it gets ``UsageError``."""
         flight = self._flights.get(asyncio.get_running_loop())
         if flight is not None:
-            self._closing.add(flight)
-            flight.cancel()
-            await asyncio.wait({flight})
+            self._closing.add(flight.task)
+            flight.task.cancel()
+            await asyncio.wait({flight.task})
 
     def _pausing(self, now: float) -> bool:
         # After the first failure the next call tries again.
@@ -184,15 +195,16 @@ class Refreshing(Generic[T]):
         failure.retryable = isinstance(error, OSError)
         return failure
 
-    def _flight(self) -> "asyncio.Task[T | Exception]":
+    def _flight(self) -> _Flight[T]:
         loop = asyncio.get_running_loop()
-        task = self._flights.get(loop)
-        if task is None or task.done():
+        flight = self._flights.get(loop)
+        if flight is None or flight.task.done():
             for other in list(self._flights):
                 if other.is_closed():
                     self._flights.pop(other, None)
-            task = self._flights[loop] = loop.create_task(self._refresh(loop))
-        return task
+            task = loop.create_task(self._refresh(loop))
+            flight = self._flights[loop] = _Flight(task, self._clock())
+        return flight
 
     async def _refresh(self, loop: asyncio.AbstractEventLoop) -> T | Exception:
         # An exception is returned, not raised: nobody may be waiting for this task.

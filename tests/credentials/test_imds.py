@@ -30,7 +30,12 @@ def imds() -> Iterator[Imds]:
 
 
 def environ(imds: Imds, **more: str) -> dict[str, str]:
-    return {"AWS_EC2_METADATA_SERVICE_ENDPOINT": imds.url, "HOME": "/nowhere", **more}
+    return {
+        "AWS_EC2_METADATA_SERVICE_ENDPOINT": imds.url,
+        "AWS_REGION": "us-east-1",
+        "HOME": "/nowhere",
+        **more,
+    }
 
 
 def expected(imds: Imds) -> Credentials:
@@ -309,6 +314,21 @@ async def test_outage_is_bridged_and_ends_some_minutes_after_the_service_is_back
 async def test_region_of_the_instance(imds: Imds) -> None:
     async with ProviderContext(environ=environ(imds)) as context:
         assert await load_instance_region(context) == "eu-central-1"
+
+
+async def test_region_comes_with_the_credentials_where_nothing_names_one(imds: Imds) -> None:
+    regions: list[str] = []
+    for _ in range(2):
+        async with ProviderContext(
+            environ=environ(imds, AWS_REGION=""), on_region=regions.append
+        ) as context:
+            await InstanceMetadata().load(context)
+            assert await context.region() == "eu-central-1"
+    imds.fail(Response(500), path="/latest/meta-data/placement", times=9)
+    without = environ(imds, AWS_REGION="", AWS_METADATA_SERVICE_NUM_ATTEMPTS="1")
+    assert await load(InstanceMetadata(), without, on_region=regions.append) == expected(imds)
+    await load(InstanceMetadata(), environ(imds), on_region=regions.append)
+    assert regions == ["eu-central-1", "eu-central-1"]
 
 
 async def test_region_is_none_where_the_service_is_disabled_absent_or_failing(

@@ -143,6 +143,23 @@ async def test_after_a_failure_the_refresh_goes_on_in_the_background() -> None:
     assert await name(held) == "v3"
 
 
+async def test_failure_of_a_refresh_that_began_long_before_is_tried_again() -> None:
+    source = Source()
+    source.gate.clear()
+    held = source.refreshing()
+    first = asyncio.create_task(name(held))
+    await until(lambda: source.calls == 1)
+    source.now += 2
+    second = asyncio.create_task(name(held))
+    await asyncio.sleep(0)
+    source.error = OSError("down")
+    source.gate.set()
+    with pytest.raises(CredentialsError):
+        await first
+    source.error = None
+    assert await second == "v2"
+
+
 async def test_closing_ends_a_refresh_and_tells_those_who_wait() -> None:
     source = Source()
     held = source.refreshing()
@@ -371,7 +388,7 @@ async def test_an_invalidated_value_does_not_come_back_when_the_refresh_fails() 
 async def test_a_cancelled_flight_is_replaced() -> None:
     source = Source()
     held = source.refreshing()
-    flight = held._flight()
+    flight = held._flight().task
     flight.cancel()
     await asyncio.wait([flight])
     assert await name(held) == "v1"
@@ -414,7 +431,7 @@ def test_a_closed_loop_with_a_flight_is_forgotten() -> None:
 
     source.gate.clear()
     loop.run_until_complete(start())
-    (flight,) = held._flights.values()
+    (flight,) = (flight.task for flight in held._flights.values())
     abandoned = cast("Coroutine[object, object, object]", flight.get_coro())
     loop.close()
     flight._log_destroy_pending = False  # type: ignore[attr-defined]  # its loop died, on purpose
