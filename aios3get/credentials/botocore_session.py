@@ -3,7 +3,7 @@
 import asyncio
 import inspect
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -65,7 +65,7 @@ async def _call(method: Callable[[], Any]) -> Any:
     if inspect.iscoroutinefunction(method):
         return await method()
     result = await asyncio.to_thread(method)
-    return await result if isinstance(result, Awaitable) else result
+    return await result if inspect.isawaitable(result) else result
 
 
 def _expires_at(found: Any) -> datetime | None:
