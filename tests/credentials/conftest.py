@@ -1,5 +1,6 @@
 """An AWS home folder, and providers loaded with an environment of their own."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 
 from aios3get._protocol.identity import CredentialsProvider, Identity
+from aios3get.credentials import CredentialsSource
 from aios3get.credentials.context import ProviderContext
 from aios3get.credentials.provider import Unavailable, load_from
 
@@ -32,3 +34,10 @@ async def load(
 ) -> Identity | Unavailable:
     async with ProviderContext(environ=environ or {}, **options) as context:
         return await load_from(provider, context)
+
+
+async def first_calls_of_a_thousand_tasks(source: CredentialsSource) -> set[Identity]:
+    """What all of them get."""
+    # Debug mode takes a traceback of each task.
+    asyncio.get_running_loop().set_debug(False)
+    return set(await asyncio.gather(*(source.get() for _ in range(1000))))

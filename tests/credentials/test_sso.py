@@ -5,7 +5,6 @@ import stat
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import botocore.credentials
 import botocore.session
@@ -17,7 +16,7 @@ from aios3get.credentials import SSO, CredentialsSource, ProfileCredentials
 from aios3get.credentials.context import ProviderContext
 from aios3get.credentials.provider import Unavailable
 from aios3get.errors import ConfigurationError, CredentialsError
-from tests.credentials.conftest import Files, load
+from tests.credentials.conftest import Files, first_calls_of_a_thousand_tasks, load
 from tests.servers.http_service import Request, Response
 from tests.servers.sso import Sso
 
@@ -318,8 +317,8 @@ async def test_first_calls_of_a_thousand_tasks_make_one_request(
     sso.sign_in(tmp_path, "corp", expiresAt=ENDED)
     environ = files(config=SESSION, **endpoints(sso))
     source = CredentialsSource(SSO(), contexts=lambda: ProviderContext(environ=environ))
-    got: list[Any] = await asyncio.gather(*(source.get() for _ in range(1000)))
-    assert set(got) == {expected(sso)}
+    got = await first_calls_of_a_thousand_tasks(source)
+    assert got == {expected(sso)}
     assert [path for _, path in sso.calls] == ["/token", "/federation/credentials"]
 
 
