@@ -9,6 +9,8 @@ async with S3Client() as s3:
 """
 
 from aios3get import errors
+from aios3get._engine.parallel.download import Download
+from aios3get._engine.parallel.memory import BytesRead
 from aios3get._engine.s3_object import S3Object
 from aios3get._protocol.checksum import Verified
 from aios3get._protocol.content_disposition import content_disposition
@@ -25,8 +27,10 @@ from aios3get.client import S3Client
 __all__ = [
     "ANONYMOUS",
     "ByteRange",
+    "BytesRead",
     "ContentRange",
     "Credentials",
+    "Download",
     "Expiration",
     "GetObjectOptions",
     "ObjectInfo",

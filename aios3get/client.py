@@ -20,6 +20,7 @@ from aios3get._engine.call import Call, check_deadline
 from aios3get._engine.client_state import ClientState
 from aios3get._engine.exchange import Exchange
 from aios3get._engine.get_object_call import GetObjectCall
+from aios3get._engine.parallel.methods import ParallelMethods
 from aios3get._engine.presigning import presign
 from aios3get._engine.s3_object import S3Object
 from aios3get._engine.stream import ByteStream
@@ -49,7 +50,7 @@ from aios3get.errors import UsageError
 __all__ = ["S3Client"]
 
 
-class S3Client:
+class S3Client(ParallelMethods):
     """Reads objects from S3 and from what speaks like it.
 
     Creating one does no I/O: environment, shared files and connections come with the first call.
@@ -359,6 +360,9 @@ class S3Client:
     ) -> PresignedUrl:
         exchange = self._exchange() or await self._start()
         return await presign(exchange, call, request, expires_in)
+
+    async def _start_exchange(self) -> Exchange:
+        return self._exchange() or await self._start()
 
     def _exchange(self) -> Exchange | None:
         running = self._loops.get(asyncio.get_running_loop())

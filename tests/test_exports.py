@@ -15,9 +15,11 @@ CONTRACT = {
 }
 MORE = {
     *("__version__", "content_disposition", "ContentRange", "Expiration", "Restore", "Verified"),
+    *("BytesRead", "Download"),
 }
 VERBS = {
     *("get_object", "head_object", "presign_get_object", "get_url", "aclose"),
+    *("read_into", "download_object"),
     *("__aenter__", "__aexit__"),
 }
 PUBLIC_MODULES = ("aios3get", "aios3get.errors", "aios3get.credentials", "aios3get.testing")

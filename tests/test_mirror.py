@@ -36,6 +36,12 @@ SHOWN_BY: dict[str, str] = {
     "aios3get/_engine/presigning.py": "tests/engine/test_exchange.py",
     "aios3get/_engine/signer.py": "tests/engine/test_exchange.py",
     "aios3get/_engine/stream.py": "tests/engine/test_lies.py",
+    "aios3get/_engine/parallel/file_sink.py": "tests/engine/parallel/test_download.py",
+    "aios3get/_engine/parallel/methods.py": "tests/engine/parallel/test_memory.py",
+    "aios3get/_engine/parallel/opening.py": "tests/engine/parallel/test_memory.py",
+    "aios3get/_engine/parallel/part_reader.py": "tests/engine/parallel/test_memory.py",
+    "aios3get/_engine/parallel/tasks.py": "tests/engine/parallel/test_progress.py",
+    "aios3get/_engine/parallel/transfer.py": "tests/engine/parallel/test_memory.py",
     "aios3get/_engine/client_state.py": "tests/client/test_client.py",
 }
 # Tests of a behaviour that many modules make together.

@@ -90,13 +90,16 @@ class Pin:
         """Whether a request for another range reads the same version or fails."""
         return self.etag is not None and not self.transformed and self.request.resumable
 
+    @property
+    def if_match(self) -> str | None:
+        """The value of ``If-Match`` for this version; None if it has none."""
+        etag = self.etag
+        # RFC 9110 section 13.1.1: If-Match compares strongly, so a weak ETag never matches.
+        return None if etag is None or etag.startswith("W/") or not is_sendable(etag) else etag
+
     def for_range(self, range: ByteRange, *, version_id: str | None = None) -> ObjectRequest:
         """The request for a range of this version; only where ``holds`` is true."""
-        etag = self.etag
-        assert etag is not None
-        # RFC 9110 section 13.1.1: If-Match compares strongly, so a weak ETag never matches.
-        if_match = etag if is_sendable(etag) and not etag.startswith("W/") else None
-        return self.request.for_range(range, if_match=if_match, version_id=version_id)
+        return self.request.for_range(range, if_match=self.if_match, version_id=version_id)
 
     def for_range_of_version(self, range: ByteRange) -> ObjectRequest | None:
         """The request for a range by version id, for an object that was replaced or deleted.

@@ -75,7 +75,7 @@ def test_a_deadline_is_a_number_of_seconds(deadline: float) -> None:
 
 async def test_a_deadline_tells_of_a_loop_that_stood_still() -> None:
     async def blocking() -> None:
-        time.sleep(0.3)  # noqa: ASYNC251 - blocking is what is to be told
+        time.sleep(0.3)
         await asyncio.sleep(3600)
 
     with pytest.raises(TransportTimeout) as caught:

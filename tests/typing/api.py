@@ -13,8 +13,10 @@ import aios3get
 from aios3get import (
     ANONYMOUS,
     ByteRange,
+    BytesRead,
     ContentRange,
     Credentials,
+    Download,
     Expiration,
     GetObjectOptions,
     ObjectInfo,
@@ -283,3 +285,18 @@ async def servers() -> None:
         server.faults.add(faults.drop_after(1), times=None)
     with S3Server.in_thread() as threaded:
         assert_type(threaded, S3Server)
+
+
+async def many_requests(s3: S3Client, path: os.PathLike[str]) -> None:
+    def report(done: int, total: int | None) -> None: ...
+
+    count = await s3.read_into("bucket", "key", bytearray(10), connections=4, range="bytes=0-9")
+    assert_type(count, BytesRead)
+    assert_type(count.verified, Verified)
+    assert_type(count + 1, int)
+    done = await s3.download_object(
+        "bucket", "key", path, part_size=1 << 20, resume=False, fsync=True, on_progress=report
+    )
+    assert_type(done, Download)
+    assert_type(done.info, ObjectInfo)
+    assert_type((done.path, done.size, done.resumed, done.attempts), tuple[str, int, int, int])

@@ -1,6 +1,6 @@
 """The digest of a long range from those of its pieces, which come in any order."""
 
-from aios3get._engine.parallel.parts import Span
+from aios3get._engine.parallel.parts import Span, gaps
 from aios3get._protocol.hashing import Algorithm
 
 __all__ = ["Digests"]
@@ -27,13 +27,7 @@ class Digests:
 
     def missing(self, within: Span) -> list[Span]:
         """The ranges of ``within`` that no piece covers, in order."""
-        gaps: list[Span] = []
-        covered = within.start
-        for start, stop in [*sorted(self._pieces), Span(within.stop, within.stop)]:
-            if covered < min(start, within.stop):
-                gaps.append(Span(covered, min(start, within.stop)))
-            covered = max(covered, stop)
-        return gaps
+        return gaps(within, self._pieces)
 
     def combined(self) -> bytes:
         """The digest of all pieces put together in order."""

@@ -3,7 +3,6 @@
 import errno
 import hashlib
 import os
-import secrets
 import stat
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
@@ -62,7 +61,7 @@ class PartFile:
         fd = _open_locked(self.path) if resume else None
         self.resumable = fd is not None
         if fd is None:
-            self.path = os.path.join(folder, secrets.token_hex(16) + _SUFFIX)
+            self.path = os.path.join(folder, os.urandom(16).hex() + _SUFFIX)
             fd = os.open(self.path, _FLAGS | os.O_EXCL, 0o666)
         self._fd: int | None = fd
 

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
-__all__ = ["MIB", "MIN_PART", "Group", "Part", "Span", "Work", "coalesce", "part_size"]
+__all__ = ["MIB", "MIN_PART", "Group", "Part", "Span", "Work", "coalesce", "gaps", "part_size"]
 
 MIB: Final = 1 << 20
 
@@ -26,6 +26,17 @@ class Span(NamedTuple):
     def size(self) -> int:
         """The number of bytes."""
         return self.stop - self.start
+
+
+def gaps(whole: Span, covered: Iterable[Span]) -> list[Span]:
+    """The ranges of ``whole`` that no span of ``covered`` holds, in order."""
+    missing: list[Span] = []
+    at = whole.start
+    for start, stop in [*sorted(covered), Span(whole.stop, whole.stop)]:
+        if at < min(start, whole.stop):
+            missing.append(Span(at, min(start, whole.stop)))
+        at = max(at, stop)
+    return missing
 
 
 class Part:
@@ -110,21 +121,26 @@ class Work:
         self._parts.remove(part)
 
 
-def part_size(latency: float, rate: float, unassigned: int, connections: int) -> int:
+def part_size(
+    latency: float, rate: float, unassigned: int, connections: int, least: int = MIN_PART
+) -> int:
     """How many bytes the next part should have.
 
-    Parts are so long that waiting for first bytes costs little, and no longer than each
-    connection's share of what is left.
+    Short parts spread the work evenly. Where waiting for their first bytes would cost much, parts
+    are as long as a connection's share of the work, and are split when a connection falls behind.
 
     Args:
         latency: seconds from a request to its response's first byte.
         rate: bytes per second of one connection.
         unassigned: the number of bytes that belong to no part yet.
-        connections: how many requests run at once.
+        connections: how many requests share them.
+        least: the result is at least this.
     """
-    share = -(-unassigned // connections)
     wanted = int(_TRANSFER_PER_WAIT * latency * rate)
-    return max(MIN_PART, min(wanted, share, _MAX_PART))
+    if wanted <= least:
+        return least
+    share = -(-unassigned // connections)
+    return max(least, min(share, _MAX_PART))
 
 
 class Group(NamedTuple):

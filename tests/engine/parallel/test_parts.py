@@ -97,19 +97,16 @@ def test_split_leaves_short_parts_alone() -> None:
     assert work.split(10) is not None
 
 
-def test_part_size_is_the_smallest_where_there_is_no_latency_to_hide() -> None:
+def test_part_size_is_the_least_where_there_is_no_latency_to_hide() -> None:
     assert part_size(0.0001, 1e9, 1 << 40, 8) == MIN_PART
+    assert part_size(0.0001, 1e9, 1 << 40, 8, least=100 * MIB) == 100 * MIB
 
 
-def test_part_size_grows_with_latency_and_rate() -> None:
-    assert part_size(0.1, 90e6, 1 << 40, 8) == 180_000_000
-    assert part_size(0.1, 180e6, 1 << 40, 8) == 360_000_000
-    assert part_size(100, 1e9, 1 << 60, 8) == 1024 * MIB
-
-
-def test_part_size_leaves_every_connection_its_share() -> None:
-    assert part_size(0.1, 90e6, 160 * MIB, 8) == 20 * MIB
-    assert part_size(0.1, 90e6, 1, 8) == MIN_PART
+def test_part_size_is_the_share_of_a_connection_where_there_is() -> None:
+    assert part_size(0.1, 90e6, 2048 * MIB, 8) == 256 * MIB
+    assert part_size(0.1, 90e6, 15, 8) == MIN_PART
+    assert part_size(0.1, 90e6, 15, 8, least=1) == 2
+    assert part_size(0.1, 90e6, 1 << 50, 8) == 1024 * MIB
 
 
 @given(st.lists(spans, max_size=20), st.integers(0, 100), SIZES)

@@ -1,0 +1,250 @@
+"""Downloads an object to a file, which is complete or not there."""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from aios3get._engine.parallel.file_sink import FileSink
+from aios3get._engine.parallel.journal import Identification, Journal, Piece
+from aios3get._engine.parallel.opening import Beginning, ObjectRead
+from aios3get._engine.parallel.part_file import PartFile
+from aios3get._engine.parallel.parts import Span, gaps
+from aios3get._engine.parallel.progress import OnProgress, Progress
+from aios3get._engine.parallel.transfer import Transfer
+from aios3get._engine.stream import ByteStream
+from aios3get._protocol.checksum import Verified
+from aios3get._protocol.hashing import ALGORITHMS
+from aios3get._protocol.object_info import ObjectInfo
+from aios3get.errors import IntegrityError, InvalidRange
+
+__all__ = ["Download", "Downloader"]
+
+_WINDOW: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A finished download.
+
+    Attributes:
+        path: the file.
+        info: the object's metadata.
+        size: bytes in the file.
+        resumed: how many of them an earlier, interrupted download had written.
+        verified: whether the bytes were compared with the stored checksum, and if not, why not.
+        attempts: how many requests were sent.
+    """
+
+    path: str
+    info: ObjectInfo
+    size: int
+    resumed: int
+    verified: Verified
+    attempts: int
+
+
+class Downloader:
+    """One download.
+
+    Args:
+        read: the call.
+        path: the file in the end.
+        resume: whether to continue an interrupted download, and to leave this one to be continued.
+        fsync: whether the file is on the disk before the download ends.
+        on_progress: called with the bytes so far and in total.
+    """
+
+    def __init__(
+        self,
+        read: ObjectRead,
+        path: str,
+        *,
+        resume: bool,
+        fsync: bool,
+        on_progress: OnProgress | None,
+    ) -> None:
+        self._read = read
+        self._path = path
+        self._resume = resume
+        self._fsync = fsync
+        self._on_progress = on_progress
+        self._loop = asyncio.get_running_loop()
+        # Whether a later download can continue this one.
+        self._worth_keeping = False
+
+    async def run(self) -> Download:
+        """Download the object.
+
+        Raises:
+            S3Error: as for ``get_object``.
+            OSError: the file cannot be written.
+        """
+        opening = self._loop.run_in_executor(
+            None, lambda: PartFile(self._path, resume=self._resume)
+        )
+        try:
+            file = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(_discard)
+            raise
+        journal = Journal(file.path + ".journal")
+        sink = FileSink(file, journal if file.resumable else None, self._read.least_part)
+        try:
+            download = await self._fill(file, journal, sink)
+            await self._in_thread(lambda: self._commit(file, journal, sink))
+        except BaseException as error:
+            keep = self._worth_keeping and not isinstance(error, IntegrityError)
+            await self._in_thread(lambda: _abort(file, journal, sink, keep=keep))
+            raise
+        return download
+
+    def _in_thread(self, function: Callable[[], None]) -> "asyncio.Future[None]":
+        return self._loop.run_in_executor(None, function)
+
+    def _commit(self, file: PartFile, journal: Journal, sink: FileSink) -> None:
+        sink.close()
+        file.commit(fsync=self._fsync)
+        journal.delete()
+
+    async def _fill(self, file: PartFile, journal: Journal, sink: FileSink) -> Download:
+        begun, pieces = await self._begin(file, journal)
+        sink.start = begun.extent.start if begun.span is None else begun.span.start
+        try:
+            total = None if begun.span is None else begun.span.size
+            await self._in_thread(lambda: file.allocate(total or 0))
+            resumed = sum(piece.span.size for piece in pieces)
+            progress = Progress(self._on_progress, total, resumed)
+            if begun.stream is not None:
+                reading = _copy(begun.stream, sink, progress)
+            else:
+                reading = self._transfer(begun, pieces, journal, sink, progress)
+            verified = await progress.during(reading)
+        finally:
+            begun.response.close()
+        attempts = self._read.call.attempts
+        return Download(self._path, begun.info, progress.done, resumed, verified, attempts)
+
+    async def _begin(self, file: PartFile, journal: Journal) -> tuple[Beginning, list[Piece]]:
+        """The first response, and what is there of the same object already."""
+        recorded = await asyncio.to_thread(self._recorded, file, journal)
+        if recorded is not None:
+            identification, pieces = recorded
+            self._worth_keeping = True
+            whole = Span(identification.start, identification.stop)
+            missing = gaps(whole, [piece.span for piece in pieces])[0]
+            try:
+                begun = await self._read.begin(missing.size, at=missing.start)
+            except InvalidRange:
+                pass  # the object is shorter now
+            else:
+                if begun.stream is None and self._identify(begun) == identification:
+                    return begun, pieces
+                begun.response.close()
+            self._worth_keeping = False
+        return await self._read.begin(), []
+
+    def _recorded(
+        self, file: PartFile, journal: Journal
+    ) -> tuple[Identification, list[Piece]] | None:
+        """What an earlier download wrote and is still in the file; None if that is nothing."""
+        recorded = journal.read() if file.resumable else None
+        request = self._read.request
+        if recorded is None:
+            return None
+        identification, pieces = recorded
+        if (identification.bucket, identification.key) != (request.bucket, request.key):
+            return None
+        whole = Span(identification.start, identification.stop)
+        pieces = _intact(file, pieces, whole)
+        if not gaps(whole, [piece.span for piece in pieces]):
+            # It ended before the file was renamed. A response has to show the object's ETag.
+            pieces.pop()
+        return (identification, pieces) if pieces else None
+
+    def _identify(self, begun: Beginning) -> Identification:
+        request, pin = self._read.request, begun.pin
+        assert begun.span is not None
+        assert pin.etag is not None
+        assert pin.size is not None
+        start, stop = begun.span
+        return Identification(
+            request.bucket, request.key, pin.etag, pin.version_id, pin.size, start, stop
+        )
+
+    async def _transfer(
+        self,
+        begun: Beginning,
+        pieces: list[Piece],
+        journal: Journal,
+        sink: FileSink,
+        progress: Progress,
+    ) -> Verified:
+        assert begun.span is not None
+        if sink.resumable:
+            journal.begin(self._identify(begun), pieces)
+            self._worth_keeping = True
+        transfer = Transfer(
+            self._read,
+            begun,
+            gaps(begun.span, [piece.span for piece in pieces]),
+            sink,
+            progress,
+        )
+        if transfer.verification is not None:
+            for span, name, digest in pieces:
+                transfer.verification.add(span, ALGORITHMS[name], digest)
+        return await transfer.run()
+
+
+def _intact(file: PartFile, pieces: list[Piece], whole: Span) -> list[Piece]:
+    """Those pieces whose bytes are in the file as they were written."""
+    intact: list[Piece] = []
+    stop = whole.start
+    for piece in sorted(pieces):
+        (start, piece_stop), name, digest = piece
+        algorithm = ALGORITHMS.get(name)
+        if algorithm is None or not stop <= start < piece_stop <= whole.stop:
+            continue
+        hasher = algorithm.new()
+        for chunk in file.read(Span(start - whole.start, piece_stop - whole.start)):
+            hasher.update(chunk)
+        if hasher.digest() == digest:
+            intact.append(piece)
+            stop = piece_stop
+    return intact
+
+
+def _abort(file: PartFile, journal: Journal, sink: FileSink, *, keep: bool) -> None:
+    sink.close()
+    if keep:
+        file.close()
+        journal.close()
+    else:
+        file.delete()
+        journal.delete()
+
+
+def _discard(opening: "asyncio.Future[PartFile]") -> None:
+    with contextlib.suppress(OSError):
+        file = opening.result()
+        if os.fstat(file.fd).st_size:
+            file.close()
+        else:
+            file.delete()
+
+
+async def _copy(stream: ByteStream, sink: FileSink, progress: Progress) -> Verified:
+    """Write the only response there is."""
+    writer = sink.writer(sink.start)
+    try:
+        while count := await stream.readinto(writer.window(_WINDOW)):
+            progress.add(count)
+            await writer.filled(count)
+        await writer.flush()
+    finally:
+        await writer.aclose()
+        await stream.aclose()
+    return stream.verified

@@ -1,0 +1,119 @@
+"""Reads an object into the caller's memory."""
+
+from collections.abc import Iterator
+from typing import Self, cast
+
+from aios3get._engine.parallel.opening import ObjectRead
+from aios3get._engine.parallel.parts import MIB, Span
+from aios3get._engine.parallel.transfer import Transfer
+from aios3get._engine.stream import ByteStream
+from aios3get._protocol.checksum import Verified
+from aios3get._protocol.hashing import Algorithm
+from aios3get._protocol.object_info import ObjectInfo
+from aios3get.errors import ParameterError
+
+__all__ = ["BytesRead", "read_into", "writable_view"]
+
+
+class BytesRead(int):
+    """The number of bytes that were read, and what they were.
+
+    Attributes:
+        info: the object's metadata.
+        verified: whether the bytes were compared with the stored checksum, and if not, why not.
+    """
+
+    info: ObjectInfo
+    verified: Verified
+
+    @classmethod
+    def create(cls, count: int, info: ObjectInfo, verified: Verified) -> Self:
+        """A count with its facts."""
+        result = cls(count)
+        result.info, result.verified = info, verified
+        return result
+
+
+class MemorySink:
+    """The caller's memory, which the network writes to directly."""
+
+    piece_size = 0
+
+    def __init__(self, view: memoryview, start: int) -> None:
+        self._view = view
+        self._start = start
+
+    def writer(self, offset: int) -> "_MemoryWriter":
+        """A writer for the bytes from ``offset`` on."""
+        return _MemoryWriter(self._view[offset - self._start :])
+
+    def record(self, span: Span, algorithm: Algorithm, digest: bytes) -> None:
+        """Nothing outlives the memory."""
+
+    def read_back(self, span: Span) -> Iterator[memoryview]:
+        """The bytes of ``span``, in pieces that do not hold the GIL for long."""
+        view = self._view[span.start - self._start : span.stop - self._start]
+        for at in range(0, len(view), MIB):
+            yield view[at : at + MIB]
+
+
+class _MemoryWriter:
+    def __init__(self, view: memoryview) -> None:
+        self._view = view
+
+    def window(self, size: int) -> memoryview:
+        return self._view[:size]
+
+    async def filled(self, count: int) -> None:
+        self._view = self._view[count:]
+
+    async def flush(self) -> None:
+        pass
+
+    async def aclose(self) -> None:
+        pass
+
+
+def writable_view(buffer: object) -> memoryview:
+    """The buffer's memory as bytes.
+
+    Raises:
+        ParameterError: it is no contiguous, writable memory.
+    """
+    try:
+        view = memoryview(cast(bytearray, buffer)).cast("B")
+    except (TypeError, BufferError) as error:
+        raise ParameterError(f"buffer is contiguous writable memory: {error}") from None
+    if view.readonly:
+        raise ParameterError(
+            f"buffer is writable memory, such as a bytearray, not {type(buffer).__name__}"
+        )
+    return view
+
+
+async def read_into(read: ObjectRead, view: memoryview) -> BytesRead:
+    """Fill ``view`` with the object's bytes, as many as there are and fit.
+
+    Raises:
+        S3Error: as for ``get_object``.
+    """
+    begun = await read.begin(max(1, len(view)))
+    if begun.stream is not None:
+        count = await _read_stream(begun.stream, view)
+        return BytesRead.create(count, begun.info, begun.stream.verified)
+    span = begun.span
+    assert span is not None
+    wanted = Span(span.start, min(span.stop, span.start + len(view)))
+    sink = MemorySink(view, span.start)
+    transfer = Transfer(read, begun, [wanted], sink)
+    return BytesRead.create(wanted.size, begun.info, await transfer.run())
+
+
+async def _read_stream(stream: ByteStream, view: memoryview) -> int:
+    filled = 0
+    try:
+        while filled < len(view) and (count := await stream.readinto(view[filled:])):
+            filled += count
+    finally:
+        await stream.aclose()
+    return filled

@@ -1,0 +1,196 @@
+"""The first request of a read; its response tells what there is to read."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, NamedTuple, cast
+
+from aios3get._engine.call import Call
+from aios3get._engine.exchange import Exchange
+from aios3get._engine.parallel.parts import MIN_PART, Span
+from aios3get._engine.stream import ByteStream
+from aios3get._http.transport import Response
+from aios3get._protocol.extent import Extent
+from aios3get._protocol.get_object import GetObject, GetObjectOptions
+from aios3get._protocol.object_info import ObjectInfo
+from aios3get._protocol.pin import Pin, first_extent
+from aios3get._protocol.ranges import ByteRange
+from aios3get.errors import InvalidRange
+
+__all__ = ["Beginning", "ObjectRead"]
+
+# Options that say which bytes to read and whether, not who reads them and how.
+_SELECTING: Final = (
+    *("range", "part_number", "if_none_match", "if_modified_since", "if_unmodified_since"),
+)
+
+
+class Beginning(NamedTuple):
+    """What the first response tells.
+
+    Attributes:
+        info: its metadata.
+        latency: seconds until its head arrived.
+        span: the bytes that the caller asked for; None if only the end of the body tells.
+        stream: all of them, if one response has them.
+        pin: the version of the object, if other requests read the rest.
+        response: the first part, in that case.
+        extent: the bytes of the first part.
+        wants_checksum: whether the stored checksum was asked for.
+    """
+
+    info: ObjectInfo
+    latency: float
+    span: Span | None
+    stream: ByteStream | None
+    pin: Pin
+    response: Response
+    extent: Extent
+    wants_checksum: bool
+
+
+class ObjectRead:
+    """One call that reads an object with many requests.
+
+    Args:
+        start: gives what sends the requests.
+        call: the call, with the caller's request.
+        options: the caller's options.
+        connections: how many requests run at once; None to adapt that.
+        part_size: bytes in a request; None to adapt that.
+
+    Attributes:
+        exchange: sends the requests, once ``begin`` was called.
+        least_part: bytes in the first request, and the fewest in a later one.
+    """
+
+    exchange: Exchange
+    least_part: int = MIN_PART
+
+    def __init__(
+        self,
+        start: Callable[[], Awaitable[Exchange]],
+        call: Call,
+        options: GetObjectOptions,
+        *,
+        connections: int | None = None,
+        part_size: int | None = None,
+    ) -> None:
+        self._start = start
+        self.call = call
+        self._options = options
+        self.connections = connections
+        self.part_size = part_size
+        if part_size is not None:
+            self.least_part = part_size
+
+    @property
+    def request(self) -> GetObject:
+        """The caller's request."""
+        return cast(GetObject, self.call.request)
+
+    async def begin(self, most: int | None = None, *, at: int | None = None) -> Beginning:
+        """Request the first part.
+
+        Args:
+            most: the most bytes to request; None if there is no limit.
+            at: offset of the first byte; None for the first one that the caller asked for.
+
+        Raises:
+            S3Error: as for ``get_object``.
+        """
+        size = self.least_part if most is None else min(most, self.least_part)
+        self.exchange = await self._start()
+        request = self.request
+        try:
+            begun = await self._begin(self._first_request(size, at), size)
+        except InvalidRange:
+            if request.range is not None or at is not None:
+                raise
+            # An empty object satisfies no range.
+            begun = None
+        if begun is None or (begun.stream is None and not _divisible(begun)):
+            if begun is not None:
+                begun.response.close()
+            begun = await self._begin(request, None)
+        return begun
+
+    def _first_request(self, size: int, at: int | None) -> GetObject:
+        wanted = self.request.range
+        if at is None:
+            if self.request.part_number is not None or (wanted is not None and wanted.start < 0):
+                return self.request
+            at = 0 if wanted is None else wanted.start
+        stop = at + size
+        if wanted is not None and wanted.stop is not None:
+            stop = min(stop, wanted.stop)
+        return self.changed(range=ByteRange(at, stop), part_number=None)
+
+    def changed(self, **options: Any) -> GetObject:
+        """The caller's request with other options."""
+        changed = cast(GetObjectOptions, {**self._options, **options})
+        return GetObject.create(self.request.bucket, self.request.key, changed)
+
+    async def _begin(self, first: GetObject, size: int | None) -> Beginning:
+        """Send ``first``; its response is all there is to read if ``size`` is None."""
+        loop = asyncio.get_running_loop()
+        sent = loop.time()
+        response = await self.exchange.send(self.call, first)
+        latency = loop.time() - sent
+        status, headers = response.status, response.headers
+        try:
+            extent = first_extent(first, status, headers)
+        except BaseException:
+            response.close()
+            raise
+        attempt = self.call.attempt
+        assert attempt is not None
+        transformed = attempt.endpoint is not None and attempt.endpoint.is_transformed
+        begun = Beginning(
+            ObjectInfo(status, headers, bucket=first.bucket, key=first.key),
+            latency,
+            self._span(first, extent),
+            None,
+            Pin.from_response(first, headers, extent, transformed=transformed),
+            response,
+            extent,
+            attempt.requests_checksum or bool(first.checksum_mode),
+        )
+        span = begun.span
+        complete = span == (extent.start, extent.stop) and (
+            not _divisible(begun) or (span is not None and span.size <= (size or 0))
+        )
+        if size is None or complete:
+            stream = ByteStream.of_response(self.exchange, self.call, response)
+            return begun._replace(stream=stream)
+        return begun
+
+    def _span(self, first: GetObject, extent: Extent) -> Span | None:
+        """The bytes that the caller asked for, as the first response shows."""
+        if first is self.request:
+            return None if extent.stop is None else Span(extent.start, extent.stop)
+        if extent.size is None:
+            return None
+        wanted = self.request.range
+        return Span(*(wanted or ByteRange(0)).within(extent.size))
+
+    async def head(self, pin: Pin, part_number: int | None = None) -> tuple[int, Mapping[str, str]]:
+        """Status and headers of the version's HEAD response, with its stored checksum.
+
+        Raises:
+            S3Error: as for ``head_object``.
+        """
+        options: dict[str, Any] = dict.fromkeys(_SELECTING)
+        options |= {"checksum_mode": True, "part_number": part_number, "if_match": pin.if_match}
+        request = self.changed(**options)
+        call = Call("HEAD", request)
+        try:
+            response = await self.exchange.send(call, request)
+        finally:
+            self.call.attempts += call.attempts
+        response.close()
+        return response.status, response.headers
+
+
+def _divisible(begun: Beginning) -> bool:
+    """Whether other requests are sure to read the rest of the same version."""
+    return begun.span is not None and begun.pin.holds and begun.info.status == 206

@@ -1,0 +1,102 @@
+"""Runs the requests of one read: as many at once as bring something, the rest after them."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from aios3get._engine.parallel.concurrency import Concurrency, Link
+from aios3get._engine.parallel.parts import Part, Work, part_size
+from aios3get._engine.parallel.tasks import plain_task_group
+
+__all__ = ["Scheduler"]
+
+# A part is split if its rest takes so many times as long as a request waits for its first byte.
+_SPLIT_WAITS: Final = 4
+
+
+class Scheduler:
+    """Has the parts of some work read by concurrent tasks.
+
+    Args:
+        work: the bytes to read.
+        read: reads one part to its end, calling ``received`` as bytes arrive.
+        concurrency: how many tasks run at once.
+        link: measurements for the size of parts.
+        least: the fewest bytes in a part.
+        size: bytes in a part; None to derive it from ``link``.
+    """
+
+    def __init__(
+        self,
+        work: Work,
+        read: Callable[[Part], Awaitable[None]],
+        concurrency: Concurrency,
+        link: Link,
+        least: int,
+        size: int | None = None,
+    ) -> None:
+        self._work = work
+        self._read = read
+        self._concurrency = concurrency
+        self._link = link
+        self._least = least
+        self._size = size
+        self._loop = asyncio.get_running_loop()
+        self._running = 0
+        self._tasks: asyncio.TaskGroup | None = None
+
+    async def run(self, first: Part | None = None) -> None:
+        """Read all the work; the first failure cancels the other parts and is raised.
+
+        Args:
+            first: a part that was taken before.
+        """
+        async with plain_task_group() as self._tasks:
+            if first is not None:
+                self._start(first)
+            self.grow()
+
+    def received(self, count: int) -> None:
+        """Count bytes that arrived; begin more parts if the concurrency has grown."""
+        if self._concurrency.received(count, self._loop.time()):
+            self.grow()
+
+    def push_back(self) -> None:
+        """Run fewer requests: the server does not keep up."""
+        self._concurrency.push_back(self._loop.time())
+
+    def grow(self) -> None:
+        """Begin parts up to the number of requests that may run."""
+        current = self._concurrency.current
+        size = self._part_size(current)
+        while self._running < current:
+            part = self._next(size)
+            if part is None:
+                return
+            self._start(part)
+
+    def _start(self, part: Part) -> None:
+        assert self._tasks is not None
+        self._running += 1
+        self._tasks.create_task(self._run(part))
+
+    async def _run(self, part: Part | None) -> None:
+        try:
+            while part is not None:
+                await self._read(part)
+                self._work.finish(part)
+                surplus = self._running > self._concurrency.current
+                part = None if surplus else self._next(self._part_size(1))
+        finally:
+            self._running -= 1
+
+    def _part_size(self, connections: int) -> int:
+        link, unassigned = self._link, self._work.unassigned
+        if self._size is not None:
+            return self._size
+        return part_size(link.latency, link.rate, unassigned, connections, self._least)
+
+    def _next(self, size: int) -> Part | None:
+        bytes_per_wait = self._link.latency * self._link.rate
+        least = max(self._least, int(_SPLIT_WAITS * bytes_per_wait / 2))
+        return self._work.take(size) or self._work.split(least)

@@ -1,0 +1,35 @@
+"""Tasks that end together."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+__all__ = ["plain_task_group", "run_together"]
+
+T = TypeVar("T")
+
+
+@asynccontextmanager
+async def plain_task_group() -> AsyncGenerator[asyncio.TaskGroup, None]:
+    """A task group that raises the first failure itself, not a group of exceptions."""
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            yield tasks
+    except BaseExceptionGroup as group:
+        failure = group.exceptions[0]
+    else:
+        return
+    try:
+        raise failure
+    finally:
+        del failure  # its traceback holds this frame
+
+
+async def run_together(main: Awaitable[T], aside: Coroutine[Any, Any, None]) -> T:
+    """The result of ``main``; ``aside`` is cancelled at its end, and ends it when it fails."""
+    async with plain_task_group() as tasks:
+        task = tasks.create_task(aside)
+        result = await main
+        task.cancel()
+    return result

@@ -1,0 +1,195 @@
+"""Reads an object with many requests to where its bytes belong, in any order."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Final, Protocol
+
+from aios3get._engine.parallel.concurrency import Concurrency, Link
+from aios3get._engine.parallel.opening import Beginning, ObjectRead
+from aios3get._engine.parallel.part_reader import PartReader, PartStream
+from aios3get._engine.parallel.parts import MIB, MIN_PART, Part, Span, Work
+from aios3get._engine.parallel.progress import Progress
+from aios3get._engine.parallel.scheduler import Scheduler
+from aios3get._engine.parallel.verification import Verification
+from aios3get._protocol.checksum import Verified
+from aios3get._protocol.hashing import ALGORITHMS, Algorithm, Buffer, Hasher
+
+__all__ = ["CONNECTIONS", "MAX_CONNECTIONS", "Sink", "Transfer", "Writer"]
+
+CONNECTIONS: Final = 8
+MAX_CONNECTIONS: Final = 32
+
+# After so much time it is looked whether the part has become shorter meanwhile.
+_WINDOW_SECONDS: Final = 0.02
+
+_RANGE: Final = "the bytes are not the whole object, which is what the stored checksum is of"
+_UNREQUESTED: Final = "no checksum was requested; pass checksum_mode=True"
+
+
+class Writer(Protocol):
+    """Takes the bytes of one part in order."""
+
+    def window(self, size: int) -> memoryview:
+        """Memory for the next bytes, at most ``size`` of them."""
+        ...
+
+    async def filled(self, count: int) -> None:
+        """Take the first ``count`` bytes of the last window."""
+        ...
+
+    async def flush(self) -> None:
+        """Have all bytes taken so far at their destination."""
+        ...
+
+    async def aclose(self) -> None:
+        """Release memory and tasks."""
+        ...
+
+
+class Sink(Protocol):
+    """The destination of a transfer.
+
+    Attributes:
+        piece_size: ``record`` is called for every so many bytes of a part; 0 for whole parts only.
+    """
+
+    piece_size: int
+
+    def writer(self, offset: int) -> Writer:
+        """A writer for the bytes from ``offset`` on."""
+        ...
+
+    def record(self, span: Span, algorithm: Algorithm, digest: bytes) -> None:
+        """Remember that the bytes of ``span`` are at their destination."""
+        ...
+
+    def read_back(self, span: Span) -> Iterable[Buffer]:
+        """The bytes of ``span`` from their destination."""
+        ...
+
+
+class Transfer:
+    """Reads spans of an object to a sink.
+
+    Args:
+        read: the call.
+        begun: its first response, whose body begins with the first span.
+        spans: the bytes to read.
+        sink: where they go.
+        progress: counts the bytes as they arrive.
+    """
+
+    def __init__(
+        self,
+        read: ObjectRead,
+        begun: Beginning,
+        spans: list[Span],
+        sink: Sink,
+        progress: Progress | None = None,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._begun = begun
+        self._sink = sink
+        self._progress = progress
+        self._link = Link(begun.latency)
+        self._reader = PartReader(read.exchange, read.call, begun.pin, self._link)
+        self._work = Work(spans)
+        limit = min(read.connections or MAX_CONNECTIONS, read.exchange.state.max_concurrency)
+        concurrency = Concurrency(read.connections or CONNECTIONS, limit, self._loop.time())
+        self._scheduler = Scheduler(
+            self._work, self._read, concurrency, self._link, read.least_part, read.part_size
+        )
+        self._reader.on_push_back = self._scheduler.push_back
+        self._first: Part | None = None
+        self.verification: Verification | None = None
+        self._unverified = _UNREQUESTED
+        size = begun.extent.size
+        if begun.wants_checksum:
+            if size is not None and begun.span == (0, size):
+                self.verification = Verification(read, begun.pin, size)
+            else:
+                self._unverified = _RANGE
+
+    async def run(self) -> Verified:
+        """Read everything, then compare it with the stored checksum.
+
+        Raises:
+            S3Error: a part cannot be read, or the checksum differs.
+            OSError: the sink does not take the bytes.
+        """
+        verification = self.verification
+        try:
+            extent = self._begun.extent
+            assert extent.stop is not None
+            self._first = self._work.take(extent.stop - extent.start)
+            await self._scheduler.run(self._first)
+            if verification is None:
+                return Verified("unverified", None, self._unverified)
+            return await verification.conclude(self._sink.read_back)
+        finally:
+            self._begun.response.close()
+            if verification is not None:
+                verification.close()
+
+    async def _read(self, part: Part) -> None:
+        """Read one part, which may become shorter meanwhile."""
+        stream = await self._open(part)
+        started = self._loop.time()
+        writer = self._sink.writer(part.start)
+        piece = _Piece(part.start, self._algorithm())
+
+        def received(data: memoryview) -> None:
+            # Bytes behind the end belong to another part by now.
+            count = min(len(data), part.left)
+            if piece.hasher is not None:
+                piece.hasher.update(data[:count])
+            part.at += count
+            self._scheduler.received(count)
+            if self._progress is not None:
+                self._progress.add(count)
+
+        try:
+            while part.left:
+                window = writer.window(min(part.left, self._window_size()))
+                await stream.readinto(window, received)
+                await writer.filled(len(window) - (stream.at - part.at))
+                if not part.left or 0 < self._sink.piece_size <= part.at - piece.start:
+                    await writer.flush()
+                    self._record(piece, part.at)
+                    piece = _Piece(part.at, self._algorithm())
+        finally:
+            stream.close()
+            await writer.aclose()
+        self._link.received(part.at - part.start, self._loop.time() - started)
+
+    async def _open(self, part: Part) -> PartStream:
+        if part is self._first:
+            return self._reader.adopt(self._begun.response, self._begun.extent)
+        return await self._reader.open(Span(part.start, part.stop))
+
+    def _window_size(self) -> int:
+        return min(MIN_PART, max(MIB, int(self._link.rate * _WINDOW_SECONDS)))
+
+    def _algorithm(self) -> Algorithm | None:
+        if self.verification is not None and self.verification.algorithm is not None:
+            return self.verification.algorithm
+        return ALGORITHMS["CRC64NVME"] if self._sink.piece_size else None
+
+    def _record(self, piece: "_Piece", stop: int) -> None:
+        if piece.algorithm is None or piece.hasher is None:
+            return
+        span, digest = Span(piece.start, stop), piece.hasher.digest()
+        if self.verification is not None:
+            self.verification.add(span, piece.algorithm, digest)
+        self._sink.record(span, piece.algorithm, digest)
+
+
+class _Piece:
+    """Bytes of a part that one digest covers."""
+
+    __slots__ = ("algorithm", "hasher", "start")
+
+    def __init__(self, start: int, algorithm: Algorithm | None) -> None:
+        self.start = start
+        self.algorithm = algorithm
+        self.hasher: Hasher | None = None if algorithm is None else algorithm.new()
