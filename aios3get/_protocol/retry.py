@@ -1,13 +1,11 @@
-"""After a failed attempt: wait, correct something, or give up.
+"""Whether and when a failed attempt is repeated.
 
-Nothing here sleeps, reads a clock or draws a number; all three are the caller's.
+Nothing here sleeps, reads a clock or draws a random number: the caller does::
 
-::
-
-    budget = Budget(policy, quota)                 # one a call: its requests and its body share it
+    budget = Budget(policy, quota)                 # one for each call, its body included
     while True:
         try:
-            answer = await send(...)
+            response = await send(...)
         except S3Error as error:
             match budget.decide(error, sent, random()):
                 case Wait(seconds): await sleep(seconds)
@@ -56,9 +54,10 @@ __all__ = [
     "Wait",
 ]
 
-# Standard mode of AWS's SDKs waits from 1 s up where the server asks for fewer requests:
+# AWS's SDKs wait from 1 s up where the server asks for fewer requests, which is five times the
+# default of ``wait_initial``:
 # https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
-_THROTTLED_INITIAL: Final = 1.0
+_THROTTLED_FACTOR: Final = 5.0
 
 _DAY: Final = 86_400
 
@@ -67,23 +66,25 @@ _RETRYABLE_STATUS: Final = frozenset({408, 429, 500, 502, 503, 504})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """How often and how patiently a call is tried again.
+    """How often and after which waits a failed attempt is repeated.
 
     The wait before retry ``n`` is random between 0 and ``wait_initial * 2**(n - 1)`` seconds ("full
-    jitter"), from 1 s up instead of ``wait_initial`` where the server asks for fewer requests, and
-    never under its ``Retry-After``; none is longer than ``wait_max``.
+    jitter"), five times that where the server asks for fewer requests, and never shorter than its
+    ``Retry-After``; no wait is longer than ``wait_max``.
 
-    AWS's SDKs default to three attempts. A GET may always be repeated, and here the attempts also
-    cover the reading of the body, which theirs do not: hence five. While a body is read, every
-    resumed answer that brings bytes starts the count anew, so a long download survives any number
-    of interruptions, and a server that brings nothing is left after ``attempts``.
+    AWS's SDKs default to three attempts. Here the attempts also cover the reading of the body, so
+    there are five. Every resumed response that brings bytes starts the count again: a long download
+    survives any number of interruptions, and a server that sends nothing is given up after
+    ``attempts``.
 
     Args:
-        attempts: requests in a row without progress, the first included; 1 never retries. What
-            is free does not count: correcting region, credentials, clock or a header, and the
-            first new connection after a kept one that the server had closed meanwhile.
-        wait_initial: seconds; the first retry's longest wait.
-        wait_max: seconds; the longest wait of all. A longer ``Retry-After`` is cut to it.
+        attempts: requests in a row without progress, the first included; 1 never retries. Free
+            requests do not count, though the ``attempts`` of an error count them: corrections of
+            region, credentials, clock or a header, and the first new connection after a kept one
+            that the server had closed.
+        wait_initial: the longest wait before the first retry, in seconds; 0 waits only for
+            ``Retry-After``.
+        wait_max: the longest wait, in seconds. A longer ``Retry-After`` is cut to it.
 
     Raises:
         ConfigurationError: ``attempts`` is not a whole number above 0, or a wait is negative or
@@ -109,27 +110,26 @@ class RetryPolicy:
 
     def delay(self, retry: int, jitter: float, *, throttled: bool = False) -> float:
         """Seconds to wait before retry number ``retry`` (from 1), for a ``jitter`` of [0, 1)."""
-        initial = max(self.wait_initial, _THROTTLED_INITIAL) if throttled else self.wait_initial
+        initial = self.wait_initial * _THROTTLED_FACTOR if throttled else self.wait_initial
         # Past 2**63 every wait_initial has reached wait_max, and 2**1024 is no float any more.
         return jitter * min(self.wait_max, initial * 2.0 ** min(retry - 1, 63))
 
 
 class RetryQuota:
-    """Tokens that all retries of a client share: it stops hammering a service that is down.
+    """Tokens that all retries of a client share, so that it does not overload a failing service.
 
-    A retry takes 5 tokens, 10 after a timeout; a call that gets its answer returns what it took, or
-    adds 1 if it took none. With too few left calls fail at their first error, which is the quickest
-    way to learn that everything fails.
+    A retry takes 5 tokens, 10 after a timeout. A response that is not to be retried returns what
+    its call took, or adds 1 if it took none. With too few tokens, calls fail at their first error.
 
     The costs are those of the SDKs' standard mode, and so are its 500 tokens
-    (https://github.com/boto/botocore/blob/develop/botocore/retries/quota.py); but where one cut
-    line stops many bodies at the same moment, each of them must be able to go on, so there are 30
-    tokens for every concurrent call if that is more.
+    (https://github.com/boto/botocore/blob/develop/botocore/retries/quota.py). Where one lost line
+    interrupts many bodies at once, each must be able to resume, so there are 30 tokens for every
+    concurrent call if that is more.
 
-    Event loops of several threads may share it: a lost update costs a few tokens for a while.
+    Event loops in several threads may share it: a lost update costs a few tokens for a while.
 
     Args:
-        concurrency: how many calls the client makes at a time.
+        concurrency: how many requests the client makes at a time.
     """
 
     __slots__ = ("_capacity", "_left")
@@ -142,7 +142,7 @@ class RetryQuota:
 
     @property
     def left(self) -> int:
-        """Tokens that can be taken now."""
+        """The number of tokens that can be taken now."""
         return self._left
 
     def take(self, tokens: int) -> bool:
@@ -153,7 +153,7 @@ class RetryQuota:
         return True
 
     def give(self, tokens: int = 1) -> None:
-        """Return tokens, or the one that a good answer brings; never above the capacity."""
+        """Return tokens, or add the one of a good response; never above the capacity."""
         if self._left < self._capacity:
             self._left = min(self._capacity, self._left + tokens)
 
@@ -176,9 +176,9 @@ Decision = Wait | Correction | GiveUp
 
 
 class Budget:
-    """What a call may still spend once it failed, shared by its requests and its body's resumes.
+    """What a call may still spend after a failure, shared by its requests and its body's resumes.
 
-    A call that never fails needs none; its answer gives the quota its one token.
+    A call that never fails needs none; its response gives the quota its one token.
     """
 
     __slots__ = ("_corrected", "_policy", "_quota", "_retries", "_taken")
@@ -191,31 +191,33 @@ class Budget:
         self._corrected: set[type[Decision]] | None = None
 
     def answered(self) -> None:
-        """A good answer's head came: the quota gets its tokens back."""
+        """Return the tokens of the call to the quota: S3 has sent a response not to be retried."""
         self._quota.give(self._taken or 1)
         self._taken = 0
 
     def progress(self) -> None:
-        """A resumed body brought bytes: the budget is whole again."""
+        """Start the count again: a resumed body has brought bytes."""
         self._retries = 0
         self._corrected = None
 
     def decide(self, error: S3Error, sent: Sent, jitter: float) -> Decision:
-        """What to do about ``error``; ``jitter`` is a fresh random number of [0, 1).
+        """What to do after ``error``; ``jitter`` is a new random number of [0, 1).
 
-        A correction is free of waiting, of attempts and of quota, and so is the first try on a new
-        connection after a stale one; each comes once a call, or once more after progress.
+        A correction costs no attempt, wait or quota, and neither does the first new connection
+        after a stale one. Each happens once per call, and again after progress.
         """
-        if sent.stale and isinstance(error, TransportError) and self._first(Wait):
+        if sent.stale and isinstance(error, TransportError) and self._is_first(Wait):
             return Wait(0.0)
         corrected = correction(error, sent)
-        if corrected is not None and self._first(type(corrected)):
+        if corrected is not None and self._is_first(type(corrected)):
             return corrected
-        if not _retryable(error):
+        if not _is_retryable(error):
+            if isinstance(error, ServiceError):
+                self.answered()
             return GiveUp("the same request would fail again")
         return self._retry(error, jitter)
 
-    def _first(self, kind: type[Decision]) -> bool:
+    def _is_first(self, kind: type[Decision]) -> bool:
         if self._corrected is None:
             self._corrected = set()
         elif kind in self._corrected:
@@ -234,12 +236,12 @@ class Budget:
         self._taken += cost
         self._retries += 1
         seconds = policy.delay(self._retries, jitter, throttled=isinstance(error, Throttled))
-        asked = (error.retry_after if isinstance(error, ServiceError) else None) or 0.0
-        return Wait(min(policy.wait_max, max(seconds, asked)))
+        retry_after = (error.retry_after if isinstance(error, ServiceError) else None) or 0.0
+        return Wait(min(policy.wait_max, max(seconds, retry_after)))
 
 
-def _retryable(error: S3Error) -> bool:
+def _is_retryable(error: S3Error) -> bool:
     if isinstance(error, ServiceError) and error.status in _RETRYABLE_STATUS:
         return True
-    # A body that ended early is no error to the caller as long as the rest can be had.
+    # A body that ends early is an error of the caller only if the rest cannot be read.
     return error.retryable or isinstance(error, TruncatedBody)

@@ -154,8 +154,10 @@ def test_waits_double_up_to_the_limit(retry: int, throttled: bool, longest: floa
     assert policy.delay(retry, 0.0, throttled=throttled) == 0.0
 
 
-def test_a_long_first_wait_holds_for_throttling_too() -> None:
-    assert RetryPolicy(wait_initial=3.0).delay(1, 1.0, throttled=True) == 3.0
+@pytest.mark.parametrize("initial", [0, 0.001, 3.0])
+def test_waits_for_throttling_are_five_times_as_long(initial: float) -> None:
+    policy = RetryPolicy(wait_initial=initial)
+    assert policy.delay(1, 1.0, throttled=True) == 5 * policy.delay(1, 1.0) == 5 * initial
 
 
 @given(
@@ -338,6 +340,25 @@ def test_what_was_taken_is_paid_back_once() -> None:
     assert quota.left == 400
     one.answered()
     assert quota.left == 401
+
+
+@pytest.mark.parametrize("error", [service(errors.NotModified, 304), service(NoSuchKey, 404)])
+def test_response_that_is_not_retried_refills_the_quota(error: S3Error) -> None:
+    quota = RetryQuota(1)
+    quota.take(100)
+    one = budget(quota)
+    one.decide(ConnectionLost(), SENT, 0.0)
+    assert isinstance(one.decide(error, SENT, 0.0), GiveUp)
+    assert quota.left == 400
+    budget(quota).decide(error, SENT, 0.0)
+    assert quota.left == 401
+
+
+def test_failed_connection_refills_nothing() -> None:
+    quota = RetryQuota(1)
+    quota.take(100)
+    budget(quota, attempts=1).decide(ConnectionLost(), SENT, 0.0)
+    assert quota.left == 400
 
 
 def test_good_calls_refill_what_failed_calls_took() -> None:
