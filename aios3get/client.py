@@ -4,7 +4,7 @@ import asyncio
 import os
 import ssl
 import sys
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import timedelta
@@ -27,6 +27,7 @@ from aios3get._engine.stream import ByteStream
 from aios3get._http.fetcher import Fetcher
 from aios3get._http.proxies import Proxies, split_login
 from aios3get._http.transport import Transport
+from aios3get._protocol.attempt_record import AttemptRecord
 from aios3get._protocol.endpoints.resolver import AddressingStyle, EndpointResolver
 from aios3get._protocol.get_object import GetObject, GetObjectOptions
 from aios3get._protocol.identity import (
@@ -90,6 +91,8 @@ class S3Client(ParallelMethods):
             TLS apply instead of ``verify``; it stays yours to close, and binds the client to its
             loop. One that would add a login, headers that S3 acts upon, or cookies to every host,
             is refused by the first call.
+        on_attempt: called with an ``AttemptRecord`` at the end of each attempt, on its event loop;
+            it must not block. An exception of its own is logged, and the call goes on.
         allow_insecure_sse_customer_key: send SSE-C keys over plain http too.
         pickle_credentials: let explicit ``Credentials``, and a proxy's password, travel inside a
             pickle of the client.
@@ -123,6 +126,7 @@ class S3Client(ParallelMethods):
         verify: bool | str | os.PathLike[str] | ssl.SSLContext = True,
         proxy: str | None = None,
         session: aiohttp.ClientSession | None = None,
+        on_attempt: Callable[[AttemptRecord], object] | None = None,
         allow_insecure_sse_customer_key: bool = False,
         pickle_credentials: bool = False,
     ) -> None:
@@ -148,6 +152,7 @@ class S3Client(ParallelMethods):
             verify=verify,
             proxy=proxy,
             session=session,
+            on_attempt=on_attempt,
             allow_insecure_sse_customer_key=allow_insecure_sse_customer_key,
             pickle_credentials=pickle_credentials,
         )
@@ -351,6 +356,8 @@ class S3Client(ParallelMethods):
         exchange = self._exchange() or await self._start()
         response = await exchange.send(call, call.request)
         response.close()
+        if call.observation is not None:
+            call.observation.end()
         request = call.request
         check_identity(request, response.headers)
         return ObjectInfo(response.status, response.headers, bucket=request.bucket, key=request.key)
@@ -478,6 +485,7 @@ async def _load(config: ClientConfig) -> ClientState:
         max_concurrency=config.max_concurrency,
         verify=verify,
         proxies=proxies,
+        on_attempt=config.on_attempt,
     )
     return state
 

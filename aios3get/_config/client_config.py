@@ -2,7 +2,7 @@
 
 import os
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, cast
 
@@ -17,6 +17,7 @@ from aios3get._config.settings import (
 )
 from aios3get._config.shared_files import profile_name, read_shared_config
 from aios3get._http.proxies import Proxies
+from aios3get._protocol.attempt_record import AttemptRecord
 from aios3get._protocol.endpoints.endpoint import AddressingStyle
 from aios3get._protocol.identity import CredentialsProvider, Identity
 from aios3get._protocol.retry import RetryPolicy
@@ -56,6 +57,7 @@ class ClientConfig:
     verify: bool | str | os.PathLike[str] | ssl.SSLContext = True
     proxy: str | None = field(default=None, repr=False)
     session: aiohttp.ClientSession | None = None
+    on_attempt: Callable[[AttemptRecord], object] | None = None
     allow_insecure_sse_customer_key: bool = False
     pickle_credentials: bool = False
 
@@ -74,6 +76,11 @@ class ClientConfig:
         if self.request_payer not in (None, "requester"):
             raise ConfigurationError(
                 f'request_payer is {self.request_payer!r}; pass "requester" or nothing'
+            )
+        if self.on_attempt is not None and not callable(self.on_attempt):
+            raise ConfigurationError(
+                f"on_attempt is of type {type(self.on_attempt).__name__}; pass a function of one"
+                " AttemptRecord"
             )
         if self.proxy is not None:
             Proxies.always(self.proxy)

@@ -3,45 +3,23 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Mapping
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, TypeVar
 
+from aios3get._engine.attempt import Attempt, Observation
 from aios3get._http.call_site import Place
+from aios3get._http.transport import Response
 from aios3get._http.watchdog import Watchdog
-from aios3get._protocol.endpoints.endpoint import Endpoint
-from aios3get._protocol.identity import Credentials, Identity
 from aios3get._protocol.object_request import ObjectRequest
 from aios3get._protocol.retry import Budget
 from aios3get.errors import ParameterError, S3Error, TransportTimeout
 
-__all__ = ["Attempt", "Call", "check_deadline", "plain"]
+__all__ = ["Call", "check_deadline", "plain"]
 
 T = TypeVar("T")
 E = TypeVar("E", bound=BaseException)
 
 # Errors carry the request ids of that many responses.
 _LATEST: Final = 16
-
-
-class Attempt(NamedTuple):
-    """How one attempt is sent.
-
-    A tuple, because every call makes one: a frozen dataclass takes four times as long.
-
-    Attributes:
-        request: the request of the attempt.
-        endpoint: where it goes; None for a presigned link.
-        identity: the client's identity; None for a presigned link, or until it is known.
-        session: the session of a directory bucket that signs instead of the identity.
-        requests_checksum: it asks for stored checksums though the caller did not say so.
-        clock_offset: seconds added to the local clock for the signature.
-    """
-
-    request: ObjectRequest
-    endpoint: Endpoint | None = None
-    identity: Identity | None = None
-    session: Credentials | None = None
-    requests_checksum: bool = False
-    clock_offset: float = 0.0
 
 
 class Call:
@@ -57,6 +35,7 @@ class Call:
         started: when the call started, on the monotonic clock.
         attempts: the number of requests sent so far.
         attempt: the latest attempt.
+        observation: measures the latest attempt, if the client has an ``on_attempt`` hook.
         budget: what may still be spent on retries; None as long as nothing failed.
         fresh: the next attempt takes a new connection.
         region: the region of the next attempts, if a response named another one.
@@ -69,6 +48,7 @@ class Call:
     # These defaults are attributes of the class: most calls never set them.
     attempts: int = 0
     attempt: Attempt | None = None
+    observation: Observation | None = None
     budget: Budget | None = None
     fresh: bool = False
     region: str | None = None
@@ -103,10 +83,19 @@ class Call:
         """The time since the latest attempt was sent, in milliseconds."""
         return (time.monotonic() - self.sent_at) * 1000 if self.sent_at else 0.0
 
-    def record(self, headers: Mapping[str, str]) -> None:
-        """Remember the headers of a response, for the request ids of errors."""
-        # A long download may be interrupted without end.
-        self._responses = (*self._responses[1 - _LATEST :], headers)
+    def sending(self) -> None:
+        """Count an attempt, which is about to be sent."""
+        self.attempts += 1
+        self.sent_at = time.monotonic()
+        if self.observation is not None:
+            self.observation.sent(self.attempt, self.attempts)
+
+    def responded(self, response: Response) -> None:
+        """Note the head of the response to the latest attempt."""
+        # For the request ids of errors; a long download may be interrupted without end.
+        self._responses = (*self._responses[1 - _LATEST :], response.headers)
+        if self.observation is not None:
+            self.observation.responded(response)
 
     def annotate(self, error: S3Error) -> S3Error:
         """Set the facts of the call on ``error`` and return it."""

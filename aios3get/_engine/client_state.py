@@ -4,10 +4,14 @@ import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from aios3get._http.fetcher import Fetcher
 from aios3get._http.proxies import Proxies
+from aios3get._protocol.attempt_record import AttemptRecord
+from aios3get._protocol.correction import is_clock_right
 from aios3get._protocol.endpoints.resolver import EndpointResolver
+from aios3get._protocol.header_values import timestamp
 from aios3get._protocol.retry import RetryPolicy, RetryQuota
 from aios3get._protocol.timeouts import Timeouts
 from aios3get.credentials.source import CredentialsSource
@@ -38,6 +42,7 @@ class ClientState:
     max_concurrency: int
     verify: ssl.SSLContext | bool
     proxies: Proxies
+    on_attempt: Callable[[AttemptRecord], object] | None = None
     clock: Callable[[], float] = time.time
     clock_offset: float = 0.0
     regions: dict[str, str] = field(default_factory=dict[str, str])
@@ -46,6 +51,13 @@ class ClientState:
     def now(self) -> float:
         """Seconds since the epoch by S3's clock, as far as it is known."""
         return self.clock() + self.clock_offset
+
+    def check_clock(self, date: str) -> None:
+        """Forget the offset if the local clock is right again, by the ``Date`` of a response."""
+        server_time = timestamp(date)
+        now = datetime.fromtimestamp(self.clock(), UTC)
+        if server_time is not None and is_clock_right(server_time, now):
+            self.clock_offset = 0.0
 
     def remember_region(self, bucket: str, region: str) -> None:
         """Send the bucket's next requests there at once."""

@@ -6,7 +6,8 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from aios3get._engine.bucket_region import find_bucket_region
+from aios3get._engine.attempt import Observation
+from aios3get._engine.bucket_region import find_bucket_region, lacks_bucket_region
 from aios3get._engine.call import Call
 from aios3get._engine.client_state import ClientState
 from aios3get._engine.express_sessions import ExpressSessions
@@ -74,34 +75,41 @@ class Exchange:
             CredentialsError: there are no credentials to sign with.
             ParameterError: the request is invalid at its endpoint.
         """
-        transport, signer = self.transport, self.signer
         if call.deadline is not None:
-            call.watchdog = transport.watchdog
+            call.watchdog = self.transport.watchdog
         if call.not_before is not None:
             await self.wait(call)
         while True:
             try:
-                permit = transport.try_acquire(call.opened_at)
-                if permit is None:
-                    permit = await transport.acquire(call.opened_at)
-                # Signed only now: a signature grows old while it waits for a permit.
-                try:
-                    http = signer.sign_nowait(call, request) or await signer.sign(call, request)
-                except BaseException:
-                    permit.release()
-                    raise
-                call.attempts += 1
-                call.sent_at = time.monotonic()
-                response = await transport.send(http, permit, fresh=call.fresh)
-                call.record(response.headers)
+                response = await self._attempt(call, request)
                 if response.status in (200, 206):
                     self._accept(call, response)
                     return response
                 raise await self._error(call, response)
             except S3Error as error:
+                if call.observation is not None:
+                    call.observation.end(error)
                 if not self.recover(call, error):
                     raise
                 await self.wait(call, error)
+
+    async def _attempt(self, call: Call, request: ObjectRequest) -> Response:
+        transport, signer = self.transport, self.signer
+        if self.state.on_attempt is not None:
+            call.observation = Observation(self.state.on_attempt, call.method)
+        permit = transport.try_acquire(call.opened_at)
+        if permit is None:
+            permit = await transport.acquire(call.opened_at)
+        # Signed only now: a signature grows old while it waits for a permit.
+        try:
+            http = signer.sign_nowait(call, request) or await signer.sign(call, request)
+        except BaseException:
+            permit.release()
+            raise
+        call.sending()
+        response = await transport.send(http, permit, fresh=call.fresh)
+        call.responded(response)
+        return response
 
     def recover(self, call: Call, error: S3Error, resume_at: int | None = None) -> bool:
         """Whether another attempt may succeed; if so, prepare the call for it.
@@ -177,6 +185,8 @@ class Exchange:
         else:
             call.budget.answered()
             self._learn(call, response.status)
+        if self.state.clock_offset:
+            self.state.check_clock(response.headers.get("Date", ""))
         if _log.isEnabledFor(logging.DEBUG):
             _log.debug(
                 "%s: %d after %d ms (attempt %d)",
@@ -194,26 +204,19 @@ class Exchange:
             self.state.clock_offset = call.clock_offset
 
     async def _error(self, call: Call, response: Response) -> ServiceError:
-        state, request, attempt = self.state, call.request, call.attempt
-        body, bucket_region = b"", ""
+        body = b""
         if call.method == "HEAD":
             response.close()
-            bucket_region = await find_bucket_region(self.transport, call, response, state.clock())
         else:
             body = await response.read_error_body(
-                error_response.MAX_ERROR_BODY, state.timeouts.idle
+                error_response.MAX_ERROR_BODY, self.state.timeouts.idle
             )
-        endpoint = None if attempt is None else attempt.endpoint
-        error = error_response.parse(
-            response.head,
-            body,
-            method=call.method,
-            bucket=request.bucket,
-            key=request.key,
-            version_id=request.version_id,
-            signed_region=endpoint.signing_region if endpoint else None,
-            bucket_region=bucket_region,
-        )
+        error = _parse(call, response, body)
+        if lacks_bucket_region(call, response):
+            if call.observation is not None:
+                call.observation.end(error)
+            region = await find_bucket_region(self.transport, self.state, call)
+            error = _parse(call, response, body, region)
         if not isinstance(error, WrongRegion | AuthorizationHeaderMalformed):
             self._learn(call, response.status)
         return error
@@ -238,3 +241,17 @@ class Exchange:
 def _describe(error: S3Error) -> str:
     kind = type(error).__name__
     return f"{kind} [{error.status}]" if isinstance(error, ServiceError) else kind
+
+
+def _parse(call: Call, response: Response, body: bytes, bucket_region: str = "") -> ServiceError:
+    request, endpoint = call.request, call.attempt and call.attempt.endpoint
+    return error_response.parse(
+        response.head,
+        body,
+        method=call.method,
+        bucket=request.bucket,
+        key=request.key,
+        version_id=request.version_id,
+        signed_region=endpoint.signing_region if endpoint else None,
+        bucket_region=bucket_region,
+    )

@@ -3,7 +3,8 @@
 import asyncio
 from typing import cast
 
-from aios3get._engine.call import Attempt, Call
+from aios3get._engine.attempt import Attempt
+from aios3get._engine.call import Call
 from aios3get._engine.client_state import ClientState
 from aios3get._engine.express_sessions import ExpressSessions
 from aios3get._protocol.endpoints.endpoint import Endpoint

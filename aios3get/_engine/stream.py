@@ -201,6 +201,8 @@ class ByteStream:
                 self._verifier.finish(rest)
                 self.state = "ended"
                 self._response = None
+                if self._call.observation is not None:
+                    self._observe(None)
                 return rest
             self._held = self._accept(rest)
             self._finish(restartable)
@@ -268,6 +270,8 @@ class ByteStream:
         remaining = None if self._extent.sliced else self._extent.stop
         if remaining is not None:
             remaining -= self._received
+        if response is not None:
+            self._observe(None)
         self._close()
         if response is not None and self._reading:
             response.close()  # another task waits for its bytes
@@ -440,7 +444,7 @@ class ByteStream:
 
     def _survives(self, error: S3Error, restartable: bool) -> bool:
         """Whether the stream can go on after ``error`` has ended its response."""
-        self._drop()
+        self._drop(error)
         received = self._received
         if received == self._extent.stop:
             self._finish(restartable)  # every announced byte has arrived
@@ -504,7 +508,8 @@ class ByteStream:
         stop = self._extent.stop
         error.bytes_received = self._received - self.start
         error.bytes_expected = None if stop is None else stop - self.start
-        self.close()
+        self._drop(error)
+        self._close()
         return self._call.annotate(error)
 
     def _misuse(self, message: str) -> S3Error:
@@ -520,10 +525,18 @@ class ByteStream:
             self._ready, self._at, self._held = b"", 0, b""
             self.state = "closed"
 
-    def _drop(self) -> None:
+    def _drop(self, error: S3Error | None = None) -> None:
         response, self._response = self._response, None
         if response is not None:
             response.close()
+            if self._call.observation is not None:
+                self._observe(error)
+
+    def _observe(self, error: S3Error | None) -> None:
+        """End the observation of the attempt whose response has ended."""
+        observation = self._call.observation
+        if observation is not None:
+            observation.end(error, self._received - self._extent.start)
 
 
 async def reopen(
