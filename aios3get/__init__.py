@@ -9,9 +9,11 @@ async with S3Client() as s3:
 """
 
 from aios3get import errors
+from aios3get._engine.get_object_call import GetObjectCall
 from aios3get._engine.parallel.download import Download
 from aios3get._engine.parallel.memory import BytesRead
 from aios3get._engine.s3_object import S3Object
+from aios3get._protocol.attempt_record import AttemptRecord
 from aios3get._protocol.checksum import Verified
 from aios3get._protocol.content_disposition import content_disposition
 from aios3get._protocol.get_object import GetObjectOptions
@@ -26,12 +28,14 @@ from aios3get.client import S3Client
 
 __all__ = [
     "ANONYMOUS",
+    "AttemptRecord",
     "ByteRange",
     "BytesRead",
     "ContentRange",
     "Credentials",
     "Download",
     "Expiration",
+    "GetObjectCall",
     "GetObjectOptions",
     "ObjectInfo",
     "PresignedUrl",

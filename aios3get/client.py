@@ -8,8 +8,9 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import timedelta
+from functools import wraps
 from types import TracebackType
-from typing import Any, Literal, Self, Unpack
+from typing import Any, Literal, ParamSpec, Self, TypeVar, Unpack
 from weakref import WeakSet
 
 import aiohttp
@@ -46,9 +47,30 @@ from aios3get._protocol.url_request import UrlRequest
 from aios3get.credentials import CredentialsSource, default_chain
 from aios3get.credentials.context import ClientContexts
 from aios3get.credentials.provider import provider_for
-from aios3get.errors import UsageError
+from aios3get.errors import ParameterError, UsageError
 
 __all__ = ["S3Client"]
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _hint_at_names(method: Callable[P, T]) -> Callable[P, T]:
+    """Have a call with botocore's ``Bucket=`` and ``Key=`` raise an error that names ours."""
+
+    @wraps(method)
+    def call(*args: P.args, **options: P.kwargs) -> T:
+        try:
+            return method(*args, **options)
+        except TypeError:
+            if options.keys().isdisjoint({"Bucket", "Key"}):
+                raise
+        raise ParameterError(
+            "there are no options Bucket and Key; pass bucket= and key=, as positional arguments"
+        )
+
+    return call
 
 
 class S3Client(ParallelMethods):
@@ -167,6 +189,7 @@ class S3Client(ParallelMethods):
         self._loading: dict[asyncio.AbstractEventLoop, asyncio.Lock] = {}
         _clients.add(self)
 
+    @_hint_at_names
     def get_object(
         self,
         bucket: str,
@@ -194,8 +217,8 @@ class S3Client(ParallelMethods):
         """
         if deadline is not None:
             check_deadline(deadline)
-        # A Place costs 0.1 µs, which every call can afford; a line number would cost ten times it.
-        frame = sys._getframe(1)
+        # A Place costs 0.1 µs, which every call can afford; a line number costs ten times as much.
+        frame = sys._getframe(2)
         place = frame.f_code, frame.f_lasti
         request = self._request(bucket, key, options)
         return GetObjectCall(_get_object(self, Call("GET", request, deadline, place)))

@@ -445,6 +445,12 @@ class NoSuchBucket(NotFound):
 class NoSuchKey(NotFound):
     """The key does not exist, or its newest version is a delete marker (``.delete_marker``)."""
 
+    def __str__(self) -> str:
+        text = super().__str__()
+        if self.key is None or not self.key.startswith("/"):
+            return text
+        return f"{text}; the key starts with a slash: S3 keeps '/a' and 'a' apart"
+
 
 class NoSuchMultiRegionAccessPoint(NotFound):
     """The multi-region access point does not exist."""

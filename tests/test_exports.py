@@ -14,7 +14,8 @@ CONTRACT = {
     *("ANONYMOUS", "RetryPolicy", "Timeouts", "PresignedUrl", "errors"),
 }
 MORE = {
-    *("__version__", "content_disposition", "ContentRange", "Expiration", "Restore", "Verified"),
+    *("AttemptRecord", "ContentRange", "Expiration", "GetObjectCall", "Restore", "Verified"),
+    *("__version__", "content_disposition"),
     *("BytesRead", "Download"),
 }
 VERBS = {

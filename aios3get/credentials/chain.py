@@ -1,5 +1,6 @@
 """Several providers as one: the first that has credentials gives them."""
 
+import asyncio
 from collections.abc import Callable
 from functools import partial
 
@@ -68,7 +69,8 @@ class _Deferred(Provider):
 
     async def load(self, context: ProviderContext) -> Identity | Unavailable:
         if self._provider is None:
-            self._provider = self._make()
+            # An import reads files, which would block the event loop.
+            self._provider = await asyncio.to_thread(self._make)
         return await self._provider.load(context)
 
     def invalidate(self, used: Identity) -> None:

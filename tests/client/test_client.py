@@ -241,6 +241,25 @@ class TestFirstUse:
         S3Client(use_accelerate=True, endpoint_url="http://s3.example.com")
 
 
+def test_botocores_names_of_bucket_and_key_get_a_hint() -> None:
+    client: Any = S3Client()
+    for names in ({"Bucket": BUCKET, "Key": KEY}, {"Bucket": BUCKET, "key": KEY}):
+        with pytest.raises(errors.ParameterError, match="bucket= and key=, as positional"):
+            client.get_object(**names)
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'key'"):
+        client.get_object(BUCKET)
+    with pytest.raises(errors.ParameterError, match=r"'Range'.*'range'"):
+        client.get_object(BUCKET, KEY, Range="bytes=0-9")
+
+
+async def test_key_with_a_leading_slash_that_is_not_found_gets_a_hint(client: S3Client) -> None:
+    with pytest.raises(errors.NoSuchKey, match="the key starts with a slash"):
+        await client.get_object(BUCKET, f"/{KEY}")
+    with pytest.raises(errors.NoSuchKey) as caught:
+        await client.get_object(BUCKET, "missing")
+    assert "slash" not in str(caught.value)
+
+
 class TestOpenings:
     async def test_a_call_is_a_coroutine_to_whoever_wants_one(self, client: S3Client) -> None:
         opened = [await asyncio.create_task(client.get_object(BUCKET, KEY))]

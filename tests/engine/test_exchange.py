@@ -71,6 +71,62 @@ async def test_an_error_tells_what_was_spent_on_it(server: S3Server) -> None:
     assert "5 attempts in" in str(error)
 
 
+@pytest.mark.parametrize("verb", ["get_object", "head_object"])
+async def test_transport_error_names_the_object(server: S3Server, verb: str) -> None:
+    server.faults.add(faults.close_before_head())
+    async with quick_client(server, retry=RetryPolicy(attempts=1)) as client:
+        with pytest.raises(errors.ConnectionLost) as caught:
+            await getattr(client, verb)(BUCKET, KEY)
+    error, method = caught.value, "GET" if verb == "get_object" else "HEAD"
+    assert (error.method, error.bucket, error.key) == (method, BUCKET, KEY)
+    assert str(error).startswith(f"{method} {BUCKET}/{KEY}: ")
+
+
+async def test_request_is_signed_once_it_has_a_permit(server: S3Server) -> None:
+    async with quick_client(server, max_concurrency=1) as client:
+        async with client.get_object(BUCKET, KEY):
+            waiting = asyncio.create_task(read(client))
+            await asyncio.sleep(0.05)
+            assert client._shared is not None
+            client._shared.clock = lambda: time.time() + 100
+        assert await waiting == CONTENT
+    first, second = (request.headers["x-amz-date"] for request in server.requests)
+    later = datetime.strptime(second, "%Y%m%dT%H%M%SZ") - datetime.strptime(first, "%Y%m%dT%H%M%SZ")
+    assert timedelta(seconds=99) <= later <= timedelta(seconds=130)
+
+
+async def test_deadline_that_passes_in_the_queue_counts_no_attempt(server: S3Server) -> None:
+    async with (
+        quick_client(server, max_concurrency=1) as client,
+        client.get_object(BUCKET, KEY),
+    ):
+        with pytest.raises(errors.TransportTimeout) as caught:
+            await client.get_object(BUCKET, KEY, deadline=0.05)
+        assert (caught.value.limit, caught.value.attempts) == ("deadline", 0)
+
+
+@pytest.mark.parametrize(
+    ("options", "headers"),
+    [
+        ({"version_id": "null"}, {"x-amz-version-id": "another"}),
+        (
+            {"sse_customer_key": bytes(32)},
+            {"x-amz-server-side-encryption-customer-key-MD5": "AAAAAAAAAAAAAAAAAAAAAA=="},
+        ),
+    ],
+    ids=["version", "sse-c-key"],
+)
+@pytest.mark.parametrize("verb", ["get_object", "head_object"])
+async def test_response_of_another_version_or_sse_c_key_is_an_integrity_error(
+    server: S3Server, verb: str, options: dict[str, Any], headers: dict[str, str | None]
+) -> None:
+    server.put_object(BUCKET, "other", CONTENT, sse_customer_key=options.get("sse_customer_key"))
+    server.faults.add(faults.set_headers(headers))
+    async with quick_client(server, allow_insecure_sse_customer_key=True) as client:
+        with nothing_leaks(client), pytest.raises(errors.IntegrityError, match=r"^(GET|HEAD) "):
+            await getattr(client, verb)(BUCKET, "other", **options)
+
+
 async def test_one_attempt_is_one_request(server: S3Server) -> None:
     server.faults.add(faults.status(503))
     async with quick_client(server, retry=RetryPolicy(attempts=1)) as client:
@@ -218,10 +274,16 @@ async def test_a_head_that_is_told_no_region_asks_for_the_buckets(authority: Aut
     async with S3Server(tls=authority.server_context(), wrong_region_response="400") as server:
         server.create_bucket(BUCKET, region="eu-central-1")
         server.put_object(BUCKET, KEY, CONTENT)
+        server.create_bucket("second-bucket", region="eu-central-1")
         async with loopback_client(server, authority) as client:
             for _ in range(2):
                 assert (await client.head_object(BUCKET, KEY)).content_length == len(CONTENT)
-    sent = [(each.status, each.key, each.signing_region) for each in server.requests]
+            with pytest.raises(errors.NoSuchKey) as caught:
+                await client.head_object("second-bucket", "missing")
+    # HeadBucket counts as an attempt.
+    assert caught.value.attempts == 3
+    assert len(caught.value.request_ids) == 3
+    sent = [(each.status, each.key, each.signing_region) for each in server.requests][:4]
     assert sent == [
         (400, KEY, "us-east-1"),
         (400, None, "us-east-1"),
@@ -297,6 +359,39 @@ class _Loopback:
         await self._client.aclose()
 
 
+async def test_clock_of_an_odd_date_is_not_learned_from_a_refused_head(server: S3Server) -> None:
+    odd = faults.status(403, headers={"Date": "Thu, 01 Jan 2015 00:00:00 GMT"})
+    server.faults.add(odd, times=2)
+    async with quick_client(server) as client:
+        with pytest.raises(errors.AccessDenied):
+            await client.head_object(BUCKET, KEY)
+        assert len(server.requests) == 2  # the correction was tried
+        assert client._shared is not None
+        assert client._shared.clock_offset == 0.0
+        server.faults.add(odd)
+        # It is tried again, and taken back again, by the next call.
+        with pytest.raises(errors.AccessDenied):
+            await client.head_object(BUCKET, KEY)
+        assert client._shared.clock_offset == 0.0
+        assert await read(client) == CONTENT
+    assert [request.status for request in server.requests][-1] == 200
+
+
+async def test_clock_that_is_right_again_is_learned_from_a_good_response(server: S3Server) -> None:
+    server.clock_skew = 1000.0
+    async with quick_client(server) as client:
+        await read(client)
+        assert client._shared is not None
+        assert 990 < client._shared.clock_offset < 1010
+        await read(client)
+        assert 990 < client._shared.clock_offset < 1010
+        server.clock_skew = 200.0  # as after a step of NTP; S3 allows 900 s
+        await read(client)
+        assert client._shared.clock_offset == 0.0
+        await read(client)
+    assert [request.status for request in server.requests] == [403, 200, 200, 200, 200]
+
+
 async def test_the_servers_clock_is_learnt_and_presigns_too(server: S3Server) -> None:
     server.clock_skew = 3600.0
     async with quick_client(server) as client:
@@ -356,6 +451,24 @@ async def test_checksums_are_asked_of_aws_until_a_host_refuses(authority: Author
             assert await read(client) == CONTENT
     asked = ["x-amz-checksum-mode" in request.headers for request in server.requests]
     assert asked == [True, True, False, False]
+
+
+async def test_checksums_are_asked_of_every_endpoint_unless_switched_off(
+    server: S3Server,
+) -> None:
+    server.put_object(BUCKET, KEY, CONTENT, checksum_algorithm="CRC64NVME")
+    async with quick_client(server) as client:
+        async with client.get_object(BUCKET, KEY) as obj:
+            await obj.read()
+            assert obj.verified.algorithm == "CRC64NVME"
+        await client.head_object(BUCKET, KEY)
+        await (await client.get_object(BUCKET, KEY, checksum_mode=False)).read()
+    when_required = {"response_checksum_validation": "when_required"}
+    async with quick_client(server, **when_required) as client:
+        await read(client)
+        await read(client, checksum_mode=True)
+    asked = ["x-amz-checksum-mode" in request.headers for request in server.requests]
+    assert asked == [True, False, False, False, True]
 
 
 async def test_an_object_replaced_while_it_is_read_is_an_error(server: S3Server) -> None:
