@@ -92,10 +92,14 @@ class Call:
 
     def responded(self, response: Response) -> None:
         """Note the head of the response to the latest attempt."""
-        # For the request ids of errors; a long download may be interrupted without end.
-        self._responses = (*self._responses[1 - _LATEST :], response.headers)
+        self.record(response.headers)
         if self.observation is not None:
             self.observation.responded(response)
+
+    def record(self, headers: Mapping[str, str]) -> None:
+        """Keep the headers of a response, for the request ids of errors."""
+        # A long download may be interrupted without end.
+        self._responses = (*self._responses[1 - _LATEST :], headers)
 
     def annotate(self, error: S3Error) -> S3Error:
         """Set the facts of the call on ``error`` and return it."""
