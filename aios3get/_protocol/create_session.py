@@ -3,12 +3,11 @@
 https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateSession.html
 """
 
-import re
 from datetime import datetime
-from html import unescape
 from typing import Final
 
 from aios3get._protocol.endpoints.resolver import Endpoint
+from aios3get._protocol.error_body import parse_fields
 from aios3get._protocol.http import HttpRequest
 from aios3get._protocol.identity import Credentials
 from aios3get._protocol.signing.signed_request import signed_request
@@ -31,18 +30,13 @@ def parse_session(body: bytes) -> Credentials:
     Raises:
         CredentialsError: an element is missing or invalid.
     """
-    text = body.decode("utf-8", "replace")
+    fields = parse_fields(body)
     try:
         return Credentials(
-            access_key_id=_element(text, "AccessKeyId"),
-            secret_access_key=_element(text, "SecretAccessKey"),
-            session_token=_element(text, "SessionToken"),
-            expires_at=datetime.fromisoformat(_element(text, "Expiration")),
+            access_key_id=fields["AccessKeyId"],
+            secret_access_key=fields["SecretAccessKey"],
+            session_token=fields["SessionToken"],
+            expires_at=datetime.fromisoformat(fields["Expiration"]),
         )
-    except (ConfigurationError, ValueError) as error:
+    except (ConfigurationError, KeyError, ValueError) as error:
         raise CredentialsError("the response to CreateSession has no valid session") from error
-
-
-def _element(text: str, name: str) -> str:
-    match = re.search(rf"<{name}>([^<]*)</{name}>", text)
-    return unescape(match[1]).strip() if match else ""
