@@ -25,7 +25,6 @@ from aios3get._engine.parallel.methods import ParallelMethods
 from aios3get._engine.presigning import presign
 from aios3get._engine.s3_object import S3Object
 from aios3get._engine.stream import ByteStream
-from aios3get._http.fetcher import Fetcher
 from aios3get._http.proxies import Proxies, split_login
 from aios3get._http.transport import Transport
 from aios3get._protocol.attempt_record import AttemptRecord
@@ -468,7 +467,7 @@ async def _closed_with_loop(
     finally:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(transport.aclose)
-            stack.push_async_callback(shared.fetcher.aclose)
+            stack.push_async_callback(shared.contexts.aclose)
             stack.push_async_callback(shared.credentials.aclose)
 
 
@@ -480,7 +479,6 @@ async def _load(config: ClientConfig) -> ClientState:
         credentials = default_chain(config.profile)
     verify = await load_certificates(config.verify, settings.ca_bundle)
     proxies = settings.proxies if config.proxy is None else Proxies.always(config.proxy)
-    fetcher = Fetcher(verify=verify, proxies=proxies)
 
     def now() -> float:
         return state.now()
@@ -494,12 +492,18 @@ async def _load(config: ClientConfig) -> ClientState:
             state.resolver = EndpointResolver(replace(settings.endpoint, region=region))
 
     contexts = ClientContexts(
-        config, loaded, fetcher, clock=now, correct_clock=correct_clock, on_region=set_region
+        config,
+        loaded,
+        verify=verify,
+        proxies=proxies,
+        clock=now,
+        correct_clock=correct_clock,
+        on_region=set_region,
     )
     state = ClientState(
         resolver=EndpointResolver(settings.endpoint),
         credentials=CredentialsSource(credentials, clock=now, contexts=contexts),
-        fetcher=fetcher,
+        contexts=contexts,
         retry=config.retry or RetryPolicy(),
         quota=RetryQuota(config.max_concurrency),
         timeouts=config.timeouts or Timeouts(),

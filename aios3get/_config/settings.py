@@ -11,19 +11,20 @@ from typing import Any, Final, Literal, TypedDict, Unpack
 
 from aios3get._config.shared_files import profile_name, read_shared_config
 from aios3get._http.proxies import Proxies, is_http_url
-from aios3get._protocol.credentials.endpoints import CredentialsService, service_url
 from aios3get._protocol.endpoints.resolver import AddressingStyle, EndpointSettings
 from aios3get._protocol.shared_config import Profile, SharedConfig
 from aios3get.errors import ConfigurationError
 
 __all__ = [
+    "USE_FIPS",
     "ExplicitSettings",
     "ResolvedSettings",
-    "ServiceEndpoint",
+    "Setting",
     "check_explicit",
     "configured_endpoint_url",
     "load_settings",
-    "resolve_service_endpoint",
+    "parse_boolean",
+    "parse_legacy",
     "resolve_settings",
 ]
 
@@ -140,7 +141,7 @@ def check_explicit(explicit: ExplicitSettings) -> None:
             _SETTINGS[name].resolve(name, value, {}, nothing)
 
 
-def _boolean(text: str) -> bool:
+def parse_boolean(text: str) -> bool:
     match text.lower():
         case "true":
             return True
@@ -159,7 +160,7 @@ def _one_of(*words: str) -> Callable[[str], str]:
     return parse
 
 
-def _legacy(text: str) -> bool:
+def parse_legacy(text: str) -> bool:
     return _one_of("regional", "legacy")(text) == "legacy"
 
 
@@ -191,7 +192,7 @@ def _parsed(parse: Callable[[str], Any], text: object, source: str) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class _Setting:
+class Setting:
     """One setting's names at its sources, the first that is set wins."""
 
     parse: Callable[[str], Any]
@@ -212,7 +213,7 @@ class _Setting:
         return None
 
     def _argument(self, name: str, argument: object) -> Any:
-        if self.parse not in (_boolean, _legacy):
+        if self.parse not in (parse_boolean, parse_legacy):
             return _parsed(self.parse, argument, name)
         if not isinstance(argument, bool):
             raise ConfigurationError(f"{name} is {argument!r}; pass True or False")
@@ -223,53 +224,55 @@ def _where(path: tuple[str, ...], profile: Profile) -> str:
     return f"{' → '.join(path)} of the profile {profile.name!r}"
 
 
+USE_FIPS: Final = Setting(parse_boolean, ("AWS_USE_FIPS_ENDPOINT",), (("use_fips_endpoint",),))
+
 # Names and order as in botocore's configprovider.py, but AWS_REGION, which botocore does not read,
 # and the unnested spellings that the SDK reference gives for every SDK.
-_SETTINGS: Final[Mapping[str, _Setting]] = {
-    "region": _Setting(_region, ("AWS_REGION", "AWS_DEFAULT_REGION"), (("region",),)),
-    "addressing_style": _Setting(
+_SETTINGS: Final[Mapping[str, Setting]] = {
+    "region": Setting(_region, ("AWS_REGION", "AWS_DEFAULT_REGION"), (("region",),)),
+    "addressing_style": Setting(
         _one_of("auto", "path", "virtual"), (), (("s3", "addressing_style"),)
     ),
-    "use_fips": _Setting(_boolean, ("AWS_USE_FIPS_ENDPOINT",), (("use_fips_endpoint",),)),
-    "use_dualstack": _Setting(
-        _boolean,
+    "use_fips": USE_FIPS,
+    "use_dualstack": Setting(
+        parse_boolean,
         ("AWS_USE_DUALSTACK_ENDPOINT",),
         (("s3", "use_dualstack_endpoint"), ("use_dualstack_endpoint",)),
     ),
-    "use_accelerate": _Setting(_boolean, (), (("s3", "use_accelerate_endpoint"),)),
-    "use_arn_region": _Setting(
-        _boolean,
+    "use_accelerate": Setting(parse_boolean, (), (("s3", "use_accelerate_endpoint"),)),
+    "use_arn_region": Setting(
+        parse_boolean,
         ("AWS_S3_USE_ARN_REGION",),
         (("s3_use_arn_region",), ("s3", "use_arn_region")),
     ),
-    "use_global_endpoint": _Setting(
-        _legacy,
+    "use_global_endpoint": Setting(
+        parse_legacy,
         ("AWS_S3_US_EAST_1_REGIONAL_ENDPOINT",),
         (("s3_us_east_1_regional_endpoint",), ("s3", "us_east_1_regional_endpoint")),
     ),
-    "disable_access_points": _Setting(_boolean),
-    "disable_multi_region_access_points": _Setting(
-        _boolean,
+    "disable_access_points": Setting(parse_boolean),
+    "disable_multi_region_access_points": Setting(
+        parse_boolean,
         ("AWS_S3_DISABLE_MULTIREGION_ACCESS_POINTS",),
         (
             ("s3_disable_multiregion_access_points",),
             ("s3", "s3_disable_multiregion_access_points"),
         ),
     ),
-    "disable_s3_express_session_auth": _Setting(
-        _boolean,
+    "disable_s3_express_session_auth": Setting(
+        parse_boolean,
         ("AWS_S3_DISABLE_EXPRESS_SESSION_AUTH", "AWS_DISABLE_S3_EXPRESS_SESSION_AUTH"),
         (("s3_disable_express_session_auth",), ("s3", "disable_s3_express_session_auth")),
     ),
-    "response_checksum_validation": _Setting(
+    "response_checksum_validation": Setting(
         _one_of("when_supported", "when_required"),
         ("AWS_RESPONSE_CHECKSUM_VALIDATION",),
         (("response_checksum_validation",),),
     ),
 }
 
-_IGNORE_ENDPOINT_URLS: Final = _Setting(
-    _boolean, ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",), (("ignore_configured_endpoint_urls",),)
+_IGNORE_ENDPOINT_URLS: Final = Setting(
+    parse_boolean, ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",), (("ignore_configured_endpoint_urls",),)
 )
 
 
@@ -292,7 +295,7 @@ def configured_endpoint_url(
     # The environment's general URL precedes the profile's for the service:
     # https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
     key = service.replace("-", "_")
-    general = _Setting(
+    general = Setting(
         _endpoint_url, (f"AWS_ENDPOINT_URL_{key.upper()}", "AWS_ENDPOINT_URL"), (("endpoint_url",),)
     )
     if not any(environ.get(variable, "").strip() for variable in general.environment):
@@ -317,69 +320,3 @@ def _services_endpoint_url(key: str, shared: SharedConfig, profile: Profile) -> 
     if text is None:
         return None
     return str(_parsed(_endpoint_url, text, f"{key} → endpoint_url of [services {name}]"))
-
-
-@dataclass(frozen=True, slots=True)
-class ServiceEndpoint:
-    """Where a service that gives credentials is reached.
-
-    Attributes:
-        url: the URL, without a slash at its end.
-        region: the region to sign for.
-    """
-
-    url: str
-    region: str
-
-
-def resolve_service_endpoint(
-    service: CredentialsService,
-    region: str | None,
-    environ: Mapping[str, str],
-    shared: SharedConfig,
-    profile: Profile,
-) -> ServiceEndpoint:
-    """The endpoint of a service that gives credentials.
-
-    ``AWS_STS_REGIONAL_ENDPOINTS=legacy`` takes the global endpoint of STS for the regions that
-    were open before 2019; it stands in for a region too, where none is known.
-
-    Args:
-        service: the service.
-        region: the region of the caller, None if none is known.
-        environ: the environment variables.
-        shared: the shared files.
-        profile: the active profile.
-
-    Raises:
-        ConfigurationError: a setting is invalid.
-    """
-    url = configured_endpoint_url(service, environ, shared, profile)
-    if url is not None:
-        return ServiceEndpoint(url.rstrip("/"), region or _GLOBAL_REGION)
-    use_fips = bool(_SETTINGS["use_fips"].resolve("", None, environ, profile))
-    use_dualstack = bool(_USE_DUALSTACK.resolve("", None, environ, profile))
-    if service == "sts" and not use_fips and not use_dualstack:
-        legacy = _STS_REGIONAL_ENDPOINTS.resolve("", None, environ, profile)
-        if region in (None, "aws-global") or (legacy and region in _LEGACY_STS_REGIONS):
-            return ServiceEndpoint("https://sts.amazonaws.com", _GLOBAL_REGION)
-    region = region or _GLOBAL_REGION
-    url = service_url(service, region, use_fips=use_fips, use_dualstack=use_dualstack)
-    return ServiceEndpoint(url, region)
-
-
-_GLOBAL_REGION: Final = "us-east-1"
-_USE_DUALSTACK: Final = _Setting(
-    _boolean, ("AWS_USE_DUALSTACK_ENDPOINT",), (("use_dualstack_endpoint",),)
-)
-_STS_REGIONAL_ENDPOINTS: Final = _Setting(
-    _legacy, ("AWS_STS_REGIONAL_ENDPOINTS",), (("sts_regional_endpoints",),)
-)
-# https://docs.aws.amazon.com/sdkref/latest/guide/feature-sts-regionalized-endpoints.html
-_LEGACY_STS_REGIONS: Final = frozenset(
-    {
-        *("ap-northeast-1", "ap-south-1", "ap-southeast-1", "ap-southeast-2", "ca-central-1"),
-        *("eu-central-1", "eu-north-1", "eu-west-1", "eu-west-2", "eu-west-3", "sa-east-1"),
-        *("us-east-1", "us-east-2", "us-west-1", "us-west-2"),
-    }
-)

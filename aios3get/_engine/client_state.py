@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from aios3get._http.fetcher import Fetcher
 from aios3get._http.proxies import Proxies
 from aios3get._protocol.attempt_record import AttemptRecord
 from aios3get._protocol.correction import is_clock_right
@@ -14,6 +13,7 @@ from aios3get._protocol.endpoints.resolver import EndpointResolver
 from aios3get._protocol.header_values import timestamp
 from aios3get._protocol.retry import RetryPolicy, RetryQuota
 from aios3get._protocol.timeouts import Timeouts
+from aios3get.credentials.context import ClientContexts
 from aios3get.credentials.source import CredentialsSource
 
 __all__ = ["ClientState"]
@@ -33,7 +33,7 @@ class ClientState:
 
     resolver: EndpointResolver
     credentials: CredentialsSource
-    fetcher: Fetcher
+    contexts: ClientContexts
     retry: RetryPolicy
     quota: RetryQuota
     timeouts: Timeouts

@@ -6,22 +6,23 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
+from ssl import SSLContext
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from aios3get._config.certificates import load_certificates
 from aios3get._config.client_config import ClientConfig, LoadedConfig
-from aios3get._config.settings import (
-    ServiceEndpoint,
-    resolve_service_endpoint,
-    resolve_settings,
-)
+from aios3get._config.settings import resolve_settings
 from aios3get._config.shared_files import profile_name, read_shared_config
-from aios3get._http.fetcher import Fetcher
-from aios3get._http.proxies import Proxies
-from aios3get._protocol.credentials.endpoints import CredentialsService
-from aios3get._protocol.fetch import FetchedResponse, FetchRequest
+from aios3get._http.proxies import DIRECT, Proxies
 from aios3get._protocol.shared_config import Profile, SharedConfig
+
+if TYPE_CHECKING:
+    # Imported by their first use: keys of the environment need none of them.
+    from aios3get._config.service_endpoints import ServiceEndpoint
+    from aios3get._http.fetcher import Fetcher
+    from aios3get._protocol.credentials.endpoints import CredentialsService
+    from aios3get._protocol.fetch import FetchedResponse, FetchRequest
 
 __all__ = ["ClientContexts", "ProviderContext"]
 
@@ -38,7 +39,7 @@ class ProviderContext:
         profile: the profile that the caller named, None to take the environment's word.
         region: the region that the caller named, None for the environment's or the profile's.
         shared: the shared files, if they were read already.
-        fetcher: the client's; None to make one, which ``async with`` closes.
+        fetcher: gives the client's fetcher; None to make one, which ``async with`` closes.
         clock: seconds since 1970.
         correct_clock: takes the seconds that a service's clock is ahead of ``clock``, and has
             ``clock`` add them from then on; None to do so in this context alone.
@@ -60,7 +61,7 @@ class ProviderContext:
         profile: str | None = None,
         region: str | None = None,
         shared: SharedConfig | None = None,
-        fetcher: Fetcher | None = None,
+        fetcher: "Callable[[], Fetcher] | None" = None,
         clock: Callable[[], float] = time.time,
         correct_clock: Callable[[float], None] | None = None,
         on_region: Callable[[str], None] | None = None,
@@ -135,8 +136,8 @@ class ProviderContext:
             self._on_region(region)
 
     async def endpoint(
-        self, service: CredentialsService, region: str | None = None
-    ) -> ServiceEndpoint:
+        self, service: "CredentialsService", region: str | None = None
+    ) -> "ServiceEndpoint":
         """Where a service is reached: by the configured URL, else at AWS.
 
         Args:
@@ -146,27 +147,33 @@ class ProviderContext:
         Raises:
             ConfigurationError: a setting is invalid.
         """
+        from aios3get._config.service_endpoints import resolve_service_endpoint  # noqa: PLC0415
+
         region = region or await self.region()
         shared, profile = await self.shared(), await self.profile()
         return resolve_service_endpoint(service, region, self.environ, shared, profile)
 
     async def fetch(
-        self, request: FetchRequest | Callable[[], FetchRequest], **options: Any
-    ) -> FetchedResponse:
+        self, request: "FetchRequest | Callable[[], FetchRequest]", **options: Any
+    ) -> "FetchedResponse":
         """The response to a small request; options and errors are those of ``Fetcher.fetch``."""
-        fetcher = self._fetcher or self._own_fetcher or await self._make_fetcher()
+        if self._fetcher is not None:
+            fetcher = self._fetcher()
+        else:
+            fetcher = self._own_fetcher = self._own_fetcher or await self._make_fetcher()
         return await fetcher.fetch(request, **options)
 
-    async def _make_fetcher(self) -> Fetcher:
+    async def _make_fetcher(self) -> "Fetcher":
+        from aios3get._http.fetcher import Fetcher  # noqa: PLC0415
+
         shared = await self.shared()
         settings = resolve_settings({}, self.environ, shared, self.profile_name)
-        self._own_fetcher = Fetcher(
+        return Fetcher(
             verify=await load_certificates(True, settings.ca_bundle),
-            proxies=Proxies.from_environment(self.environ),
+            proxies=settings.proxies,
             sleep=self.sleep,
             random=self.random,
         )
-        return self._own_fetcher
 
     async def __aenter__(self) -> Self:
         return self
@@ -187,7 +194,8 @@ class ClientContexts:
     Args:
         config: the client's arguments.
         loaded: its environment and shared files.
-        fetcher: its fetcher, which stays open.
+        verify: as for ``Fetcher``.
+        proxies: as for ``Fetcher``.
         clock: as for ``ProviderContext``.
         correct_clock: as for ``ProviderContext``.
         on_region: as for ``ProviderContext``.
@@ -197,8 +205,9 @@ class ClientContexts:
         self,
         config: ClientConfig,
         loaded: LoadedConfig,
-        fetcher: Fetcher,
         *,
+        verify: SSLContext | bool = True,
+        proxies: Proxies = DIRECT,
         clock: Callable[[], float] = time.time,
         correct_clock: Callable[[float], None] | None = None,
         on_region: Callable[[str], None] | None = None,
@@ -207,7 +216,9 @@ class ClientContexts:
         self._region = config.region
         self._environ = loaded.environ
         self._shared: SharedConfig | None = loaded.shared
-        self._fetcher = fetcher
+        self._verify = verify
+        self._proxies = proxies
+        self._fetcher: Fetcher | None = None
         self._clock = clock
         self._correct_clock = correct_clock
         self._on_region = on_region
@@ -220,11 +231,24 @@ class ClientContexts:
             profile=self._profile,
             region=self._region,
             shared=shared,
-            fetcher=self._fetcher,
+            fetcher=self.fetcher,
             clock=self._clock,
             correct_clock=self._correct_clock,
             on_region=self._set_region,
         )
+
+    def fetcher(self) -> "Fetcher":
+        """The client's fetcher."""
+        if self._fetcher is None:
+            from aios3get._http.fetcher import Fetcher  # noqa: PLC0415
+
+            self._fetcher = Fetcher(verify=self._verify, proxies=self._proxies)
+        return self._fetcher
+
+    async def aclose(self) -> None:
+        """Close the fetcher's session of the running loop."""
+        if self._fetcher is not None:
+            await self._fetcher.aclose()
 
     def _set_region(self, region: str) -> None:
         self._region = region

@@ -50,12 +50,6 @@ class _Held(Generic[T]):
     end: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Flight(Generic[T]):
-    task: asyncio.Task[T | Exception]
-    began: float
-
-
 class Refreshing(Generic[T]):
     """Holds the newest value and refreshes it ahead of its end.
 
@@ -89,7 +83,8 @@ class Refreshing(Generic[T]):
         # Threads share what follows without a lock, which a fork could leave locked: each field is
         # replaced whole, and a lost race costs one refresh more.
         self._held: _Held[T] | None = None
-        self._flights: dict[asyncio.AbstractEventLoop, _Flight[T]] = {}
+        self._flights: dict[asyncio.AbstractEventLoop, asyncio.Task[T | Exception]] = {}
+        self._began = 0.0
         self._closing = WeakSet[asyncio.Task[T | Exception]]()
         self._failures = 0
         self._failed_at = 0.0
@@ -118,7 +113,7 @@ class Refreshing(Generic[T]):
             if not pausing:
                 flight = self._flight()
                 if now >= held.mandatory and not self._failures:
-                    await asyncio.wait({flight.task}, timeout=_MANDATORY_SECONDS)
+                    await asyncio.wait({flight}, timeout=_MANDATORY_SECONDS)
             value = self._valid()
             if value is not None:
                 return value
@@ -126,10 +121,11 @@ class Refreshing(Generic[T]):
         if error is None:
             # A caller's cancellation must not cancel the refresh of the others.
             flight = self._flight()
-            fetched = await asyncio.shield(flight.task)
-            if isinstance(fetched, Exception) and now - flight.began > _LATE_SECONDS:
+            began = self._began
+            fetched = await asyncio.shield(flight)
+            if isinstance(fetched, Exception) and now - began > _LATE_SECONDS:
                 # The service may be back since that refresh began.
-                fetched = await asyncio.shield(self._flight().task)
+                fetched = await asyncio.shield(self._flight())
             if not isinstance(fetched, Exception):
                 return fetched
             error = fetched
@@ -168,9 +164,9 @@ class Refreshing(Generic[T]):
         """Cancel the running loop's refresh; whoever waits for it gets ``UsageError``."""
         flight = self._flights.get(asyncio.get_running_loop())
         if flight is not None:
-            self._closing.add(flight.task)
-            flight.task.cancel()
-            await asyncio.wait({flight.task})
+            self._closing.add(flight)
+            flight.cancel()
+            await asyncio.wait({flight})
 
     def _pausing(self, now: float) -> bool:
         # After the first failure the next call tries again.
@@ -195,16 +191,16 @@ class Refreshing(Generic[T]):
         failure.retryable = isinstance(error, OSError)
         return failure
 
-    def _flight(self) -> _Flight[T]:
+    def _flight(self) -> "asyncio.Task[T | Exception]":
         loop = asyncio.get_running_loop()
-        flight = self._flights.get(loop)
-        if flight is None or flight.task.done():
+        task = self._flights.get(loop)
+        if task is None or task.done():
             for other in list(self._flights):
                 if other.is_closed():
                     self._flights.pop(other, None)
-            task = loop.create_task(self._refresh(loop))
-            flight = self._flights[loop] = _Flight(task, self._clock())
-        return flight
+            self._began = self._clock()
+            task = self._flights[loop] = loop.create_task(self._refresh(loop))
+        return task
 
     async def _refresh(self, loop: asyncio.AbstractEventLoop) -> T | Exception:
         # An exception is returned, not raised: nobody may be waiting for this task.

@@ -1,4 +1,3 @@
-import asyncio
 import ssl
 from pathlib import Path
 
@@ -7,7 +6,7 @@ import pytest
 from aios3get._http.fetcher import Fetcher
 from aios3get._protocol.fetch import FetchRequest
 from aios3get.credentials.context import ProviderContext
-from aios3get.errors import ConfigurationError
+from aios3get.errors import ConfigurationError, ConnectionFailed
 from tests.credentials.conftest import Files
 
 
@@ -50,15 +49,18 @@ async def test_context_of_its_own_uses_the_ca_bundle_and_closes_its_session(
     request = FetchRequest("GET", f"http://127.0.0.1:{unused_tcp_port}/")
     with pytest.raises(ConfigurationError, match=r"none\.pem"):
         await ProviderContext(environ=environ).fetch(request)
-    async with ProviderContext(environ={"HOME": "/nowhere"}, sleep=asyncio.sleep) as context:
-        fetcher = await context._make_fetcher()
-        session = fetcher._session()
+    async with ProviderContext(environ={"HOME": "/nowhere"}) as context:
+        for _ in range(2):
+            with pytest.raises(ConnectionFailed):
+                await context.fetch(request, attempts=1)
+        assert context._own_fetcher is not None
+        (session,) = context._own_fetcher._sessions.values()
     assert session.closed
 
 
 async def test_context_with_a_fetcher_leaves_it_open() -> None:
     fetcher = Fetcher(verify=ssl.create_default_context())
-    async with ProviderContext(environ={}, fetcher=fetcher):
+    async with ProviderContext(environ={}, fetcher=lambda: fetcher):
         session = fetcher._session()
     assert not session.closed
     await fetcher.aclose()

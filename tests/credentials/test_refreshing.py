@@ -388,7 +388,7 @@ async def test_an_invalidated_value_does_not_come_back_when_the_refresh_fails() 
 async def test_a_cancelled_flight_is_replaced() -> None:
     source = Source()
     held = source.refreshing()
-    flight = held._flight().task
+    flight = held._flight()
     flight.cancel()
     await asyncio.wait([flight])
     assert await name(held) == "v1"
@@ -431,7 +431,7 @@ def test_a_closed_loop_with_a_flight_is_forgotten() -> None:
 
     source.gate.clear()
     loop.run_until_complete(start())
-    (flight,) = (flight.task for flight in held._flights.values())
+    (flight,) = held._flights.values()
     abandoned = cast("Coroutine[object, object, object]", flight.get_coro())
     loop.close()
     flight._log_destroy_pending = False  # type: ignore[attr-defined]  # its loop died, on purpose

@@ -614,7 +614,8 @@ async def by_us(environ: Mapping[str, str], profile: str | None) -> Triple | Non
     config = ClientConfig(profile=profile)
     fetcher = Fetcher(sleep=no_wait)
     try:
-        contexts = ClientContexts(config, await load_config(config, environ), fetcher)
+        contexts = ClientContexts(config, await load_config(config, environ))
+        contexts._fetcher = fetcher
         keys = await CredentialsSource(default_chain(profile), contexts=contexts).get()
     except S3Error:
         return None

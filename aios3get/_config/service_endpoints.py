@@ -1,0 +1,81 @@
+"""Where the services that give credentials are reached, by environment and profile."""
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from aios3get._config.settings import (
+    USE_FIPS,
+    Setting,
+    configured_endpoint_url,
+    parse_boolean,
+    parse_legacy,
+)
+from aios3get._protocol.credentials.endpoints import CredentialsService, service_url
+from aios3get._protocol.shared_config import Profile, SharedConfig
+
+__all__ = ["ServiceEndpoint", "resolve_service_endpoint"]
+
+
+class ServiceEndpoint(NamedTuple):
+    """Where a service that gives credentials is reached.
+
+    Attributes:
+        url: the URL, without a slash at its end.
+        region: the region to sign for.
+    """
+
+    url: str
+    region: str
+
+
+def resolve_service_endpoint(
+    service: CredentialsService,
+    region: str | None,
+    environ: Mapping[str, str],
+    shared: SharedConfig,
+    profile: Profile,
+) -> ServiceEndpoint:
+    """The endpoint of a service that gives credentials.
+
+    ``AWS_STS_REGIONAL_ENDPOINTS=legacy`` takes the global endpoint of STS for the regions that
+    were open before 2019; it stands in for a region too, where none is known.
+
+    Args:
+        service: the service.
+        region: the region of the caller, None if none is known.
+        environ: the environment variables.
+        shared: the shared files.
+        profile: the active profile.
+
+    Raises:
+        ConfigurationError: a setting is invalid.
+    """
+    url = configured_endpoint_url(service, environ, shared, profile)
+    if url is not None:
+        return ServiceEndpoint(url.rstrip("/"), region or _GLOBAL_REGION)
+    use_fips = bool(USE_FIPS.resolve("", None, environ, profile))
+    use_dualstack = bool(_USE_DUALSTACK.resolve("", None, environ, profile))
+    if service == "sts" and not use_fips and not use_dualstack:
+        legacy = _STS_REGIONAL_ENDPOINTS.resolve("", None, environ, profile)
+        if region in (None, "aws-global") or (legacy and region in _LEGACY_STS_REGIONS):
+            return ServiceEndpoint("https://sts.amazonaws.com", _GLOBAL_REGION)
+    region = region or _GLOBAL_REGION
+    url = service_url(service, region, use_fips=use_fips, use_dualstack=use_dualstack)
+    return ServiceEndpoint(url, region)
+
+
+_GLOBAL_REGION: Final = "us-east-1"
+_USE_DUALSTACK: Final = Setting(
+    parse_boolean, ("AWS_USE_DUALSTACK_ENDPOINT",), (("use_dualstack_endpoint",),)
+)
+_STS_REGIONAL_ENDPOINTS: Final = Setting(
+    parse_legacy, ("AWS_STS_REGIONAL_ENDPOINTS",), (("sts_regional_endpoints",),)
+)
+# https://docs.aws.amazon.com/sdkref/latest/guide/feature-sts-regionalized-endpoints.html
+_LEGACY_STS_REGIONS: Final = frozenset(
+    {
+        *("ap-northeast-1", "ap-south-1", "ap-southeast-1", "ap-southeast-2", "ca-central-1"),
+        *("eu-central-1", "eu-north-1", "eu-west-1", "eu-west-2", "eu-west-3", "sa-east-1"),
+        *("us-east-1", "us-east-2", "us-west-1", "us-west-2"),
+    }
+)
