@@ -25,7 +25,7 @@ from aios3get._protocol.ranges import ContentRange
 OPERATIONS = ("GetObject", "HeadObject")
 BUCKET, KEY = "amzn-s3-demo-bucket", "photos/2006/February/sample.jpg"
 
-# What botocore's model does not have: IBM's, the answer's own facts, and other views of headers.
+# Members that botocore's model lacks: IBM's, and further views of the response.
 IBM_OPTIONS = {"mirror_destination"}
 OWN_MEMBERS = {
     "bucket", "key", "status", "headers", "request_id", "host_id", "object_size", "checksums",
@@ -65,7 +65,7 @@ def outputs(name: str) -> dict[str, Any]:
         ("ResponseContentDisposition", "response_content_disposition"),
     ],
 )
-def test_names_are_derived_mechanically(name: str, expected: str) -> None:
+def test_snake_case_names_are_derived_mechanically(name: str, expected: str) -> None:
     assert snake(name) == expected
 
 
@@ -81,15 +81,15 @@ def test_every_input_member_is_an_option_with_its_wire_name(name: str) -> None:
     assert ours.keys() - theirs.keys() == IBM_OPTIONS
 
 
-def test_every_output_member_is_a_member_with_its_wire_name() -> None:
+def test_every_output_member_is_an_attribute_with_its_wire_name() -> None:
     known: set[str] = set()
     for name in OPERATIONS:
         for member, shape in outputs(name).items():
             wire_name = shape.serialization["name"]
             if member.startswith("Checksum") and member != "ChecksumType":
                 algorithm = member.removeprefix("Checksum")
-                answer = info({wire_name: "AAAA"})
-                assert answer.checksums == {algorithm: "AAAA"}
+                parsed = info({wire_name: "AAAA"})
+                assert parsed.checksums == {algorithm: "AAAA"}
                 continue
             known.add(snake(member))
             attribute = vars(ObjectInfo)[snake(member)]
@@ -103,7 +103,7 @@ texts = st.text(
     st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=20
 )
 moments = st.datetimes(min_value=datetime(1900, 1, 1)).map(lambda at: at.replace(tzinfo=UTC))
-# What arrives as it is sent, which is all that we take.
+# The values that ``is_sendable`` accepts.
 header_values = st.from_regex(r"[!-~]([\t -~]{0,20}[!-~])?", fullmatch=True)
 _special = {
     "Range": st.builds(
@@ -146,21 +146,20 @@ requests = st.fixed_dictionaries(
 
 @pytest.mark.parametrize("name", OPERATIONS)
 @given(requests)
-def test_requests_are_written_as_botocore_writes_them(name: str, params: dict[str, Any]) -> None:
+def test_requests_are_serialized_as_by_botocore(name: str, params: dict[str, Any]) -> None:
     options = {snake(member): value for member, value in params.items()}
     theirs = dict(params, Bucket=BUCKET, Key=KEY)
     sse_md5(theirs)
-    written = create_serializer("rest-xml").serialize_to_request(theirs, operation(name))
+    serialized = create_serializer("rest-xml").serialize_to_request(theirs, operation(name))
     ours = GetObject.create(BUCKET, KEY, options)
-    assert ours.headers == {**written["headers"]}
+    assert ours.headers == {**serialized["headers"]}
     assert dict(ours.query) == {
-        member: str(value) for member, value in written["query_string"].items()
+        member: str(value) for member, value in serialized["query_string"].items()
     }
 
 
 def info(headers: Mapping[str, str]) -> ObjectInfo:
-    found = CIMultiDictProxy(CIMultiDict(headers))
-    return ObjectInfo(200, found, bucket=BUCKET, key=KEY)
+    return ObjectInfo(200, CIMultiDictProxy(CIMultiDict(headers)), bucket=BUCKET, key=KEY)
 
 
 def header_texts(shape: Any) -> st.SearchStrategy[str]:
@@ -173,11 +172,11 @@ def header_texts(shape: Any) -> st.SearchStrategy[str]:
         return st.integers(0, 2**53).map(str)
     if shape.type_name == "boolean":
         return st.sampled_from(["true", "false"])
-    # a single token of aws-chunked is the one content coding that we read differently
+    # botocore does not remove aws-chunked from Content-Encoding
     return texts.filter(lambda text: "aws-chunked" not in text.lower())
 
 
-answers = st.fixed_dictionaries(
+responses = st.fixed_dictionaries(
     {},
     optional={
         **{
@@ -198,8 +197,8 @@ answers = st.fixed_dictionaries(
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-@given(answers)
-def test_answers_are_read_as_botocore_reads_them(name: str, headers: dict[str, str]) -> None:
+@given(responses)
+def test_responses_are_parsed_as_by_botocore(name: str, headers: dict[str, str]) -> None:
     response = {"status_code": 200, "headers": HeadersDict(headers), "body": b""}
     parsed = create_parser("rest-xml").parse(response, operation(name).output_shape)
     ours = info(headers)
@@ -210,19 +209,19 @@ def test_answers_are_read_as_botocore_reads_them(name: str, headers: dict[str, s
         elif member.startswith("Checksum") and member != "ChecksumType":
             assert ours.checksums.get(member.removeprefix("Checksum")) == parsed.get(member)
         else:
-            assert read_again(member, getattr(ours, snake(member))) == structured(
+            assert comparable(member, getattr(ours, snake(member))) == structured(
                 member, parsed.get(member)
             )
 
 
 def structured(member: str, value: Any) -> Any:
-    """botocore's value, with the texts that we hand out as values taken apart."""
+    """botocore's value, parsed where ours is a value and botocore's is text."""
     match member:
         case "ContentRange" if value is not None:
             return ContentRange.parse(value)
         case "Expiration" if value is not None:
-            told = parameters(value)
-            return timestamp(told["expiry-date"]), told["rule-id"].replace("%20", " ")
+            pairs = parameters(value)
+            return timestamp(pairs["expiry-date"]), pairs["rule-id"].replace("%20", " ")
         case "Restore" if value is not None:
             return parameters(value)["ongoing-request"] == "true"
         case "DeleteMarker":
@@ -230,7 +229,7 @@ def structured(member: str, value: Any) -> Any:
     return value
 
 
-def read_again(member: str, value: Any) -> Any:
+def comparable(member: str, value: Any) -> Any:
     match member:
         case "Expiration" if value is not None:
             return value.expiry_date, value.rule_id
@@ -245,9 +244,11 @@ xml_texts = st.text(st.sampled_from("abcXYZ -_./:'\"é日&<>"), min_size=1).map(
 @given(
     st.sampled_from(["NoSuchKey", "AccessDenied", "SlowDown", "Brand.New"]), xml_texts, xml_texts
 )
-def test_error_bodies_are_read_as_botocore_reads_them(code: str, message: str, key: str) -> None:
-    told = {"Code": code, "Message": message, "Key": key, "StorageClass": "GLACIER"}
-    escaped = {name: text.replace("&", "&amp;").replace("<", "&lt;") for name, text in told.items()}
+def test_error_bodies_are_parsed_as_by_botocore(code: str, message: str, key: str) -> None:
+    elements = {"Code": code, "Message": message, "Key": key, "StorageClass": "GLACIER"}
+    escaped = {
+        name: text.replace("&", "&amp;").replace("<", "&lt;") for name, text in elements.items()
+    }
     body = "".join(f"<{name}>{text}</{name}>" for name, text in escaped.items())
     document = f'<?xml version="1.0" encoding="UTF-8"?>\n<Error>{body}</Error>'.encode()
     response = {"status_code": 403, "headers": HeadersDict(), "body": document}

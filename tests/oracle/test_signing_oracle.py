@@ -19,7 +19,7 @@ from aios3get._protocol.identity import Credentials
 from aios3get._protocol.signing import sigv4, sigv4a
 from aios3get._protocol.signing.uri import encode_path, encode_query
 
-# What GetObject's input puts into headers and into the query, from botocore's S3 model.
+# The headers and query parameters of GetObject in botocore's S3 model.
 HEADERS = (
     "If-Match",
     "If-None-Match",
@@ -46,7 +46,7 @@ PARAMETERS = (
 
 keys = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
 line = st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"])
-# botocore and awscrt disagree about which white space beyond ASCII's is trimmed off a value.
+# botocore and awscrt differ in the non-ASCII white space that they trim off a value.
 value = st.text(st.sampled_from([*map(chr, range(32, 127)), "\t"])).map(str.strip).filter(bool)
 visible = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1)
 
@@ -153,7 +153,7 @@ def assert_headers_equal(case: Case, signer: sigv4.Signer, theirs: Any) -> None:
 
 
 def assert_urls_equal(case: Case, signer: sigv4.Signer, theirs: str) -> None:
-    # They send the operation's parameters before the signature's; both are signed sorted.
+    # botocore sends the operation's parameters before the signature's; both are signed sorted.
     assert split(url_by(signer, case)) == split(theirs)
 
 
@@ -207,7 +207,7 @@ def test_presigned_signatures_of_directory_buckets(case: Case) -> None:
 
 
 def verify(case: Case, signature: str, canonical_request: str) -> None:
-    """A signature that awscrt made holds for our canonical request and our derived key."""
+    """Verify a signature of awscrt with our canonical request and our derived key."""
     key = sigv4a.signing_key(case.credentials.access_key_id, case.credentials.secret_access_key)
     key.private.public_key().verify(
         bytes.fromhex(signature),

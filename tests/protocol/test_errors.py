@@ -29,10 +29,10 @@ DETAILS = ServiceErrorDetails(
 
 
 def all_classes() -> list[type[S3Error]]:
-    found = [S3Error]
-    for cls in found:
-        found.extend(cls.__subclasses__())
-    return [cls for cls in found if cls.__module__ == errors.__name__]
+    classes = [S3Error]
+    for cls in classes:
+        classes.extend(cls.__subclasses__())
+    return [cls for cls in classes if cls.__module__ == errors.__name__]
 
 
 def make(cls: type[S3Error]) -> S3Error:
@@ -65,13 +65,13 @@ def drawn(docstring: str) -> Iterator[tuple[str, str, tuple[str, ...]]]:
             for name in names.strip(" ,").split(", "):
                 yield name, parent, ()
             continue
-        found = re.match(r"(\w+)(?: \((\w+)\))?", names)
-        assert found is not None
-        yield found[1], parent, (found[2],) if found[2] else ()
-        parents.append((column, found[1]))
+        match = re.match(r"(\w+)(?: \((\w+)\))?", names)
+        assert match is not None
+        yield match[1], parent, (match[2],) if match[2] else ()
+        parents.append((column, match[1]))
 
 
-def test_the_drawn_tree_is_the_class_tree() -> None:
+def test_tree_in_the_docstring_is_the_class_tree() -> None:
     assert errors.__doc__ is not None
     tree = {name: (parent, builtins) for name, parent, builtins in drawn(errors.__doc__)}
     real = {
@@ -102,12 +102,12 @@ def test_errors_copy_pickle_and_hash(cls: type[S3Error]) -> None:
 
 
 @pytest.mark.parametrize("cls", all_classes())
-def test_every_class_says_what_it_is(cls: type[S3Error]) -> None:
+def test_every_class_has_its_own_docstring(cls: type[S3Error]) -> None:
     assert cls.__doc__
     assert "__doc__" in vars(cls)
 
 
-def test_a_service_error_has_what_its_details_have() -> None:
+def test_service_error_has_the_attributes_of_its_details() -> None:
     error = errors.InvalidObjectState(DETAILS)
     for name in ServiceErrorDetails.__dataclass_fields__:
         if name not in ("method", "fields"):
@@ -152,7 +152,7 @@ def test_details_as_a_dict_are_plain_values_without_headers() -> None:
          "GET b/k: an error without a body [599]"),
     ],
 )  # fmt: skip
-def test_what_a_service_error_says(details: ServiceErrorDetails, text: str) -> None:
+def test_text_of_a_service_error(details: ServiceErrorDetails, text: str) -> None:
     assert str(ServiceError(details)) == text
 
 
@@ -172,7 +172,7 @@ def test_what_a_service_error_says(details: ServiceErrorDetails, text: str) -> N
         ),
     ],
 )
-def test_an_error_tells_its_story(facts: dict[str, object], text: str) -> None:
+def test_text_of_an_error_with_its_history(facts: dict[str, object], text: str) -> None:
     error = errors.ConnectionLost("lost")
     vars(error).update(facts)
     assert str(error) == text
@@ -199,18 +199,18 @@ def test_an_error_tells_its_story(facts: dict[str, object], text: str) -> None:
         (errors.ChecksumMismatch, False),
     ],
 )
-def test_which_errors_a_repetition_may_cure(cls: type[S3Error], retryable: bool) -> None:
+def test_retryable(cls: type[S3Error], retryable: bool) -> None:
     assert make(cls).retryable is retryable
 
 
-def test_a_deadline_is_not_worth_a_repetition_but_an_idle_limit_is() -> None:
+def test_idle_timeout_is_retryable_and_a_passed_deadline_is_not() -> None:
     idle = errors.TransportTimeout("slow", limit="idle", seconds=30.0, loop_blocked=0.5)
     assert (idle.limit, idle.seconds, idle.loop_blocked, idle.retryable) == ("idle", 30, 0.5, True)
     assert errors.TransportTimeout("late", limit="deadline").retryable is False
     assert pickle.loads(pickle.dumps(idle)).loop_blocked == 0.5
 
 
-def test_integrity_errors_carry_what_differs() -> None:
+def test_integrity_errors_have_expected_and_actual_values() -> None:
     mismatch = errors.ChecksumMismatch("bad", algorithm="CRC32", expected="AA==", actual="AQ==")
     assert (mismatch.algorithm, mismatch.expected, mismatch.actual) == ("CRC32", "AA==", "AQ==")
     changed = errors.ObjectChanged("new", expected='"a"', actual='"b"')
@@ -227,7 +227,7 @@ def test_integrity_errors_carry_what_differs() -> None:
         ("\u2028\u202e\udcff", r"\u2028\u202e\udcff"),
     ],
 )
-def test_a_text_is_one_printable_line(text: str, shown: str) -> None:
+def test_text_is_one_printable_line(text: str, shown: str) -> None:
     details = dataclasses.replace(DETAILS, key=text, message=text)
     service, other = errors.NoSuchKey(details), errors.ConfigurationError(text)
     service.request_ids = other.request_ids = (text,)

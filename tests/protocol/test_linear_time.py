@@ -43,9 +43,9 @@ def _in_error(element: str) -> Callable[[str], object]:
     """The text as one element of an error body that names an illegal location."""
 
     def parse(text: str) -> None:
-        told = text.replace("&", "&amp;").replace("<", "&lt;")
+        escaped = text.replace("&", "&amp;").replace("<", "&lt;")
         code = "<Code>IllegalLocationConstraintException</Code>"
-        _error(f"<Error>{code}<{element}>{told}</{element}></Error>".encode())
+        _error(f"<Error>{code}<{element}>{escaped}</{element}></Error>".encode())
 
     return parse
 

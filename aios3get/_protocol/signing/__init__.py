@@ -1,1 +1,1 @@
-"""SigV4 and SigV4A signatures, in headers and in presigned URLs."""
+"""Signature Version 4 and 4A, in headers and in presigned URLs."""

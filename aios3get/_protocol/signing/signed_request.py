@@ -1,4 +1,4 @@
-"""A request of S3's, finished: URL, headers and signature, all made from the same text."""
+"""Signed requests: URL, headers and signature made from the same text."""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -26,16 +26,16 @@ def signed_request(
     identity: Identity,
     now: float,
 ) -> HttpRequest:
-    """The request as it goes on the wire.
+    """The finished request, ready to be sent.
 
     Args:
         method: ``GET`` or ``HEAD``.
-        endpoint: where it goes and how it is signed.
-        path: encoded, without the endpoint's own path, with a leading slash.
-        query_pairs: not encoded yet.
-        headers: all of them are signed.
+        endpoint: the bucket's endpoint.
+        path: the encoded path after the endpoint's own, with a leading slash.
+        query_pairs: the request's own query parameters, not yet encoded.
+        headers: the request's own headers; all are signed.
         identity: who signs.
-        now: seconds since the epoch by the server's clock.
+        now: seconds since the epoch on the server's clock.
     """
     url = endpoint.url + path
     path = endpoint.path + path
@@ -61,7 +61,7 @@ def signed_request(
 def _header_signing(
     host: str, headers: tuple[tuple[str, str], ...], *signer: *_SignerArguments
 ) -> HeaderSigning:
-    # Within one second most requests differ in their path alone.
+    # Most requests within a second differ in their path only.
     return HeaderSigning(signer_of(*signer), host, dict(headers))
 
 
@@ -80,16 +80,16 @@ def signer_of(
     session_token: str | None,
     second: int,
 ) -> Signer:
-    """SigV4 or SigV4A, as an endpoint wants it; the same value for all requests of one second.
+    """The SigV4 or SigV4A signer for an endpoint, shared by all requests of one second.
 
-    The credentials come as their texts, which remember their hash; ``Credentials`` do not.
+    The credentials are passed as strings because those cache their hash.
 
     Args:
         signing: ``Endpoint.signing``.
-        access_key_id: of the credentials, like the next two.
-        secret_access_key: the secret half.
-        session_token: None if they have none.
-        second: whole seconds since the epoch by the server's clock.
+        access_key_id: of the credentials.
+        secret_access_key: of the credentials.
+        session_token: of the credentials; None if they have none.
+        second: whole seconds since the epoch on the server's clock.
 
     Raises:
         ConfigurationError: SigV4A lacks its package.

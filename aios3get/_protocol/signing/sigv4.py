@@ -1,9 +1,8 @@
-"""Signature Version 4 as S3 wants it, and the stages that SigV4A shares with it.
+"""Signature Version 4 for S3, and the stages that it shares with SigV4A.
 
-Each stage is a function of its own: ``canonical_headers``, ``canonical_ending`` and
-``canonical_request``, then ``string_to_sign``, then ``signature``. Path and query come in as they
-go on the wire: S3 encodes once and never normalises a path, so the text that is signed is the text
-that is sent.
+Each stage is a function: ``canonical_headers``, ``canonical_ending`` and ``canonical_request``,
+then ``string_to_sign``, then ``signature``. Path and query are signed exactly as they are sent,
+since S3 encodes once and never normalizes a path.
 
 https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
 https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
@@ -39,27 +38,27 @@ __all__ = [
 ]
 
 ALGORITHM = "AWS4-HMAC-SHA256"
-_BEGUN = sha256()
-EMPTY_SHA256 = _BEGUN.hexdigest()
+_NEW_SHA256 = sha256()
+EMPTY_SHA256 = _NEW_SHA256.hexdigest()
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
 
 
 class Signer:
-    """All that one second's signatures for one service and one place have in common.
+    """What all signatures of one second for one service and region have in common.
 
     Args:
-        algorithm: as S3 names it.
+        algorithm: the algorithm's name.
         stamp: the second, from ``amz_date``.
-        scope: the day, the region in SigV4, the service and ``aws4_request``.
+        scope: the day, the region (SigV4 only), the service and ``aws4_request``.
         credentials: who signs.
-        parameters: what goes along besides, by its name in a query; in headers in lower case.
-        signature: a string to sign's signature.
+        parameters: further parameters by their names in a query; headers have them in lower case.
+        signature: computes the signature of a string to sign.
 
     Attributes:
-        to_sign: how every string to sign begins.
-        authorization: how every ``Authorization`` header begins.
-        headers: what is added to a request's headers, and signed with them.
-        query: what is added to a link's query, and signed with it.
+        to_sign: the beginning of every string to sign.
+        authorization: the beginning of every ``Authorization`` header.
+        headers: headers to add to a request and to sign.
+        query: parameters to add to the query of a URL and to sign.
     """
 
     __slots__ = ("authorization", "headers", "query", "signature", "to_sign")
@@ -97,13 +96,13 @@ def signer_for(
     now: float,
     token_name: str = "X-Amz-Security-Token",
 ) -> Signer:
-    """SigV4 for one second.
+    """The SigV4 signer for one second.
 
     Args:
         credentials: who signs.
         region: the signing region.
         service: the signing name, such as ``s3`` or ``s3express``.
-        now: seconds since the epoch by the server's clock.
+        now: seconds since the epoch on the server's clock.
         token_name: ``X-Amz-S3session-Token`` for a directory bucket's session.
     """
     stamp = amz_date(int(now))
@@ -122,16 +121,16 @@ def signer_for(
 
 
 class HeaderSigning:
-    """Signs requests without a body in their headers; all that they share is worked out once.
+    """Signs requests without a body in their headers; computes once what they have in common.
 
-    Every given header is signed; what a proxy may change (``User-Agent``, ``Accept-Encoding``)
-    is added by the caller.
+    Every header passed is signed. Headers that a proxy may change, such as ``User-Agent``, are
+    added by the caller after signing.
 
     Args:
-        signer: of ``sigv4`` or ``sigv4a``.
-        host: as it goes on the wire, with a port that is not the scheme's own.
-        headers: each name once, none of those that signing sets; values in ASCII without outer
-            spaces, as other text is trimmed differently from one implementation to the next.
+        signer: a signer of ``sigv4`` or ``sigv4a``.
+        host: the ``Host`` header.
+        headers: the request's own headers, with ASCII values without outer white space, since
+            implementations trim other values differently.
     """
 
     __slots__ = ("_authorization", "_ending", "_shared", "_signer")
@@ -144,12 +143,12 @@ class HeaderSigning:
         self._authorization = f"{signer.authorization}{names}, Signature="
 
     def headers(self, method: str, path: str, query: str) -> dict[str, str]:
-        """All headers of one request: ``Host``, the given ones, the signer's own.
+        """All headers of one request: ``Host``, its own and the signature's.
 
         Args:
             method: ``GET`` or ``HEAD``.
-            path: encoded by ``encode_path``, with its leading slash.
-            query: from ``encode_query``, without ``?``.
+            path: the encoded path with its leading slash.
+            query: from ``encode_query``.
         """
         signer = self._signer
         text = string_to_sign(signer, canonical_request(method, path, query, self._ending))
@@ -167,70 +166,72 @@ def signed_url(
     *,
     expires_in: int,
 ) -> str:
-    """A URL with its canonical query and the signature as the last parameter.
+    """A URL with a canonical query, of which the signature is the last parameter.
 
     Args:
-        signer: as for ``HeaderSigning``.
-        method: the only method that the URL will work with.
+        signer: a signer of ``sigv4`` or ``sigv4a``.
+        method: the HTTP method that the URL is for.
         scheme: ``https`` or ``http``.
-        host: as for ``HeaderSigning``.
-        path: as for ``HeaderSigning``.
-        query_pairs: the request's own parameters, not encoded yet.
-        headers: signed together with ``Host``; the URL's holder must send them along.
-        expires_in: whole seconds from the signer's second on.
+        host: the ``Host`` header.
+        path: the encoded path with its leading slash.
+        query_pairs: the request's own parameters, not yet encoded.
+        headers: headers to sign with ``Host``, which must be sent with the URL.
+        expires_in: whole seconds from the signer's second.
     """
     names, lines = canonical_headers(headers, {"host": host})
     expiry = ("X-Amz-Expires", str(expires_in))
     query = encode_query((*query_pairs, *signer.query, expiry, ("X-Amz-SignedHeaders", names)))
     ending = canonical_ending(lines, names, UNSIGNED_PAYLOAD)
-    proof = signer.signature(string_to_sign(signer, canonical_request(method, path, query, ending)))
-    return f"{scheme}://{host}{path}?{query}&X-Amz-Signature={proof}"
+    signature = signer.signature(
+        string_to_sign(signer, canonical_request(method, path, query, ending))
+    )
+    return f"{scheme}://{host}{path}?{query}&X-Amz-Signature={signature}"
 
 
 def canonical_headers(headers: Mapping[str, str], own: Mapping[str, str]) -> tuple[str, str]:
-    """The ``SignedHeaders`` list, and one ``name:value`` line a header in the same order.
+    """The ``SignedHeaders`` list, and one ``name:value`` line per header in the same order.
 
-    Names are lower-cased and sorted; values lose outer spaces, inner runs become one space. The
-    signer's ``own`` headers are written that way already.
+    Names are lower-cased and sorted. Values lose their outer white space, and inner runs of white
+    space become one space; ``own`` headers are in this form already.
     """
     values = {name.lower(): " ".join(value.split()) for name, value in headers.items()}
     values.update(own)
-    names, listed = _in_order(tuple(values))
-    return listed, "".join([f"{name}:{values[name]}\n" for name in names])
+    names, joined = _sorted_names(tuple(values))
+    return joined, "".join([f"{name}:{values[name]}\n" for name in names])
 
 
 @lru_cache(maxsize=64)
-def _in_order(names: tuple[str, ...]) -> tuple[list[str], str]:
+def _sorted_names(names: tuple[str, ...]) -> tuple[list[str], str]:
     ordered = sorted(names)
     return ordered, ";".join(ordered)
 
 
 def canonical_ending(header_lines: str, signed_names: str, payload: str) -> str:
-    """What a canonical request ends with: its headers, their names and the payload's hash."""
+    """The end of a canonical request: its headers, their names and the payload's hash."""
     return f"{header_lines}\n{signed_names}\n{payload}"
 
 
 def canonical_request(method: str, path: str, query: str, ending: str) -> str:
-    """The request as both sides write it down before hashing; ``canonical_ending`` ends it."""
+    """The canonical request; ``ending`` is from ``canonical_ending``."""
     return "\n".join((method, path, query, ending))
 
 
 def string_to_sign(signer: Signer, request: str) -> str:
-    """What the key signs: algorithm, time, scope and the canonical request's hash."""
-    # OpenSSL copies a hash sooner than it begins one.
-    request_hash = _BEGUN.copy()
+    """The string to sign: algorithm, time, scope and the hash of a canonical request."""
+    # OpenSSL takes less time to copy a hash than to create one.
+    request_hash = _NEW_SHA256.copy()
     request_hash.update(request.encode())
     return signer.to_sign + request_hash.hexdigest()
 
 
 class SigningKey:
-    """HMAC-SHA256 under one key: both of its hashes begin with a block that the key alone makes.
+    """An HMAC-SHA256 key, with the first block of both hashes precomputed.
 
     RFC 2104 section 4: https://www.rfc-editor.org/rfc/rfc2104#section-4
 
     Attributes:
-        inner: the hash of what is signed, with its first block taken in.
-        outer: the hash of that hash, with its first block taken in.
+        inner: the inner hash after its first block.
+        outer: the outer hash after its first block.
     """
 
     __slots__ = ("inner", "outer")
@@ -252,7 +253,7 @@ def signature(key: SigningKey, text: str) -> str:
 
 @lru_cache(maxsize=256)
 def signing_key(secret_access_key: str, day: str, region: str, service: str) -> SigningKey:
-    """The key that signs one day's requests to one service in one region."""
+    """The key for one day, region and service."""
     key = f"AWS4{secret_access_key}".encode()
     for part in (day, region, service, "aws4_request"):
         key = hmac.digest(key, part.encode(), "sha256")
@@ -261,5 +262,5 @@ def signing_key(secret_access_key: str, day: str, region: str, service: str) -> 
 
 @lru_cache(maxsize=16)
 def amz_date(second: int) -> str:
-    """The second as S3 writes it in UTC, such as ``20130524T000000Z``."""
+    """The second in the format of ``x-amz-date``, such as ``20130524T000000Z``."""
     return f"{datetime.fromtimestamp(second, UTC):%Y%m%dT%H%M%SZ}"

@@ -1,7 +1,7 @@
-"""Signature Version 4A: one signature for several regions, as multi-region access points want it.
+"""Signature Version 4A, which multi-region access points require.
 
-An elliptic-curve signature (P-256, SHA-256) in place of SigV4's HMAC, its key derived from the
-secret access key; the scope names no region, a signed region set does. All else is SigV4's.
+It differs from SigV4 in the signature, which is ECDSA (P-256, SHA-256) with a key derived from the
+secret access key, and in the scope, where a signed region set replaces the region.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/MultiRegionAccessPointRequests.html
@@ -35,13 +35,13 @@ CURVE_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
 
 def signer_for(credentials: Credentials, region_set: str, service: str, now: float) -> Signer:
-    """SigV4A for one second.
+    """The SigV4A signer for one second.
 
     Args:
         credentials: who signs.
-        region_set: where the signature holds: ``*``, or regions with commas between them.
+        region_set: the regions that the signature is valid for: ``*``, or a comma-separated list.
         service: the signing name, ``s3``.
-        now: seconds since the epoch by the server's clock.
+        now: seconds since the epoch on the server's clock.
 
     Raises:
         ConfigurationError: the ``cryptography`` package is not installed.
@@ -56,23 +56,23 @@ def signer_for(credentials: Credentials, region_set: str, service: str, now: flo
 
 
 class SigningKey(NamedTuple):
-    """A private key and the way it signs."""
+    """A private key and its signature algorithm."""
 
     private: "EllipticCurvePrivateKey"
     algorithm: "ECDSA"
 
 
 def signature(key: SigningKey, text: str) -> str:
-    """The hexadecimal DER form of a string to sign's ECDSA signature; new at every call."""
+    """The hexadecimal DER form of the ECDSA signature of a string to sign; it is randomized."""
     return key.private.sign(text.encode(), key.algorithm).hex()
 
 
 @lru_cache(maxsize=64)
 def signing_key(access_key_id: str, secret_access_key: str) -> SigningKey:
-    """The P-256 key that belongs to an access key.
+    """The P-256 key of an access key.
 
     The first call of a process imports ``cryptography``, which reads files for tens of
-    milliseconds: an event loop leaves that call to a thread.
+    milliseconds; make it in a thread.
 
     Raises:
         ConfigurationError: ``cryptography`` is not installed.
@@ -90,14 +90,16 @@ def signing_key(access_key_id: str, secret_access_key: str) -> SigningKey:
 
 
 def scalar(numbers: Iterable[int]) -> int:
-    """The private key's number: one more than the first candidate that the curve has room for."""
+    """The private key: one more than the first candidate below the curve's order minus one."""
     return next(number + 1 for number in numbers if number <= CURVE_ORDER - 2)
 
 
 def candidates(access_key_id: str, secret_access_key: str) -> Iterator[int]:
-    """What an access key offers as its private number, in the order in which they are tried."""
-    # NIST SP 800-108 in counter mode with HMAC-SHA256, one block of 256 bits; the "external
-    # counter" of the IAM guide goes from 1 to 254 and is the context's last byte.
+    """The candidates for the private key of an access key, in order.
+
+    NIST SP 800-108 in counter mode with HMAC-SHA256 and one block of 256 bits. The "external
+    counter" of the IAM guide, 1 to 254, is the last byte of the context.
+    """
     key = f"AWS4A{secret_access_key}".encode()
     label, block, bits = ALGORITHM.encode(), (1).to_bytes(4, "big"), (256).to_bytes(4, "big")
     for counter in range(1, 255):

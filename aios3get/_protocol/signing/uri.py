@@ -1,7 +1,7 @@
-"""The one place where text becomes %XX: what is signed here is what is sent.
+"""Percent-encoding of paths and queries, for the signature and for the URL alike.
 
-S3 encodes once, keeps the slashes of a key, and never normalises a path (SigV4 for S3,
-https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html, "UriEncode").
+S3 encodes a key once, keeps its slashes and never normalizes the path: "UriEncode" in
+https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html.
 """
 
 import re
@@ -10,27 +10,27 @@ from urllib.parse import quote
 
 __all__ = ["encode_path", "encode_query", "encode_query_value"]
 
-# RFC 3986 section 2.3: letters, digits and these four are never encoded.
-_plain_path = re.compile(r"[A-Za-z0-9\-._~/]*").fullmatch
+# RFC 3986 section 2.3: letters, digits and these four characters are not encoded.
+_is_plain_path = re.compile(r"[A-Za-z0-9\-._~/]*").fullmatch
 
 
 def encode_path(key: str) -> str:
-    """The key as it stands in a URL's path: UTF-8, every byte but the unreserved and ``/`` as %XX.
+    """The key as part of a URL's path, percent-encoded except for ``/``.
 
     Raises:
-        UnicodeEncodeError: the text holds lone surrogates, which UTF-8 cannot carry.
+        UnicodeEncodeError: the key contains lone surrogates, which UTF-8 cannot encode.
     """
-    if _plain_path(key):
+    if _is_plain_path(key):
         return key
     return quote(key, safe="/~")
 
 
 def encode_query_value(text: str) -> str:
-    """A query name or value: like a path, but ``/`` is encoded too."""
+    """A query name or value, percent-encoded including ``/``."""
     return quote(text, safe="~")
 
 
 def encode_query(pairs: Iterable[tuple[str, str]]) -> str:
-    """The canonical query: encoded, then sorted by name and value; an empty value keeps ``=``."""
+    """The canonical query: encoded, then sorted by name and value; an empty value has ``=``."""
     encoded = sorted((encode_query_value(name), encode_query_value(value)) for name, value in pairs)
     return "&".join(f"{name}={value}" for name, value in encoded)

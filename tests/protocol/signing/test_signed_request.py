@@ -18,7 +18,7 @@ def signed(
     return signed_request("GET", endpoint, "/a%20b", query, {"Range": "bytes=0-9"}, identity, NOW)
 
 
-def test_the_url_is_made_of_what_is_signed() -> None:
+def test_url_has_the_canonical_query() -> None:
     query = (("versionId", "a/b"), ("response-content-type", "text/x y"))
     request = signed("examplebucket", EXAMPLE, query=query)
     assert request.url == (
@@ -34,7 +34,7 @@ def test_the_url_is_made_of_what_is_signed() -> None:
         ("amzn-s3-demo-bucket--use1-az4--x-s3", "x-amz-s3session-token"),
     ],
 )
-def test_the_token_goes_where_the_bucket_wants_it(bucket: str, token_header: str) -> None:
+def test_header_of_the_session_token_depends_on_the_bucket(bucket: str, token_header: str) -> None:
     request = signed(bucket, EXAMPLE)
     headers = request.headers
     assert headers[token_header] == "token"
@@ -42,7 +42,7 @@ def test_the_token_goes_where_the_bucket_wants_it(bucket: str, token_header: str
     assert headers["Range"] == "bytes=0-9"
 
 
-def test_nobody_signs_nothing() -> None:
+def test_anonymous_request_has_no_signature() -> None:
     request = signed("examplebucket", ANONYMOUS)
     assert request.headers == {
         "Host": "examplebucket.s3.us-east-1.amazonaws.com",
@@ -50,19 +50,19 @@ def test_nobody_signs_nothing() -> None:
     }
 
 
-def test_a_bearer_says_so() -> None:
+def test_bearer_token_is_the_authorization() -> None:
     request = signed("examplebucket", BearerToken("abc"))
     assert request.headers["Authorization"] == "Bearer abc"
 
 
-def test_a_multi_region_access_point_is_signed_for_its_regions() -> None:
+def test_multi_region_access_point_is_signed_with_sigv4a() -> None:
     arn = "arn:aws:s3::123456789012:accesspoint:mfzwi23gnjvgw.mrap"
     headers = signed(arn, EXAMPLE).headers
     assert headers["Authorization"].startswith("AWS4-ECDSA-P256-SHA256 ")
     assert headers["x-amz-region-set"] == "*"
 
 
-def test_a_seconds_requests_have_one_signer_and_their_number_is_bounded() -> None:
+def test_signer_is_cached_for_a_second_and_bounded() -> None:
     keys = (EXAMPLE.access_key_id, EXAMPLE.secret_access_key)
     signer = signer_of(("sigv4", "us-east-1", "s3"), *keys, "token", 1)
     assert signer_of(("sigv4", "us-east-1", "s3"), *keys, "token", 1) is signer
@@ -76,12 +76,12 @@ def test_a_seconds_requests_have_one_signer_and_their_number_is_bounded() -> Non
         signer_of(("sigv4a", "us-east-1", "s3"), *keys, "token", 1),
     }
     assert len(others - {signer}) == 7
-    kept = signer_of.cache_info().maxsize
-    assert kept is not None
-    assert 1 < kept <= 256
+    size = signer_of.cache_info().maxsize
+    assert size is not None
+    assert 1 < size <= 256
 
 
-def test_requests_of_one_second_share_nothing_that_can_be_changed() -> None:
+def test_requests_of_one_second_do_not_share_headers() -> None:
     first = dict(signed("examplebucket", EXAMPLE).headers)
     cast("dict[str, str]", signed("examplebucket", EXAMPLE).headers).clear()
     assert signed("examplebucket", EXAMPLE).headers == first

@@ -136,7 +136,7 @@ def test_stage_5_signature(case: Published) -> None:
 
 
 @by_header
-def test_the_published_requests_whole(case: Published) -> None:
+def test_published_requests(case: Published) -> None:
     signing = sigv4.HeaderSigning(example_signer(), HOST, case.headers)
     headers = signing.headers("GET", case.path, case.query)
     assert headers == {
@@ -151,7 +151,7 @@ def test_the_published_requests_whole(case: Published) -> None:
     }
 
 
-def test_the_published_presigned_url_whole() -> None:
+def test_published_presigned_url() -> None:
     url = sigv4.signed_url(
         example_signer(), "GET", "https", HOST, PRESIGNED.path, [], {}, expires_in=86400
     )
@@ -166,11 +166,11 @@ def test_the_published_presigned_url_whole() -> None:
         ({}, "host", "host:h\n"),
         ({"If-Match": '"a"'}, "host;if-match", 'host:h\nif-match:"a"\n'),
         ({"A": "  b \t c  "}, "a;host", "a:b c\nhost:h\n"),
-        # By name: "-" sorts before the ":" that follows a shorter name.
+        # Sorted by name: "-" precedes the ":" that follows a shorter name.
         ({"X-A-B": "1", "X-A": "2"}, "host;x-a;x-a-b", "host:h\nx-a:2\nx-a-b:1\n"),
     ],
 )
-def test_header_names_are_lowered_and_sorted_and_values_trimmed(
+def test_header_names_are_lower_case_and_sorted_and_values_trimmed(
     headers: dict[str, str], names: str, lines: str
 ) -> None:
     assert sigv4.canonical_headers(headers, {"host": "h"}) == (names, lines)
@@ -183,14 +183,14 @@ def test_header_names_are_lowered_and_sorted_and_values_trimmed(
         ("X-Amz-S3session-Token", "x-amz-s3session-token"),
     ],
 )
-def test_a_session_token_is_sent_and_signed(token_name: str, token_header: str) -> None:
+def test_session_token_is_sent_and_signed(token_name: str, token_header: str) -> None:
     signer = sigv4.signer_for(SESSION, "us-east-1", "s3", NOW, token_name)
     headers = sigv4.HeaderSigning(signer, HOST, {}).headers("GET", "/k", "")
     assert headers[token_header] == SESSION.session_token
     assert f";{token_header}" in f";{headers['Authorization'].split('SignedHeaders=')[1]}"
 
 
-def test_a_presigned_url_carries_the_session_token_and_all_parameters_in_order() -> None:
+def test_presigned_url_has_the_session_token_and_sorted_parameters() -> None:
     signer = sigv4.signer_for(SESSION, "us-east-1", "s3express", NOW, "X-Amz-S3session-Token")
     url = sigv4.signed_url(
         signer,
@@ -220,7 +220,7 @@ def test_a_presigned_url_carries_the_session_token_and_all_parameters_in_order()
     assert "X-Amz-SignedHeaders=host%3Brange" in query
 
 
-def test_every_part_of_the_request_changes_the_signature() -> None:
+def test_every_part_of_a_request_changes_the_signature() -> None:
     def signed(
         *,
         method: str = "GET",
@@ -264,11 +264,11 @@ def test_every_part_of_the_request_changes_the_signature() -> None:
         (4102444800, "21000101T000000Z"),
     ],
 )
-def test_seconds_as_s3_writes_them(second: int, stamp: str) -> None:
+def test_amz_date(second: int, stamp: str) -> None:
     assert sigv4.amz_date(second) == stamp
 
 
-def test_the_signing_key_is_the_chain_of_four_hmacs() -> None:
+def test_signing_key_is_a_chain_of_four_hmacs() -> None:
     key = b"AWS4wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
     for part in (b"20130524", b"us-east-1", b"s3", b"aws4_request"):
         key = hmac.new(key, part, sha256).digest()
@@ -276,18 +276,18 @@ def test_the_signing_key_is_the_chain_of_four_hmacs() -> None:
     assert sigv4.signature(derived, "text") == hmac.new(key, b"text", sha256).hexdigest()
 
 
-def test_signing_leaves_the_kept_key_as_it_was() -> None:
+def test_signing_does_not_change_the_cached_key() -> None:
     signer = example_signer()
     assert signer.signature("a") == signer.signature("a")
     assert signer.signature("a") != signer.signature("b")
 
 
-def test_keys_are_kept_and_their_number_is_bounded() -> None:
+def test_keys_are_cached_and_bounded() -> None:
     again = sigv4.signing_key("secret", "20130524", "us-east-1", "s3")
     assert sigv4.signing_key("secret", "20130524", "us-east-1", "s3") is again
     for number in range(1000):
         sigv4.signing_key(f"secret {number}", "20130524", "us-east-1", "s3")
         sigv4.amz_date(number)
-    for kept in (sigv4.signing_key.cache_info(), sigv4.amz_date.cache_info()):
-        assert kept.maxsize is not None
-        assert kept.currsize <= kept.maxsize <= 256
+    for cache in (sigv4.signing_key.cache_info(), sigv4.amz_date.cache_info()):
+        assert cache.maxsize is not None
+        assert cache.currsize <= cache.maxsize <= 256

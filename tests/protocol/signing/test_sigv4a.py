@@ -26,7 +26,7 @@ def check(signature: str, request: str) -> None:
     public.public_key().verify(bytes.fromhex(signature), text.encode(), ec.ECDSA(SHA256()))
 
 
-def test_the_string_to_sign_names_no_region() -> None:
+def test_string_to_sign_names_no_region() -> None:
     text = sigv4.string_to_sign(sigv4a.signer_for(EXAMPLE, "*", "s3", NOW), "")
     assert text == (f"AWS4-ECDSA-P256-SHA256\n20130524T000000Z\n20130524/s3/aws4_request\n{EMPTY}")
 
@@ -60,7 +60,7 @@ def test_signed_headers_verify_with_the_public_key() -> None:
         check(signature, request.replace("bytes=0-9", "bytes=0-8"))
 
 
-def test_a_presigned_url_verifies_with_the_public_key() -> None:
+def test_presigned_url_verifies_with_the_public_key() -> None:
     url = sigv4.signed_url(
         sigv4a.signer_for(SESSION, "eu-west-1,us-east-1", "s3", NOW),
         "GET",
@@ -92,19 +92,19 @@ def test_a_presigned_url_verifies_with_the_public_key() -> None:
     )
 
 
-def test_keys_differ_by_access_key_and_by_secret_are_kept_and_bounded() -> None:
+def test_keys_depend_on_access_key_and_secret_and_are_cached_and_bounded() -> None:
     def number(access_key_id: str, secret: str) -> int:
         key = sigv4a.signing_key(access_key_id, secret)
         return key.private.private_numbers().private_value
 
     assert len({number("A", "s"), number("B", "s"), number("A", "t")}) == 3
     assert sigv4a.signing_key("A", "s") is sigv4a.signing_key("A", "s")
-    kept = sigv4a.signing_key.cache_info().maxsize
-    assert kept is not None
-    assert 1 < kept <= 256
+    size = sigv4a.signing_key.cache_info().maxsize
+    assert size is not None
+    assert 1 < size <= 256
 
 
-def test_an_access_key_has_254_different_candidates_always_the_same() -> None:
+def test_access_key_has_254_different_candidates() -> None:
     numbers = list(sigv4a.candidates("AKIAIOSFODNN7EXAMPLE", "s"))
     assert len(set(numbers)) == len(numbers) == 254
     assert numbers == list(sigv4a.candidates("AKIAIOSFODNN7EXAMPLE", "s"))
@@ -118,17 +118,19 @@ N = sigv4a.CURVE_ORDER
     ("numbers", "scalar"),
     [([0], 1), ([N - 2], N - 1), ([N - 1, 5], 6), ([2**256 - 1, N, N - 1, 7], 8)],
 )
-def test_the_first_candidate_that_fits_the_curve_is_taken(numbers: list[int], scalar: int) -> None:
+def test_private_key_is_the_first_candidate_below_the_curve_order(
+    numbers: list[int], scalar: int
+) -> None:
     assert sigv4a.scalar(numbers) == scalar
 
 
-def test_the_curve_order_is_that_of_p256() -> None:
+def test_curve_order_is_that_of_p256() -> None:
     ec.derive_private_key(N - 1, ec.SECP256R1())
     with pytest.raises(ValueError, match=r"(?i)private|invalid|value|infinity"):
         ec.derive_private_key(N, ec.SECP256R1())
 
 
-def test_without_cryptography_the_error_says_what_to_install(
+def test_error_without_cryptography_names_the_extra(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.asymmetric", None)

@@ -30,11 +30,11 @@ texts = st.text(st.characters(exclude_categories=["Cs"]))
         ("line\n", "line%0A"),
     ],
 )
-def test_a_key_is_encoded_once_and_never_normalised(key: str, path: str) -> None:
+def test_key_is_encoded_once_and_never_normalized(key: str, path: str) -> None:
     assert encode_path(key) == path
 
 
-def test_only_the_unreserved_characters_and_the_slash_stay() -> None:
+def test_only_unreserved_characters_and_the_slash_are_not_encoded() -> None:
     everything = "".join(map(chr, range(128)))
     kept = {text for text in everything if encode_path(text) == text}
     assert kept == {*UNRESERVED, "/"}
@@ -43,14 +43,14 @@ def test_only_the_unreserved_characters_and_the_slash_stay() -> None:
 
 @settings(derandomize=True, deadline=None, max_examples=200)
 @given(texts)
-def test_any_text_comes_back_from_its_encoding(text: str) -> None:
+def test_any_text_survives_its_encoding(text: str) -> None:
     for encoded in (encode_path(text), encode_query_value(text)):
         assert encoded.isascii()
         assert unquote_to_bytes(encoded) == text.encode()
 
 
 @pytest.mark.parametrize("encode", [encode_path, encode_query_value])
-def test_lone_surrogates_have_no_utf8(encode: object) -> None:
+def test_lone_surrogates_are_a_unicode_encode_error(encode: object) -> None:
     assert callable(encode)
     with pytest.raises(UnicodeEncodeError):
         encode("\ud800")
@@ -65,13 +65,11 @@ def test_lone_surrogates_have_no_utf8(encode: object) -> None:
         ([("prefix", "J"), ("max-keys", "2")], "max-keys=2&prefix=J"),
         ([("a", "2"), ("a", "1")], "a=1&a=2"),
         ([("b", "a/b c"), ("A", "=&")], "A=%3D%26&b=a%2Fb%20c"),
-        # Encoded names are compared: "%" sorts before every letter, digit and "-".
+        # Encoded names are compared: "%" precedes letters, digits and "-".
         ([("a-", "1"), ("a/", "2")], "a%2F=2&a-=1"),
-        # Names before values: "=" must not take part in the order of "a" and "a-".
+        # Names are compared before values: "=" does not affect the order of "a" and "a-".
         ([("a-", ""), ("a", "1")], "a=1&a-="),
     ],
 )
-def test_the_canonical_query_is_encoded_then_sorted(
-    pairs: list[tuple[str, str]], query: str
-) -> None:
+def test_canonical_query_is_encoded_then_sorted(pairs: list[tuple[str, str]], query: str) -> None:
     assert encode_query(pairs) == query
