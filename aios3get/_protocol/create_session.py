@@ -6,8 +6,8 @@ https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateSession.html
 from datetime import datetime
 from typing import Final
 
+from aios3get._protocol.body_fields import parse_fields
 from aios3get._protocol.endpoints.resolver import Endpoint
-from aios3get._protocol.error_body import parse_fields
 from aios3get._protocol.http import HttpRequest
 from aios3get._protocol.identity import Credentials
 from aios3get._protocol.signing.signed_request import signed_request

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from multidict import CIMultiDictProxy
 
 from aios3get import errors
-from aios3get._protocol.error_body import parse_fields
+from aios3get._protocol.body_fields import parse_fields
 from aios3get._protocol.header_values import boolean, field_value, integer, printable, timestamp
 from aios3get._protocol.http import HttpHead
 from aios3get._protocol.ranges import ContentRange

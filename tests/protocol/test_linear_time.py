@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from aios3get._protocol import error_response, header_values
+from aios3get._protocol.body_fields import parse_fields
 from aios3get._protocol.create_session import parse_session
 from aios3get._protocol.endpoints.hosts import is_authority
-from aios3get._protocol.error_body import parse_fields
 from aios3get._protocol.http import HttpHead
 from aios3get._protocol.list_objects import parse_page
 from aios3get._protocol.object_info import Expiration, ObjectInfo, Restore

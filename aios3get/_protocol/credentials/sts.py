@@ -11,8 +11,8 @@ from hashlib import sha256
 from typing import Final
 from urllib.parse import urlsplit
 
+from aios3get._protocol.body_fields import parse_fields
 from aios3get._protocol.credentials.redaction import redact
-from aios3get._protocol.error_body import parse_fields
 from aios3get._protocol.fetch import FetchedResponse, FetchRequest
 from aios3get._protocol.header_values import timestamp
 from aios3get._protocol.identity import Credentials

@@ -1,4 +1,4 @@
-"""The fields of an error response's body, whether XML, JSON or malformed."""
+"""The elements of a small response body, such as that of an error, whether XML or JSON."""
 
 import json
 import re
@@ -13,9 +13,9 @@ __all__ = ["parse_fields"]
 
 
 def parse_fields(body: bytes) -> dict[str, str]:
-    """The non-empty elements of an error body by name, with printable values.
+    """The non-empty innermost elements of the body by name, with printable values.
 
-    Never raises: an unknown format has no fields.
+    Never raises: an unknown format has no fields, and a malformed body those before its fault.
     """
     start = body.lstrip()
     fields = _json_fields(start) if start.startswith(b"{") else _xml_fields(start)

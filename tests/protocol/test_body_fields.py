@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aios3get._protocol.error_body import parse_fields
+from aios3get._protocol.body_fields import parse_fields
 
 NOT_FOUND = {"Code": "NoSuchKey", "Message": "The key does not exist.", "Key": "a b"}
 XML = b"<Code>NoSuchKey</Code><Message>The key does not exist.</Message><Key>a b</Key>"
