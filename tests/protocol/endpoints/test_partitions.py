@@ -51,4 +51,4 @@ def test_partitions_are_those_of_botocore() -> None:
 
 def test_region_matches_a_single_partition() -> None:
     for region, *_ in LISTED:
-        assert sum(partition.matches(region) is not None for partition in PARTITIONS) == 1
+        assert sum(partition.matches(region) for partition in PARTITIONS) == 1
