@@ -16,8 +16,14 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from aios3get._protocol import error_response, header_values
 from aios3get._protocol.body_fields import parse_fields
+from aios3get._protocol.checksum import select_verifier
 from aios3get._protocol.create_session import parse_session
+from aios3get._protocol.credentials import container, imds, process, sts
+from aios3get._protocol.credentials.failure import failure
+from aios3get._protocol.credentials.redaction import redact
 from aios3get._protocol.endpoints.hosts import is_authority
+from aios3get._protocol.extent import extent_of
+from aios3get._protocol.fetch import FetchedResponse
 from aios3get._protocol.http import HttpHead
 from aios3get._protocol.list_objects import parse_page
 from aios3get._protocol.object_info import Expiration, ObjectInfo, Restore
@@ -62,9 +68,31 @@ def _repeated_metadata(text: str) -> None:
     assert len(ObjectInfo(200, headers, bucket="b", key="k").metadata) == 1
 
 
+def _fetched(parse: Callable[[FetchedResponse, str], object]) -> Callable[[str], object]:
+    """A parser of a response from a service that gives credentials, with the text as its body."""
+    return lambda text: parse(FetchedResponse(200, body=text.encode("utf-8", "replace")), "source")
+
+
+def _failure(text: str) -> None:
+    body = text.encode("utf-8", "replace")
+    for start in (b"", b"<Error><Message>", b'{"message": "'):
+        str(failure(FetchedResponse(400, body=start + body), "source"))
+
+
+def _extent(text: str) -> None:
+    headers = {"ETag": text, "Content-Length": text, "Content-Range": text}
+    extent_of(206, _head(headers).headers, None, part=1)
+
+
 PARSERS: dict[str, Callable[[str], object]] = {
     "boolean": header_values.boolean,
+    "checksum": lambda text: select_verifier({"x-amz-checksum-crc32": text}, 200),
     "content range": ContentRange.parse,
+    "credentials failure": _failure,
+    "credentials from a container": _fetched(container.parse_credentials),
+    "credentials from a process": lambda text: process.parse_output(text.encode(), "source"),
+    "credentials from IMDS": _fetched(imds.parse_credentials),
+    "credentials from STS": _fetched(sts.parse_credentials),
     "decoded words": header_values.decode_words,
     "error body": lambda text: parse_fields(text.encode()),
     "error body in JSON": lambda text: parse_fields(b'{"Message":"' + text.encode()),
@@ -73,6 +101,7 @@ PARSERS: dict[str, Callable[[str], object]] = {
     "error region": _in_error("Region"),
     "error headers": lambda text: _error(b"", Retry_After=text, Date=text, Content_Range=text),
     "expiration": Expiration.parse,
+    "extent": _extent,
     "header value": header_values.is_sendable,
     "host": is_authority,
     "integer": header_values.integer,
@@ -83,6 +112,7 @@ PARSERS: dict[str, Callable[[str], object]] = {
     "parameters": header_values.parameters,
     "printable": header_values.printable,
     "range": ByteRange.parse,
+    "redaction": redact,
     "readable": header_values.readable,
     "restore": Restore.parse,
     "session": lambda text: parse_session(b"<AccessKeyId>" + text.encode()),
