@@ -128,6 +128,9 @@ class Call:
         except TimeoutError as error:
             if isinstance(error, S3Error) or not limit.expired():
                 raise
+            # CPython 3.12 and later keep a task's CancelledError; its traceback has all frames.
+            if error.__cause__ is not None:
+                error.__cause__.__traceback__ = None
         # A blocked loop is late here; the watchdog knows of earlier times.
         late = time.monotonic() - due
         if self.watchdog is not None:

@@ -413,6 +413,7 @@ async def left_of_caller(
         gc.enable()
 
 
+@pytest.mark.lifetime
 class TestCollection:
     @pytest.mark.parametrize("verb", ["get_object", "head_object"])
     @pytest.mark.parametrize("fault", [None, faults.reset_before_head()])

@@ -510,6 +510,7 @@ async def test_response_without_a_connection_is_copied() -> None:
     destination.assert_holds(BODY[:MIB])
 
 
+@pytest.mark.lifetime
 @pytest.mark.parametrize("length", [MIB, 2 * MIB], ids=["whole", "broken"])
 async def test_receiver_goes_without_the_garbage_collector(
     session: aiohttp.ClientSession, tls: ssl.SSLContext | None, length: int

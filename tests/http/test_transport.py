@@ -510,6 +510,7 @@ class TestFailures:
                 await task
         _check_for_secrets(caught.value, "SECRET")
 
+    @pytest.mark.lifetime
     async def test_a_failure_is_freed_by_reference_counting(
         self, transport: Transport, failing_url: str
     ) -> None:
