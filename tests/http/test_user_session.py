@@ -10,6 +10,7 @@ from yarl import URL
 
 from aios3get import errors
 from aios3get._http.transport import Transport
+from aios3get._protocol.timeouts import Timeouts
 from tests.http.sending import QUICK, OpenTransport, get, read_body
 from tests.servers.scripted import ScriptedServer, close, http_response, read_request, send
 
@@ -173,7 +174,7 @@ async def test_connecting_has_a_limit_of_its_own(
     open_transport: OpenTransport, url_without_connection: str
 ) -> None:
     async with aiohttp.ClientSession() as session:
-        transport = open_transport(session=session)
+        transport = open_transport(session=session, timeouts=Timeouts(connect=0.3))
         with pytest.raises(errors.TransportTimeout) as caught:
             await get(transport, url_without_connection)
         assert caught.value.limit == "connect"
