@@ -23,7 +23,7 @@ async def waited(watchdog: Watchdog, seconds: float, *, grace: float = 0.0) -> W
     return wait
 
 
-async def test_a_short_wait_is_left_alone() -> None:
+async def test_a_short_wait_is_not_ended() -> None:
     watchdog = Watchdog(IDLE)
     wait = await waited(watchdog, IDLE / 5)
     assert not wait.expired
@@ -31,7 +31,7 @@ async def test_a_short_wait_is_left_alone() -> None:
     assert wait.task is None
 
 
-async def test_a_long_wait_ends() -> None:
+async def test_a_wait_ends_at_the_idle_limit() -> None:
     watchdog = Watchdog(IDLE)
     task = asyncio.current_task()
     assert task is not None
@@ -46,7 +46,7 @@ async def test_a_long_wait_ends() -> None:
     assert not wait.is_timeout()
 
 
-async def test_a_cancellation_of_somebody_elses_is_none_of_ours() -> None:
+async def test_a_users_cancellation_is_not_a_timeout() -> None:
     watchdog = Watchdog(IDLE)
     waits: list[Wait] = []
 
@@ -92,12 +92,12 @@ async def test_the_limit_holds_again_after_a_cancellation_in_the_same_loop_itera
     assert timeouts == [False, False, True]
 
 
-async def test_grace_is_added() -> None:
+async def test_grace_extends_the_limit() -> None:
     watchdog = Watchdog(IDLE)
     assert not (await waited(watchdog, 1.5 * IDLE, grace=10 * IDLE)).expired
 
 
-async def test_connecting_does_not_count() -> None:
+async def test_time_spent_connecting_does_not_count() -> None:
     watchdog = Watchdog(IDLE)
     wait = begin(watchdog)
     assert watchdog.connecting() is wait
@@ -109,7 +109,7 @@ async def test_connecting_does_not_count() -> None:
     assert not wait.expired
 
 
-async def test_connecting_outside_of_any_wait_is_fine() -> None:
+async def test_connecting_without_a_wait_is_ignored() -> None:
     watchdog = Watchdog(IDLE)
     watchdog.connected(watchdog.connecting())
 
@@ -123,7 +123,7 @@ async def test_no_timer_runs_while_nothing_waits() -> None:
     assert watchdog._timer is not None
 
 
-async def test_a_blocked_loop_is_noticed_and_takes_no_waiters_time() -> None:
+async def test_a_blocked_loop_is_measured_and_does_not_count() -> None:
     watchdog = Watchdog(IDLE)
     wait = begin(watchdog)
     await asyncio.sleep(0)
