@@ -1,7 +1,7 @@
 import asyncio
 import logging
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -135,8 +135,50 @@ def _texts(error: BaseException) -> list[str]:
     chain: BaseException | None = error
     while chain is not None:
         texts += [str(chain), repr(chain), repr(chain.args), repr(chain.__dict__)]
+        # An invalid argument is a variable of the caller as well.
+        texts += [] if isinstance(chain, errors.ParameterError) else _variables(chain)
         chain = chain.__cause__ or chain.__context__
     return texts
+
+
+def _variables(error: BaseException) -> list[str]:
+    """What error reporters such as Sentry send of the frames that are not the test's own."""
+    return [
+        text
+        for frame, _ in traceback.walk_tb(error.__traceback__)
+        if "/tests/" not in frame.f_code.co_filename
+        for value in frame.f_locals.values()
+        for text in _items(value, depth=4)
+    ]
+
+
+def _items(value: object, depth: int) -> list[str]:
+    # They print the items of containers, whatever their repr shows.
+    if depth and isinstance(value, Mapping):
+        return [text for pair in value.items() for each in pair for text in _items(each, depth - 1)]
+    if depth and isinstance(value, list | tuple | set | frozenset):
+        return [text for each in value for text in _items(each, depth - 1)]
+    return [repr(value)]
+
+
+@pytest.mark.parametrize("fault", [faults.stall_before_head(), faults.stall_after(100)])
+@pytest.mark.parametrize("call", [_read, _link, _link_in_pieces])
+async def test_timeout_of_the_callers_shows_no_secret(
+    server: S3Server, call: Callable[[S3Client], Awaitable[None]], fault: faults.Fault
+) -> None:
+    server.faults.add(fault)
+    async with quick_client(
+        server, timeouts=Timeouts(idle=30), allow_insecure_sse_customer_key=True
+    ) as client:
+        with pytest.raises(TimeoutError) as caught:
+            async with asyncio.timeout(0.2):
+                await call(client)
+    shown = _texts(caught.value)
+    assert isinstance(caught.value.__cause__, asyncio.CancelledError)
+    for text in shown:
+        assert not [secret for secret in secrets_of(server) if secret in text], text
+        assert "X-Amz-Signature" not in text
+        assert "AWS4-HMAC" not in text
 
 
 async def test_connection_error_shows_no_secret(caplog: pytest.LogCaptureFixture) -> None:
