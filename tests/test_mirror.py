@@ -51,7 +51,7 @@ JOURNEYS = {
         *("aioresponses", "credentials", "endpoints", "ibm", "key_corpus", "real_servers"),
         "secrets",
     },
-    "engine": {"blocking", "cancellation", "fault_matrix", "lies", "soak"},
+    "engine": {"blocking", "cancellation", "fault_matrix", "lies", "lifetime", "soak"},
     "protocol": {"linear_time", "samples"},
 }
 

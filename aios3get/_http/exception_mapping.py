@@ -54,8 +54,11 @@ class ConnectionBroken(aiohttp.ClientError):
 def map_exception(error: Exception, timeouts: Timeouts) -> errors.S3Error:
     """The error of this package that stands for one of aiohttp's, or for what it let through.
 
-    Its cause has no traceback: aiohttp's frames hold headers and URLs.
+    Neither ``error`` nor its causes keep their tracebacks: aiohttp's frames hold headers and URLs.
+    aiohttp itself keeps some of these exceptions, in reference cycles with frames that lead to all
+    of their callers.
     """
+    _drop_frames(error)
     if isinstance(error, ConnectionBroken) and isinstance(error.__cause__, Exception):
         error = error.__cause__
     failure = _no_connection(error, timeouts) or _no_response(error)
@@ -66,17 +69,16 @@ def map_exception(error: Exception, timeouts: Timeouts) -> errors.S3Error:
         failure.__cause__ = error.os_error
     elif not isinstance(error, _REVEALING):
         failure.__cause__ = error
-    _drop_frames(failure)
     return failure
 
 
 def _drop_frames(error: BaseException) -> None:
-    chain: list[BaseException | None] = [error.__cause__]
+    chain: list[BaseException | None] = [error]
     while chain:
-        cause = chain.pop()
-        if cause is not None and cause.__traceback__ is not None:
-            cause.__traceback__ = None
-            chain += [cause.__cause__, cause.__context__]
+        each = chain.pop()
+        if each is not None and each.__traceback__ is not None:
+            each.__traceback__ = None
+            chain += [each.__cause__, each.__context__, getattr(each, "os_error", None)]
 
 
 def _no_connection(error: Exception, timeouts: Timeouts) -> errors.TransportError | None:
