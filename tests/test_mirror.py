@@ -27,7 +27,6 @@ SHOWN_BY: dict[str, str] = {
     "aios3get/__main__.py": "tests/cli/test_command.py",
     "aios3get/errors.py": "tests/protocol/test_errors.py",
     "aios3get/credentials/assume_role.py": "tests/credentials/test_sts.py",
-    "aios3get/credentials/cached.py": "tests/credentials/test_source.py",
     "aios3get/_protocol/hashing.py": "tests/protocol/test_checksum.py",
     "aios3get/_protocol/attempt_record.py": "tests/engine/test_attempt.py",
     "aios3get/_protocol/object_request.py": "tests/protocol/test_pin.py",

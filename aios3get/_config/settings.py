@@ -1,15 +1,13 @@
-"""Arguments, environment and profile → one frozen value: what a client does where it is not told.
+"""The settings of a client: arguments, else environment, else profile, else defaults.
 
 The names are those of the AWS SDKs: https://docs.aws.amazon.com/sdkref/latest/guide/settings-reference.html
 """
 
-import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, TypedDict, Unpack
+from typing import Any, Final, Literal, TypedDict
 
-from aios3get._config.shared_files import profile_name, read_shared_config
 from aios3get._http.proxies import Proxies, is_http_url
 from aios3get._protocol.endpoints.resolver import AddressingStyle, EndpointSettings
 from aios3get._protocol.shared_config import Profile, SharedConfig
@@ -22,7 +20,6 @@ __all__ = [
     "Setting",
     "check_explicit",
     "configured_endpoint_url",
-    "load_settings",
     "parse_boolean",
     "parse_legacy",
     "resolve_settings",
@@ -32,7 +29,7 @@ ChecksumValidation = Literal["when_supported", "when_required"]
 
 
 class ExplicitSettings(TypedDict, total=False):
-    """What a caller may say; None, like leaving it out, lets environment and profile speak."""
+    """Arguments of a caller; None, like leaving it out, stands for environment and profile."""
 
     region: str | None
     endpoint_url: str | None
@@ -50,11 +47,11 @@ class ExplicitSettings(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class ResolvedSettings:
-    """All that arguments, environment and profile decide.
+    """What arguments, environment and profile decide.
 
     Attributes:
-        endpoint: what the endpoint rules look at.
-        response_checksum_validation: whether answers' checksums are asked for and checked.
+        endpoint: the input of the endpoint rules.
+        response_checksum_validation: whether checksums are requested and verified.
         ca_bundle: a file of certificates to trust instead of the default ones, or None.
         proxies: which proxy a request takes.
     """
@@ -63,29 +60,6 @@ class ResolvedSettings:
     response_checksum_validation: ChecksumValidation = "when_supported"
     ca_bundle: str | None = None
     proxies: Proxies = field(default_factory=Proxies)
-
-
-async def load_settings(
-    *,
-    profile: str | None = None,
-    environ: Mapping[str, str] | None = None,
-    **explicit: Unpack[ExplicitSettings],
-) -> ResolvedSettings:
-    """Read the shared files in a thread and resolve everything once.
-
-    Args:
-        profile: the profile's name; None for ``AWS_PROFILE``, ``AWS_DEFAULT_PROFILE`` or
-            ``default``.
-        environ: the environment to read; ``os.environ`` if None.
-        explicit: see ``ExplicitSettings``.
-
-    Raises:
-        ConfigurationError: a value is not one of its setting; the message names its source. Or a
-            file is malformed, or the profile is missing.
-    """
-    environ = os.environ if environ is None else environ
-    shared = await read_shared_config(environ)
-    return resolve_settings(explicit, environ, shared, profile_name(profile, environ))
 
 
 def resolve_settings(
@@ -97,7 +71,8 @@ def resolve_settings(
     """Merge: argument, else environment, else profile, else the default.
 
     Raises:
-        ConfigurationError: as ``load_settings``.
+        ConfigurationError: a value is not one of its setting (the message names its source), or
+            the profile does not exist.
     """
     chosen = shared.profile(profile)
     found: dict[str, Any] = {}
@@ -112,8 +87,8 @@ def resolve_settings(
         else _parsed(_endpoint_url, endpoint_url, "endpoint_url")
     )
     if found["endpoint_url"] is not None:
-        # As in botocore, a host that was written out is taken as it is, unless the same call asks
-        # for a variant of it too, which is refused as a contradiction.
+        # As in botocore, a configured host stays as it is, unless an argument asks for a variant
+        # of it too, which the endpoint rules refuse.
         for name in ("use_fips", "use_dualstack"):
             if explicit.get(name) is None:
                 found.pop(name, None)
@@ -127,7 +102,7 @@ def resolve_settings(
 
 
 def check_explicit(explicit: ExplicitSettings) -> None:
-    """Refuse what no environment and no profile could make right.
+    """Check arguments that neither environment nor profile can make valid.
 
     Raises:
         ConfigurationError: a value is not one of its setting.
@@ -164,7 +139,7 @@ def parse_legacy(text: str) -> bool:
     return _one_of("regional", "legacy")(text) == "legacy"
 
 
-# Looser than AWS's own names: other servers call their regions what they like.
+# Looser than AWS's own names: other servers have other names for their regions.
 _region_name = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}").fullmatch
 
 
@@ -193,7 +168,7 @@ def _parsed(parse: Callable[[str], Any], text: object, source: str) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting's names at its sources, the first that is set wins."""
+    """The names of one setting at its sources; the first that is set counts."""
 
     parse: Callable[[str], Any]
     environment: tuple[str, ...] = ()

@@ -18,7 +18,9 @@ _MAX_BYTES: Final = 1_048_576
 
 
 async def read_shared_config(environ: Mapping[str, str]) -> SharedConfig:
-    """Both files as they are now; a missing or unreadable one counts as empty and is said so.
+    """Both files as they are now; a missing or unreadable one counts as empty.
+
+    ``SharedConfig.looked_at`` names it, and why it is empty.
 
     Args:
         environ: the environment: ``AWS_CONFIG_FILE``, ``AWS_SHARED_CREDENTIALS_FILE``, ``HOME``.
@@ -30,7 +32,7 @@ async def read_shared_config(environ: Mapping[str, str]) -> SharedConfig:
 
 
 def profile_name(profile: str | None, environ: Mapping[str, str]) -> str | None:
-    """The profile that was asked for, or None for the default one.
+    """The name of the profile to use, None for the default one.
 
     The SDK reference knows ``AWS_PROFILE`` only, so it goes first;
     botocore takes ``AWS_DEFAULT_PROFILE`` too.
@@ -39,7 +41,7 @@ def profile_name(profile: str | None, environ: Mapping[str, str]) -> str | None:
 
 
 def shared_file_paths(environ: Mapping[str, str]) -> tuple[str, str]:
-    """Where the credentials file and the config file are, or would be."""
+    """The paths of the credentials file and the config file."""
     credentials = environ.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials"
     config = environ.get("AWS_CONFIG_FILE") or "~/.aws/config"
     return expand_path(credentials, environ), expand_path(config, environ)
@@ -62,7 +64,7 @@ def _read(path: str) -> tuple[dict[str, Section], str]:
     except OSError as error:
         return {}, f"{path} ({error.strerror})"
     if len(data) > _MAX_BYTES:
-        raise ConfigurationError(f"{path} is larger than 1 MiB; that is no AWS file")
+        raise ConfigurationError(f"{path} is larger than 1 MiB; no AWS file is that large")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:

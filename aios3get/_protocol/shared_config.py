@@ -1,4 +1,4 @@
-"""The text of the shared AWS files, ``config`` and ``credentials`` → profiles.
+"""Parses the shared AWS files, ``config`` and ``credentials``, into profiles.
 
 The format is what botocore reads, down to its use of ``configparser``: comments are whole lines
 that start with ``#`` or ``;``, an indented block under an empty value is a nested group.
@@ -20,7 +20,7 @@ Section: TypeAlias = Mapping[str, str | Mapping[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What both files say of one profile; it holds secrets, so ``repr`` shows names only.
+    """One profile of both files; it holds secrets, so ``repr`` shows names only.
 
     Attributes:
         name: the profile's name.
@@ -33,7 +33,7 @@ class Profile:
     credentials: Section = field(default_factory=dict[str, str], repr=False, hash=False)
 
     def get(self, *path: str) -> str | None:
-        """A setting, or ``("s3", "addressing_style")``-like the setting of a nested group.
+        """A setting of the profile, or of a nested group as in ``("s3", "addressing_style")``.
 
         The credentials file wins. None where it is not set, or empty.
         """
@@ -54,7 +54,7 @@ class SharedConfig:
         profiles: by name.
         services: the ``[services name]`` sections by name.
         sso_sessions: the ``[sso-session name]`` sections by name.
-        looked_at: where the files are, or would be, in words.
+        looked_at: the paths of the files, each with the reason why it is empty.
     """
 
     profiles: Mapping[str, Profile] = field(default_factory=dict[str, Profile])
@@ -111,7 +111,7 @@ def _named(kind: str, sections: Mapping[str, Section]) -> dict[str, Section]:
     for title, section in sections.items():
         try:
             words = shlex.split(title)
-        except ValueError:  # an open quote: no profile that anything could name
+        except ValueError:  # an open quote, which no name has
             continue
         if len(words) == 2 and words[0] == kind:
             found[words[1]] = section

@@ -16,9 +16,9 @@ from aios3get._protocol.identity import (
     CredentialsProvider,
     Identity,
 )
-from aios3get.credentials.cached import CredentialsSource, cached
 from aios3get.credentials.chain import chain, default_chain
 from aios3get.credentials.environment import EnvironmentCredentials
+from aios3get.credentials.source import CredentialsSource, cached
 
 if TYPE_CHECKING:
     from aios3get.credentials.assume_role import AssumeRole

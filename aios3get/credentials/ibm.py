@@ -1,4 +1,4 @@
-"""IBM Cloud: an API key, exchanged for bearer tokens that IBM Cloud Object Storage takes.
+"""Bearer tokens for IBM Cloud Object Storage, issued by IBM Cloud IAM for an API key.
 
 https://cloud.ibm.com/docs/account?topic=account-iamtoken_from_apikey
 """
@@ -31,13 +31,13 @@ class IBMCloudAPIKey(Provider):
         api_key: the key of a user or service ID; never shown.
         service_instance_id: the CRN or GUID of the storage instance, sent as
             ``ibm-service-instance-id``; reading objects does not need it.
-        iam_url: where tokens come from; ``https``, save on loopback.
+        iam_url: the URL of the token service; ``https`` unless it is on loopback.
         post: sends a form and gives ``(status, body)``; None for a request of the client's.
         clock: seconds since 1970.
 
     Raises:
-        ConfigurationError: a value is empty or cannot stand in a header, or ``iam_url`` would send
-            the key in the clear.
+        ConfigurationError: a value is empty or no header's value, or ``iam_url`` would send the key
+            in the clear.
     """
 
     def __init__(
@@ -67,23 +67,23 @@ class IBMCloudAPIKey(Provider):
         return f"IBM Cloud IAM at {urlsplit(self._iam_url).hostname}"
 
     async def load(self, context: ProviderContext) -> BearerToken:  # noqa: D102
-        asked_at = self._clock()
+        now = self._clock()
         try:
             status, body = await self._send(context)
         except TransportError as error:
             raise self._failure(str(error), retryable=True) from error
-        answer = _json_object(body)
+        document = _Document(body)
         if status != 200:
             raise self._failure(
-                f"{_why(answer, self._api_key)} [{status}]",
+                f"{document.reason(self._api_key)} [{status}]",
                 retryable=status == 429 or status >= 500,
             )
-        return self._token(answer, asked_at)
+        return self._token(document, now)
 
     async def _send(self, context: ProviderContext) -> tuple[int, bytes]:
         if self._post is not None:
             return await self._post(self._iam_url, self._form())
-        response = await context.fetch(self._request(), timeout=15.0)
+        response = await context.fetch(self._request())
         return response.status, response.body
 
     def _form(self) -> dict[str, str]:
@@ -97,22 +97,40 @@ class IBMCloudAPIKey(Provider):
         body = encode_query(self._form().items()).encode()
         return FetchRequest("POST", self._iam_url, headers, body)
 
-    def _token(self, answer: Mapping[str, Any], asked_at: float) -> BearerToken:
-        token = answer.get("access_token")
+    def _token(self, document: "_Document", now: float) -> BearerToken:
         # expires_in, not expiration: it holds even where this machine's clock is wrong.
-        seconds = _positive(answer.get("expires_in"))
-        if not isinstance(token, str) or seconds is None:
-            raise self._failure("the answer holds no access_token or no expires_in")
-        expires_at = datetime.fromtimestamp(asked_at + seconds, UTC)
+        seconds = _positive(document.get("expires_in"))
+        if not isinstance(document.get("access_token"), str) or seconds is None:
+            raise self._failure("the response holds no access_token or no expires_in")
+        expires_at = datetime.fromtimestamp(now + seconds, UTC)
         try:
-            return BearerToken(token, expires_at, self._headers)
+            return BearerToken(str(document.get("access_token")), expires_at, self._headers)
         except ConfigurationError as error:
-            raise self._failure(f"the answer's access_token is not usable: {error}") from None
+            raise self._failure(f"the response's access_token is not usable: {error}") from None
 
-    def _failure(self, why: str, *, retryable: bool = False) -> CredentialsError:
-        failure = CredentialsError(f"{self} gave no token: {why}")
+    def _failure(self, reason: str, *, retryable: bool = False) -> CredentialsError:
+        failure = CredentialsError(f"{self} gave no token: {reason}")
         failure.retryable = retryable
         return failure
+
+
+class _Document:
+    """A response's JSON object; not a mapping, whose items error reporters would show."""
+
+    def __init__(self, body: bytes) -> None:
+        try:
+            document: object = json.loads(body)
+        except (ValueError, RecursionError):
+            document = {}
+        self._members = cast("dict[str, Any]", document) if isinstance(document, dict) else {}
+
+    def get(self, name: str) -> object:
+        return self._members.get(name)
+
+    def reason(self, api_key: str) -> str:
+        texts = [str(self.get(name) or "") for name in ("errorCode", "errorMessage")]
+        reason = ": ".join(filter(None, texts)).replace(api_key, "***")
+        return reason[:300] or "the response gives no reason"
 
 
 def _check_url(url: str) -> None:
@@ -132,19 +150,6 @@ def _instance_header(instance: str | None) -> tuple[tuple[str, str], ...]:
             "service_instance_id must be printable ASCII without spaces: a CRN or GUID"
         )
     return (("ibm-service-instance-id", instance),)
-
-
-def _json_object(body: bytes) -> Mapping[str, Any]:
-    try:
-        answer: object = json.loads(body)
-    except (ValueError, RecursionError):
-        return {}
-    return cast("dict[str, Any]", answer) if isinstance(answer, dict) else {}
-
-
-def _why(answer: Mapping[str, Any], api_key: str) -> str:
-    said = ": ".join(str(answer[name]) for name in ("errorCode", "errorMessage") if name in answer)
-    return said.replace(api_key, "***")[:300] or "it answered without a reason"
 
 
 def _positive(seconds: object) -> float | None:

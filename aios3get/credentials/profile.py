@@ -27,7 +27,7 @@ __all__ = ["ProfileCredentials"]
 
 
 class ProfileCredentials(Provider):
-    """A provider of a profile's credentials: of a role, a web identity, SSO, a process, or its key.
+    """A provider of a profile's credentials: a key, a role, a web identity, SSO, login or process.
 
     The files are read anew for each load.
 

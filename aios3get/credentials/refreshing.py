@@ -81,7 +81,7 @@ class Refreshing(Generic[T]):
         self._clock = clock
         self._jitter = jitter
         # Threads share what follows without a lock, which a fork could leave locked: each field is
-        # replaced whole, and a lost race costs one refresh more.
+        # replaced whole, and a lost race costs one more refresh.
         self._held: _Held[T] | None = None
         self._flights: dict[asyncio.AbstractEventLoop, asyncio.Task[T | Exception]] = {}
         self._began = 0.0
@@ -182,7 +182,7 @@ class Refreshing(Generic[T]):
         if value is not None:
             return value
         if isinstance(error, S3Error):
-            # Every caller gets an exception of its own to write on.
+            # Each caller annotates an exception of its own.
             raise copy.copy(error) from error.__cause__
         raise self._failure(error) from error
 

@@ -17,7 +17,7 @@ from aios3get.credentials.provider import (
 from aios3get.credentials.refreshing import Refreshing
 from aios3get.errors import CredentialsError
 
-__all__ = ["CredentialsSource"]
+__all__ = ["CredentialsSource", "cached"]
 
 
 class CredentialsSource(Refreshing[Identity]):
@@ -50,7 +50,7 @@ class CredentialsSource(Refreshing[Identity]):
 
     @property
     def refreshable(self) -> bool:
-        """Whether asking again can give others: not where they were passed in themselves."""
+        """Whether another load can give other credentials: fixed ones stay the same."""
         return not isinstance(self._provider, FixedIdentity)
 
     def __repr__(self) -> str:
@@ -59,7 +59,7 @@ class CredentialsSource(Refreshing[Identity]):
     __str__ = __repr__
 
     async def __call__(self) -> Identity:
-        """The same as ``get``: a source is a provider itself."""
+        """The same as ``get``, which makes a source a provider."""
         return await self.get()
 
     def invalidate(self, used: Identity) -> None:
@@ -80,3 +80,15 @@ class CredentialsSource(Refreshing[Identity]):
                 sources=loaded.sources(name_of(self._provider)),
             )
         return loaded
+
+
+def cached(provider: CredentialsProvider) -> CredentialsSource:
+    """A provider that keeps the newest credentials of another and refreshes them ahead of time.
+
+    A client does so with any provider; use ``cached`` to share one refresh between several clients.
+    It belongs to none of them: certificates and proxies for its requests come from the environment.
+
+    Raises:
+        ConfigurationError: ``provider`` is not callable.
+    """
+    return provider if isinstance(provider, CredentialsSource) else CredentialsSource(provider)

@@ -6,8 +6,9 @@ import pytest
 from aios3get._config.settings import (
     ExplicitSettings,
     ResolvedSettings,
-    load_settings,
+    resolve_settings,
 )
+from aios3get._config.shared_files import profile_name, read_shared_config
 from aios3get._http.proxies import Proxies
 from aios3get._protocol.endpoints.resolver import EndpointSettings
 from aios3get.errors import ConfigurationError
@@ -23,10 +24,11 @@ async def resolved(
 ) -> ResolvedSettings:
     (home / "config").write_text(config)
     environ = {"HOME": str(home), "AWS_CONFIG_FILE": str(home / "config")} | (environ or {})
-    return await load_settings(profile=profile, environ=environ, **(explicit or {}))
+    shared = await read_shared_config(environ)
+    return resolve_settings(explicit or {}, environ, shared, profile_name(profile, environ))
 
 
-async def test_nothing_said(tmp_path: Path) -> None:
+async def test_defaults_where_nothing_is_set(tmp_path: Path) -> None:
     assert await resolved(tmp_path) == ResolvedSettings()
     assert ResolvedSettings().endpoint == EndpointSettings()
     nothing: ExplicitSettings = {"region": None, "use_fips": None, "endpoint_url": None}
@@ -130,7 +132,7 @@ SOURCES: list[tuple[str, Any, str | None, str, str | None, Any, Any]] = [
 @pytest.mark.parametrize(
     ("name", "argument", "variable", "text", "line", "by_environment", "by_profile"), SOURCES
 )
-async def test_argument_then_environment_then_profile(
+async def test_arguments_precede_environment_and_profile(
     tmp_path: Path,
     name: str,
     argument: Any,
@@ -155,7 +157,7 @@ async def test_argument_then_environment_then_profile(
         assert await value(environ=environ, config=config) == by_environment
 
 
-async def test_aws_region_goes_before_aws_default_region(tmp_path: Path) -> None:
+async def test_aws_region_precedes_aws_default_region(tmp_path: Path) -> None:
     both = {"AWS_DEFAULT_REGION": "us-west-2", "AWS_REGION": "eu-central-1"}
     assert (await resolved(tmp_path, environ=both)).endpoint.region == "eu-central-1"
 
@@ -201,7 +203,7 @@ async def test_configured_endpoint_urls(
     assert found.endpoint.endpoint_url == url
 
 
-async def test_an_explicit_endpoint_url_is_never_ignored(tmp_path: Path) -> None:
+async def test_endpoint_url_argument_is_never_ignored(tmp_path: Path) -> None:
     found = await resolved(
         tmp_path,
         explicit={"endpoint_url": "https://s3.example.com"},
@@ -261,7 +263,7 @@ async def test_an_explicit_endpoint_url_is_never_ignored(tmp_path: Path) -> None
         ({}, {}, "region = x", "line 1 stands before the first"),
     ],
 )
-async def test_bad_values_name_their_source(
+async def test_invalid_value_is_an_error_that_names_its_source(
     tmp_path: Path, explicit: Any, environ: dict[str, str], config: str, message: str
 ) -> None:
     with pytest.raises(ConfigurationError, match=message) as caught:
@@ -269,7 +271,7 @@ async def test_bad_values_name_their_source(
     assert "secret" not in str(caught.value)
 
 
-async def test_what_is_not_about_endpoints(tmp_path: Path) -> None:
+async def test_ca_bundle_checksums_and_proxies(tmp_path: Path) -> None:
     config = "[default]\nca_bundle = /profile.pem\nresponse_checksum_validation = WHEN_REQUIRED"
     found = await resolved(tmp_path, config=config, environ={"HTTPS_PROXY": "http://p:1"})
     assert found.ca_bundle == "/profile.pem"
@@ -283,14 +285,3 @@ async def test_what_is_not_about_endpoints(tmp_path: Path) -> None:
     )
     assert found.ca_bundle == "/environment.pem"
     assert found.response_checksum_validation == "when_supported"
-
-
-async def test_the_process_environment_is_the_default(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
-    monkeypatch.delenv("AWS_PROFILE", raising=False)
-    monkeypatch.delenv("AWS_DEFAULT_PROFILE", raising=False)
-    monkeypatch.setenv("AWS_REGION", "eu-west-3")
-    assert (await load_settings()).endpoint.region == "eu-west-3"

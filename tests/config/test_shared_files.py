@@ -63,7 +63,9 @@ def test_paths(environ: dict[str, str], credentials: str) -> None:
         (b"[default]\n" + SECRET.encode(), "line 2 is not name = value"),
     ],
 )
-async def test_files_that_cannot_be_right(tmp_path: Path, data: bytes, what: str) -> None:
+async def test_invalid_file_is_an_error_that_names_it(
+    tmp_path: Path, data: bytes, what: str
+) -> None:
     path = write(tmp_path / "file", data)
     with pytest.raises(ConfigurationError, match=what) as caught:
         await read_shared_config({"HOME": str(tmp_path), "AWS_CONFIG_FILE": path})
@@ -78,14 +80,14 @@ async def test_a_file_of_one_mebibyte_is_read(tmp_path: Path) -> None:
     assert shared.profile(None).get("region") == "a"
 
 
-async def test_what_is_not_a_file_is_not_opened(tmp_path: Path) -> None:
+async def test_pipe_or_folder_is_not_opened(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     environ = {"HOME": str(tmp_path), "AWS_CONFIG_FILE": str(tmp_path / "pipe")}
     shared = await read_shared_config(environ | {"AWS_SHARED_CREDENTIALS_FILE": str(tmp_path)})
     assert shared.looked_at == (f"{tmp_path} (no such file)", f"{tmp_path}/pipe (no such file)")
 
 
-async def test_an_unreadable_file_is_said_so(
+async def test_unreadable_file_counts_as_empty_and_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write(tmp_path / "file", "[default]")
@@ -121,5 +123,7 @@ async def test_files_are_read_off_the_loop(tmp_path: Path, monkeypatch: pytest.M
         ("x", {"AWS_PROFILE": "p"}, "x"),
     ],
 )
-def test_which_profile(profile: str | None, environ: dict[str, str], name: str | None) -> None:
+def test_name_of_the_profile(
+    profile: str | None, environ: dict[str, str], name: str | None
+) -> None:
     assert profile_name(profile, environ) == name

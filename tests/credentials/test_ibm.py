@@ -91,7 +91,7 @@ async def test_tokens_are_fetched_ahead_of_their_end(iam: IAM) -> None:
     assert len(iam.forms) == 2
 
 
-async def test_a_refused_key_is_told_without_the_key(iam: IAM) -> None:
+async def test_error_of_a_refused_key_hides_the_key(iam: IAM) -> None:
     provider = IBMCloudAPIKey("wrong-EXAMPLE-key", iam_url=iam.url)
     with pytest.raises(CredentialsError) as caught:
         await provider()
@@ -103,10 +103,10 @@ async def test_a_refused_key_is_told_without_the_key(iam: IAM) -> None:
 @pytest.mark.parametrize(
     ("status", "body", "message", "retryable"),
     [
-        (503, b"<html>", "it answered without a reason [503]", True),
+        (503, b"<html>", "the response gives no reason [503]", True),
         (429, {"errorCode": "slow"}, "slow [429]", True),
-        (401, b"[]", "without a reason [401]", False),
-        (302, b"", "without a reason [302]", False),
+        (401, b"[]", "gives no reason [401]", False),
+        (302, b"", "gives no reason [302]", False),
         (200, b"", "holds no access_token", False),
         (200, b"\xff", "holds no access_token", False),
         (200, b"[" * 100_000, "holds no access_token", False),
@@ -120,7 +120,7 @@ async def test_a_refused_key_is_told_without_the_key(iam: IAM) -> None:
         (200, {"access_token": "secret\n", "expires_in": 1}, "not usable", False),
     ],
 )
-async def test_answers_without_a_token(
+async def test_response_without_a_token_is_an_error(
     status: int, body: bytes | Mapping[str, Any], message: str, retryable: bool
 ) -> None:
     with pytest.raises(CredentialsError) as caught:
@@ -132,7 +132,7 @@ async def test_answers_without_a_token(
     assert "secret" not in str(caught.value)
 
 
-async def test_an_unreachable_service_may_be_asked_again() -> None:
+async def test_unreachable_service_is_a_retryable_error() -> None:
     async def post(_: str, __: Mapping[str, str]) -> tuple[int, bytes]:
         raise ConnectionFailed("no route")
 
@@ -159,7 +159,7 @@ async def test_an_unreachable_service_may_be_asked_again() -> None:
         ((API_KEY,), {"iam_url": "https://u:p@iam.cloud.ibm.com/"}, "user name or password"),
     ],
 )
-def test_arguments_that_cannot_be_right(
+def test_invalid_arguments_are_refused(
     arguments: tuple[Any, ...], options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ConfigurationError, match=message) as caught:
@@ -167,6 +167,6 @@ def test_arguments_that_cannot_be_right(
     assert API_KEY not in str(caught.value)
 
 
-def test_the_key_is_not_shown() -> None:
+def test_repr_and_str_hide_the_key() -> None:
     provider = IBMCloudAPIKey(API_KEY, INSTANCE)
     assert API_KEY not in repr(provider) + str(provider) + repr(CredentialsSource(provider))

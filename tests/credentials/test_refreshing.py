@@ -160,7 +160,7 @@ async def test_failure_of_a_refresh_that_began_long_before_is_tried_again() -> N
     assert await second == "v2"
 
 
-async def test_closing_ends_a_refresh_and_tells_those_who_wait() -> None:
+async def test_closing_ends_a_refresh_and_its_waiters_get_a_usage_error() -> None:
     source = Source()
     held = source.refreshing()
     await held.aclose()
@@ -220,7 +220,7 @@ async def test_a_failed_refresh_keeps_the_old_value_to_its_end() -> None:
     assert isinstance(it.value.__cause__, OSError)
 
 
-async def test_a_failed_refresh_is_logged_without_a_foreign_errors_text(
+async def test_failed_refresh_is_logged_without_the_text_of_another_packages_error(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     source = Source()
@@ -237,7 +237,7 @@ async def test_a_failed_refresh_is_logged_without_a_foreign_errors_text(
     )
 
 
-async def test_failures_are_paused_ever_longer() -> None:
+async def test_pauses_after_failures_grow_to_a_minute() -> None:
     source = Source()
     held = source.refreshing()
     await held.get()
@@ -306,7 +306,7 @@ async def test_every_caller_gets_an_exception_of_its_own() -> None:
         assert one.__cause__ is cause
 
 
-async def test_a_foreign_error_is_not_quoted_and_not_retryable() -> None:
+async def test_error_of_another_package_is_not_quoted_and_not_retryable() -> None:
     source = Source()
     source.error = RuntimeError("secret text")
     with pytest.raises(CredentialsError) as caught:
@@ -357,7 +357,7 @@ async def test_a_background_failure_that_nobody_awaits_is_silent() -> None:
     assert seen == []
 
 
-async def test_values_that_have_ended_already_are_refused() -> None:
+async def test_expired_value_is_refused() -> None:
     source = Source(lifetime=0)
     with pytest.raises(CredentialsError, match=r"expired at .*check this machine's clock"):
         await source.refreshing().get()

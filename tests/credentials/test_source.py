@@ -16,7 +16,7 @@ KEYS = Credentials("AKIAIOSFODNN7EXAMPLE", SECRET)
 
 
 @pytest.mark.parametrize("fixed", [KEYS, ANONYMOUS, BearerToken("abc")])
-async def test_a_fixed_value_is_there_at_once(fixed: Identity) -> None:
+async def test_fixed_credentials_are_available_at_once(fixed: Identity) -> None:
     source = CredentialsSource(fixed)
     assert source.current() is fixed
     assert await source.get() is fixed
@@ -37,7 +37,7 @@ async def test_fixed_credentials_serve_until_their_end() -> None:
         await source.get()
 
 
-async def test_a_sync_provider_may_block() -> None:
+async def test_sync_provider_runs_in_a_thread() -> None:
     threads: list[int] = []
 
     def provider() -> Credentials:
@@ -64,14 +64,14 @@ async def test_async_providers_run_on_the_loop() -> None:
     assert threads == [threading.get_ident()] * 4
 
 
-async def test_a_source_is_a_provider() -> None:
+async def test_source_is_a_provider() -> None:
     inner = CredentialsSource(KEYS)
     assert await CredentialsSource(inner).get() is KEYS
     assert cached(inner) is inner
     assert await cached(lambda: KEYS)() is KEYS
 
 
-async def test_a_provider_that_remembers_is_told_of_a_refusal() -> None:
+async def test_refused_credentials_are_dropped_by_a_cached_provider_in_a_chain() -> None:
     calls = 0
 
     def provider() -> Credentials:
@@ -96,13 +96,13 @@ async def test_provider_that_gives_none_is_named_in_the_error() -> None:
 
 
 @pytest.mark.parametrize("source", [SECRET, {"a": SECRET}, Credentials, object(), 1])
-def test_what_is_no_source(source: Any) -> None:
+def test_something_else_than_credentials_or_provider_is_refused(source: Any) -> None:
     with pytest.raises(ConfigurationError, match="credentials must be Credentials") as caught:
         CredentialsSource(source)
     assert SECRET not in str(caught.value)
 
 
-async def test_a_name_never_shows_what_a_provider_holds() -> None:
+async def test_name_of_a_provider_shows_no_secret() -> None:
     def provider(secret: str) -> Credentials:
         return Credentials("AKIAIOSFODNN7EXAMPLE", secret)
 
