@@ -54,7 +54,7 @@ async def iam(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[IAM]:
         yield service
 
 
-def answering(status: int, body: bytes | Mapping[str, Any]) -> Any:
+def responding(status: int, body: bytes | Mapping[str, Any]) -> Any:
     async def post(_: str, __: Mapping[str, str]) -> tuple[int, bytes]:
         return status, body if isinstance(body, bytes) else json.dumps(body).encode()
 
@@ -124,7 +124,7 @@ async def test_response_without_a_token_is_an_error(
     status: int, body: bytes | Mapping[str, Any], message: str, retryable: bool
 ) -> None:
     with pytest.raises(CredentialsError) as caught:
-        await IBMCloudAPIKey(API_KEY, post=answering(status, body))()
+        await IBMCloudAPIKey(API_KEY, post=responding(status, body))()
     assert message in str(caught.value)
     assert str(caught.value).startswith("IBM Cloud IAM at iam.cloud.ibm.com gave no token: ")
     assert caught.value.retryable is retryable

@@ -243,15 +243,15 @@ async def test_pauses_after_failures_grow_to_a_minute() -> None:
     await held.get()
     source.error = OSError("down")
     source.now += HOUR - 900
-    asked_at = []
+    called_at = []
     for _ in range(400):
         calls = source.calls
         assert await name(held) == "v1"
         await until(lambda: not held._flights)
         if source.calls > calls:
-            asked_at.append(source.now)
+            called_at.append(source.now)
         source.now += 1
-    pauses = [later - earlier for earlier, later in pairwise(asked_at)]
+    pauses = [later - earlier for earlier, later in pairwise(called_at)]
     assert pauses == [1, 1, 2, 4, 8, 16, 32, 60, 60, 60, 60, 60]
 
 
