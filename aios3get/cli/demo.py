@@ -1,5 +1,6 @@
 """``aios3get demo``: what the client does, shown on an embedded S3 server."""
 
+import argparse
 import asyncio
 import inspect
 import os
@@ -7,7 +8,7 @@ import random
 import signal
 import sys
 import textwrap
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import Final
 from urllib.request import urlopen
@@ -15,7 +16,7 @@ from urllib.request import urlopen
 from aios3get import ByteRange, S3Client, __version__, errors
 from aios3get.testing import S3Server, faults
 
-__all__ = ["BUCKET", "KEY", "fill", "run"]
+__all__ = ["BUCKET", "KEY", "fill", "main", "run"]
 
 BUCKET: Final = "amzn-s3-demo-bucket"
 KEY: Final = "photos/2006/February/sample.jpg"
@@ -48,6 +49,46 @@ def fill(server: S3Server) -> None:
     )
     server.put_object(BUCKET, "hello.txt", "hello, world\n", content_type="text/plain")
     server.put_object(BUCKET, "empty")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command and return its exit status. It needs no package of the extra ``cli``."""
+    options = _parser().parse_args(arguments)
+    try:
+        run(port=options.port, serve=options.serve)
+    except KeyboardInterrupt:
+        print()
+    except BrokenPipeError:
+        # The reader has gone, as "head" does. The interpreter would complain once more at exit:
+        # https://docs.python.org/3/library/signal.html#note-on-sigpipe
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        print(f"aios3get: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="aios3get demo",
+        description="Start an S3 server on 127.0.0.1, read from it and show the code that does.",
+    )
+    parser.add_argument(
+        "--serve",
+        action="store_true",
+        help="keep the server running, and print the environment that uses it",
+    )
+    parser.add_argument(
+        "--port", type=_port, default=0, help="the port of the server; a free one by default"
+    )
+    return parser
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and int(text) < 65_536):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port from 0 to 65535")
+    return int(text)
 
 
 def run(*, port: int = 0, serve: bool = False) -> None:

@@ -10,29 +10,23 @@ from aios3get.credentials.environment import EnvironmentCredentials
 from aios3get.credentials.provider import Provider, Unavailable, forget, load_from, name_of
 from aios3get.errors import ConfigurationError
 
-__all__ = ["chain", "default_chain"]
+__all__ = ["chain", "default_chain", "locate"]
 
 
 class _Chain(Provider):
     def __init__(self, providers: tuple[CredentialsProvider, ...]) -> None:
-        self._providers = providers
+        self.providers = providers
 
     def __str__(self) -> str:
-        return "; ".join(map(name_of, self._providers))
+        return "; ".join(map(name_of, self.providers))
 
     __repr__ = __str__
 
     async def load(self, context: ProviderContext) -> Identity | Unavailable:
-        parts: list[tuple[str, Unavailable]] = []
-        for provider in self._providers:
-            loaded = await load_from(provider, context)
-            if not isinstance(loaded, Unavailable):
-                return loaded
-            parts.append((name_of(provider), loaded))
-        return Unavailable("none of the chain's providers has credentials", parts=tuple(parts))
+        return (await locate(self, context))[1]
 
     def invalidate(self, used: Identity) -> None:
-        for provider in self._providers:
+        for provider in self.providers:
             forget(provider, used)
 
 
@@ -75,6 +69,26 @@ class _Deferred(Provider):
 
     def invalidate(self, used: Identity) -> None:
         forget(self._provider, used)
+
+
+async def locate(
+    provider: CredentialsProvider, context: ProviderContext
+) -> tuple[str, Identity | Unavailable]:
+    """What a provider gives, and its name; of a chain, the name of the one that gave it.
+
+    Raises:
+        S3Error: a provider failed.
+    """
+    if not isinstance(provider, _Chain):
+        return name_of(provider), await load_from(provider, context)
+    parts: list[tuple[str, Unavailable]] = []
+    for each in provider.providers:
+        name, loaded = await locate(each, context)
+        if not isinstance(loaded, Unavailable):
+            return name, loaded
+        parts.append((name, loaded))
+    reason = "none of the chain's providers has credentials"
+    return name_of(provider), Unavailable(reason, parts=tuple(parts))
 
 
 def default_chain(profile: str | None = None) -> CredentialsProvider:

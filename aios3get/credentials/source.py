@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 
 from aios3get._protocol.identity import CredentialsProvider, Identity
+from aios3get.credentials.chain import locate
 from aios3get.credentials.context import ProviderContext
 from aios3get.credentials.provider import (
     FixedIdentity,
@@ -69,6 +70,15 @@ class CredentialsSource(Refreshing[Identity]):
         """
         super().invalidate(used)
         forget(self._provider, used)
+
+    async def locate(self) -> tuple[str, Identity | Unavailable]:
+        """New credentials, and the name of the provider that gave them; for diagnosis.
+
+        Raises:
+            S3Error: a provider failed.
+        """
+        async with self._contexts() as context:
+            return await locate(self._provider, context)
 
     async def _load(self) -> Identity:
         async with self._contexts() as context:

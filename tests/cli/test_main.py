@@ -12,15 +12,23 @@ from aios3get.cli import demo, main
 
 
 def test_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as stopped:
-        main(["--version"])
-    assert stopped.value.code == 0
+    assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"aios3get {__version__}\n"
 
 
 def test_help_is_printed_without_a_command(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([]) == 0
-    assert "demo" in capsys.readouterr().out
+    assert main([]) == 2
+    assert "Download an object" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("package", ["click", "rich"])
+def test_command_without_the_extra_names_it(
+    package: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.setattr("aios3get.cli.find_spec", lambda name: None if name == package else name)
+    assert main(["get", "s3://amzn-s3-demo-bucket/key"]) == 2
+    assert 'pip install "aios3get[cli]"' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", ["65536", "-1", "http", "٨٠"])
@@ -54,7 +62,7 @@ def test_ctrl_c_ends_the_command_without_a_traceback(
 def _run(stdout: int) -> subprocess.CompletedProcess[str]:
     # The command alone, without the server and the client of the demo.
     program = (
-        "import sys; from aios3get import cli\n"
+        "import sys; from aios3get import cli; import aios3get.cli.demo\n"
         "cli.demo.run = lambda **_: print('x' * 100_000, flush=True)\n"
         "sys.exit(cli.main(['demo']))"
     )

@@ -1,0 +1,40 @@
+"""Exit statuses, and the one line that an error becomes."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from aios3get import errors
+
+__all__ = ["EXIT_STATUSES", "INTERRUPTED", "describe", "exit_status"]
+
+# The first class that an error is an instance of.
+EXIT_STATUSES: Final[Mapping[type[BaseException], int]] = {
+    errors.ParameterError: 2,
+    errors.ConfigurationError: 2,
+    errors.NotFound: 3,
+    errors.AccessDenied: 4,
+    errors.CredentialsError: 4,
+    errors.TransportError: 5,
+    errors.IntegrityError: 6,
+    errors.NotModified: 7,
+    errors.PreconditionFailed: 7,
+    errors.Throttled: 8,
+    errors.ServerError: 8,
+    errors.S3Error: 1,
+    OSError: 9,
+}
+
+# 128 and the number of SIGINT, as shells have it.
+INTERRUPTED: Final = 130
+
+
+def exit_status(error: BaseException) -> int:
+    """The exit status for an error."""
+    return next((status for kind, status in EXIT_STATUSES.items() if isinstance(error, kind)), 1)
+
+
+def describe(error: BaseException) -> str:
+    """The error on one line, with its class, which ``except`` clauses name."""
+    if isinstance(error, errors.S3Error):
+        return f"{type(error).__name__}: {error}"
+    return str(error) or type(error).__name__

@@ -1,0 +1,181 @@
+"""Copies of objects to files and to standard output, with a progress bar on a terminal."""
+
+import contextlib
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from rich.console import Console
+from rich.filesize import decimal
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+from aios3get import S3Client, S3Object, Verified
+from aios3get.cli.locations import LinkLocation, Location, ObjectLocation
+
+__all__ = ["Summary", "copy_to_file", "copy_to_stdout", "download", "progress_bar"]
+
+OnProgress = Callable[[int, int | None], None]
+
+_CHUNK: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a command copied.
+
+    Attributes:
+        source: the location.
+        target: the file's path, or ``-``.
+        size: bytes.
+        seconds: how long it took.
+        verified: whether the bytes were compared with a checksum.
+        etag: of the object.
+        version_id: of the object, if the bucket keeps versions.
+        resumed: how many bytes an earlier download had left.
+        attempts: how many requests were sent.
+    """
+
+    source: str
+    target: str
+    size: int
+    seconds: float
+    verified: Verified
+    etag: str | None
+    version_id: str | None
+    attempts: int
+    resumed: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """The members by name, with what ``verified`` says as text."""
+        members = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        verified = self.verified
+        return members | {
+            "seconds": round(self.seconds, 3),
+            "verified": verified.state,
+            "checksum_algorithm": verified.algorithm,
+        }
+
+    def __str__(self) -> str:
+        rate = f"{decimal(int(self.size / self.seconds))}/s" if self.seconds > 0.1 else "at once"
+        resumed = f", {decimal(self.resumed)} were there already" if self.resumed else ""
+        return f"{self.target}: {decimal(self.size)}, {rate}{resumed}; {self.verified}"
+
+
+@contextlib.contextmanager
+def progress_bar(name: str, quiet: bool) -> Iterator[OnProgress | None]:
+    """A bar on standard error if that is a terminal; else None."""
+    console = Console(stderr=True)
+    if quiet or not console.is_terminal:
+        yield None
+        return
+    with Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    ) as progress:
+        task = progress.add_task(name, total=None)
+
+        def on_progress(done: int, total: int | None) -> None:
+            progress.update(task, completed=done, total=total)
+
+        yield on_progress
+
+
+async def download(
+    s3: S3Client, location: ObjectLocation, path: Path, options: Mapping[str, Any]
+) -> Summary:
+    """Download an object, as ``S3Client.download_object`` does."""
+    started = time.monotonic()
+    try:
+        done = await s3.download_object(location.bucket, location.key, path, **options)
+    except BaseException:
+        if options["resume"] and _interrupted(path):
+            print(f"{path}: interrupted; the same command continues it", file=sys.stderr)
+        raise
+    return Summary(
+        source=str(location),
+        target=str(path),
+        size=done.size,
+        seconds=time.monotonic() - started,
+        verified=done.verified,
+        etag=done.info.etag,
+        version_id=done.info.version_id,
+        attempts=done.attempts,
+        resumed=done.resumed,
+    )
+
+
+def _interrupted(path: Path) -> bool:
+    names = os.listdir(path.parent) if path.parent.is_dir() else []
+    return any(name.startswith(f"{path.name}.") and name.endswith(".journal") for name in names)
+
+
+async def copy_to_file(
+    s3: S3Client,
+    link: LinkLocation,
+    path: Path,
+    options: Mapping[str, Any],
+    on_progress: OnProgress | None,
+) -> Summary:
+    """Download from a link: to a temporary file beside ``path``, which takes its place."""
+    started = time.monotonic()
+    async with s3.get_url(link.url, **options) as obj:
+        number, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            with os.fdopen(number, "wb") as file:
+                async for chunk in obj:
+                    file.write(chunk)
+                    if on_progress is not None:
+                        on_progress(file.tell(), obj.stop and obj.stop - obj.start)
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+    return _summary(link, str(path), obj, started)
+
+
+async def copy_to_stdout(
+    s3: S3Client, location: Location, options: Mapping[str, Any], connections: int | None
+) -> Summary:
+    """Write an object to standard output, in order."""
+    started = time.monotonic()
+    out = sys.stdout.buffer
+    if isinstance(location, LinkLocation):
+        async with s3.get_url(location.url, **options) as obj:
+            async for chunk in obj:
+                out.write(chunk)
+    else:
+        async with s3.get_object(location.bucket, location.key, **options) as obj:
+            async for chunk in obj:
+                out.write(chunk)
+    out.flush()
+    return _summary(location, "-", obj, started)
+
+
+def _summary(location: Location, target: str, obj: S3Object, started: float) -> Summary:
+    return Summary(
+        source=str(location),
+        target=target,
+        size=(obj.stop or 0) - obj.start,
+        seconds=time.monotonic() - started,
+        verified=obj.verified,
+        etag=obj.info.etag,
+        version_id=obj.info.version_id,
+        attempts=obj.attempts,
+    )
