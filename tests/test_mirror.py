@@ -24,7 +24,8 @@ ROOMS = {
 }
 # Modules that are tested through what uses them.
 SHOWN_BY: dict[str, str] = {
-    "aios3get/__main__.py": "tests/cli/test_command.py",
+    "aios3get/__main__.py": "tests/cli/test_main.py",
+    "aios3get/cli/connection.py": "tests/cli/test_commands.py",
     "aios3get/errors.py": "tests/protocol/test_errors.py",
     "aios3get/credentials/assume_role.py": "tests/credentials/test_sts.py",
     "aios3get/_protocol/hashing.py": "tests/protocol/test_checksum.py",
@@ -45,7 +46,7 @@ SHOWN_BY: dict[str, str] = {
 }
 # Tests of a behaviour that many modules make together.
 JOURNEYS = {
-    "cli": {"command"},
+    "cli": {"main"},
     "client": {
         *("aioresponses", "credentials", "endpoints", "ibm", "key_corpus", "real_servers"),
         "secrets",

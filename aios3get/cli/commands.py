@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from functools import wraps
 from pathlib import Path
-from typing import Any, Final, NoReturn, ParamSpec
+from typing import Any, Final, NoReturn, ParamSpec, cast
 
 import click
 from rich.console import Console
@@ -224,7 +224,7 @@ async def head(
     table = Table("member", "value", box=None, show_header=False)
     for name, value in members.items():
         if isinstance(value, dict):
-            for inner, text in value.items():
+            for inner, text in cast("dict[str, object]", value).items():
                 table.add_row(f"{name}.{inner}", str(text))
         else:
             table.add_row(name, str(value))

@@ -5,7 +5,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -74,7 +74,7 @@ class Summary:
 
 
 @contextlib.contextmanager
-def progress_bar(name: str, quiet: bool) -> Iterator[OnProgress | None]:
+def progress_bar(name: str, quiet: bool) -> Generator[OnProgress | None]:
     """A bar on standard error if that is a terminal; else None."""
     console = Console(stderr=True)
     if quiet or not console.is_terminal:

@@ -1,3 +1,6 @@
+import re
+from pathlib import Path
+
 import pytest
 
 from aios3get import errors
@@ -31,3 +34,14 @@ def test_every_class_precedes_its_base_classes() -> None:
 def test_description_names_the_class_of_our_errors() -> None:
     assert describe(errors.UsageError("closed")) == "UsageError: closed"
     assert describe(TimeoutError()) == "TimeoutError"
+
+
+def test_documented_exit_statuses_are_the_codes() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
+    documented = {
+        (int(status), name)
+        for status, names in re.findall(r"^\| (\d+) \| (.*) \|$", page, re.MULTILINE)
+        for name in re.findall(r"`([A-Z]\w*Error|[A-Z]\w+)`", names)
+    }
+    statuses = {(status, kind.__name__) for kind, status in EXIT_STATUSES.items()}
+    assert documented == statuses - {(1, "S3Error")}
