@@ -1,7 +1,7 @@
-"""The pytest fixture ``s3_server``; pytest finds it by the package's entry point.
+"""The pytest fixture ``s3_server``, which pytest loads by an entry point.
 
-A module of its own beside the package: pytest loads it in every run of every project that has
-aios3get installed, and the package with its aiohttp is imported when a test asks.
+pytest imports this module in every run of every project that has aios3get installed. It stands
+beside the package, so that aios3get and aiohttp are imported only when a test uses the fixture.
 """
 
 from collections.abc import Iterator
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def s3_server() -> "Iterator[S3Server]":
-    """A fresh ``S3Server`` in a thread of its own, for async and plain tests alike."""
-    from aios3get.testing import S3Server  # noqa: PLC0415 - this import is the cost to avoid
+    """A new ``S3Server`` in a thread of its own, for tests with and without an event loop."""
+    from aios3get.testing import S3Server  # noqa: PLC0415 - imported only when used
 
     with S3Server.in_thread() as server:
         yield server

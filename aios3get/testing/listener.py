@@ -79,7 +79,7 @@ class Listener:
             max_line_size=_limit,
             max_field_size=_limit,
         )
-        self._runner = web.ServerRunner(self._server, shutdown_timeout=1.0)
+        self._runner = web.ServerRunner(self._server, shutdown_timeout=0.05)
 
     async def start(self, host: str, port: int) -> None:
         """Listen; sets ``self.port``."""
@@ -90,7 +90,12 @@ class Listener:
     async def stop(self) -> None:
         """Close the port and all connections at once."""
         self._stopping.set_result(None)
+        transports = [transport for _, transport in self._server.connected.values()]
         await self._runner.cleanup()
+        for transport in transports:
+            # A client that reads nothing would keep a closed one waiting.
+            transport.abort()
+        await asyncio.sleep(0)
 
     @property
     def connections_open(self) -> int:

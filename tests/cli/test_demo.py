@@ -10,6 +10,7 @@ import pytest
 
 from aios3get.cli import demo, main
 from aios3get.cli.demo import BUCKET, KEY
+from aios3get.testing import S3Server
 
 SIZE = 2**20
 
@@ -121,17 +122,23 @@ def test_printed_commands_make_a_shell_use_the_server_until_sigint() -> None:
 def test_sigterm_ends_the_server_while_it_serves(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def terminate(server: object) -> None:
+    print_environment = demo._print_environment
+
+    def print_and_terminate(server: S3Server) -> None:
+        print_environment(server)
         os.kill(os.getpid(), signal.SIGTERM)
 
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-    monkeypatch.setattr(demo, "_print_environment", terminate)
+    monkeypatch.setattr(demo, "_print_environment", print_and_terminate)
     try:
         assert main(["demo", "--serve"]) == 0
     finally:
         for number, handler in zip((signal.SIGINT, signal.SIGTERM), before, strict=True):
             signal.signal(number, handler)
-    assert not capsys.readouterr().err
+    out, err = capsys.readouterr()
+    assert not err
+    assert "unset AWS_PROFILE" in out
+    assert "export AWS_ENDPOINT_URL_S3=http://127.0.0.1:" in out
 
 
 def test_terminal_gets_bold_headings_unless_declined(

@@ -1,5 +1,6 @@
 import asyncio
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -37,6 +38,18 @@ async def test_server_restarts_with_its_objects() -> None:
         reply = await asyncio.to_thread(send, server, "/public/key")
         assert reply.body == b"hello"
         await server.stop()
+
+
+def test_stop_closes_a_connection_whose_client_reads_nothing() -> None:
+    with S3Server.in_thread() as server:
+        server.create_bucket("public", public=True)
+        server.put_object("public", "key", bytes(20_000_000), etag='"x"')
+        client = socket.create_connection((server.host, server.port))
+        client.sendall(b"GET /public/key HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        assert client.recv(1)
+        start = time.monotonic()
+    assert time.monotonic() - start < 1
+    client.close()
 
 
 def test_port_can_be_chosen() -> None:
