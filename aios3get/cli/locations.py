@@ -1,19 +1,11 @@
 """The places that commands read from: ``s3://bucket/key``, an ARN with a key, or a link."""
 
-import re
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
-__all__ = ["LinkLocation", "Location", "ObjectLocation", "parse_location"]
+from aios3get._protocol.endpoints.paths import split_path
 
-# The key follows the access point's name, as in the AWS CLI:
-# https://docs.aws.amazon.com/cli/latest/reference/s3/
-_access_point = re.compile(
-    r"(arn:[a-z-]+:s3(?:-object-lambda|-outposts|express)?:[a-z0-9-]*:\d{12}:"
-    r"(?:outpost[:/][^/:]+[:/])?accesspoint[:/][^/:]+)[/:](.+)",
-    re.DOTALL,
-).fullmatch
-_object_arn = re.compile(r"arn:[a-z-]+:s3:::([^/]+)/(.+)", re.DOTALL).fullmatch
+__all__ = ["LinkLocation", "Location", "ObjectLocation", "parse_location"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +53,10 @@ def parse_location(text: str) -> Location:
     """
     if text.startswith(("http://", "https://")):
         return LinkLocation(text)
-    name = text.removeprefix("s3://")
-    if name.startswith("arn:"):
-        if match := _access_point(name) or _object_arn(name):
-            return ObjectLocation(match[1], match[2])
-        raise ValueError(
-            "write the ARN of an access point or bucket, a slash and the key, such as"
-            " arn:aws:s3:us-west-2:123456789012:accesspoint/example-ap/photos/sample.jpg"
-        )
-    if name == text:
+    path = text.removeprefix("s3://")
+    if path == text and not text.startswith("arn:"):
         raise ValueError("write s3://bucket/key, an ARN with a key, or a link that begins https://")
-    bucket, _, key = name.partition("/")
+    bucket, key = split_path(path)
     if not bucket or not key:
         raise ValueError("write both a bucket and a key, as in s3://bucket/key")
     return ObjectLocation(bucket, key)

@@ -34,8 +34,8 @@ def test_bucket_and_key_are_split(text: str, bucket: str, key: str) -> None:
         ("s3://amzn-s3-demo-bucket", "both a bucket and a key"),
         ("s3://amzn-s3-demo-bucket/", "both a bucket and a key"),
         ("s3:///key", "both a bucket and a key"),
-        (AP, "a slash and the key"),
-        ("arn:aws:iam::123456789012:role/example/key", "a slash and the key"),
+        (AP, "both a bucket and a key"),
+        ("arn:aws:iam::123456789012:role/example/key", "ARN of an access point"),
     ],
 )
 def test_incomplete_location_is_refused_with_advice(text: str, advice: str) -> None:
