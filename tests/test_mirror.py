@@ -21,9 +21,19 @@ ROOMS = {
     "aios3get/_protocol/endpoints": "protocol/endpoints",
     "aios3get/_protocol/signing": "protocol/signing",
     "aios3get/credentials": "credentials",
+    "aios3get/testing": "testing",
 }
 # Modules that are tested through what uses them.
 SHOWN_BY: dict[str, str] = {
+    "aios3get/testing/checksums.py": "tests/testing/test_stored_object.py",
+    "aios3get/testing/credentials.py": "tests/testing/test_server.py",
+    "aios3get/testing/listener.py": "tests/testing/test_server.py",
+    "aios3get/testing/recorded_request.py": "tests/testing/test_verify.py",
+    "aios3get/testing/response_writer.py": "tests/testing/test_faults.py",
+    "aios3get/testing/responses.py": "tests/testing/test_faults.py",
+    "aios3get/testing/store.py": "tests/testing/test_get_object.py",
+    "aios3get/testing/validation.py": "tests/testing/test_stored_object.py",
+    "aios3get/testing/verify_ecdsa.py": "tests/testing/test_verify.py",
     "aios3get/__main__.py": "tests/cli/test_main.py",
     "aios3get/cli/connection.py": "tests/cli/test_commands.py",
     "aios3get/errors.py": "tests/protocol/test_errors.py",
@@ -89,7 +99,6 @@ _modules = [
     path.relative_to(_root).as_posix()
     for path in sorted(_package.rglob("*.py"))
     if path.name not in {"__init__.py", "_version.py"}
-    and "testing" not in path.relative_to(_package).parts
 ]
 
 
