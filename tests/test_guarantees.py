@@ -33,21 +33,21 @@ NAMES: dict[str, Any] = {
 }
 
 
-def told(value: str) -> list[float]:
+def numbers(value: str) -> list[float]:
     return [float(number.replace(",", "")) for number in re.findall(r"\d[\d,]*(?:\.\d+)?", value)]
 
 
 @pytest.mark.parametrize(("figure", "value", "code"), FIGURES)
-def test_a_figure_is_the_codes(figure: str, value: str, code: str) -> None:
-    found = eval(code, NAMES)
-    if isinstance(found, int | float):
-        assert told(value) == [found], figure
-    elif all(isinstance(each, str) for each in found):
-        assert set(value.split(", ")) == set(found), figure
+def test_figure_equals_the_value_in_the_code(figure: str, value: str, code: str) -> None:
+    actual = eval(code, NAMES)
+    if isinstance(actual, int | float):
+        assert numbers(value) == [actual], figure
+    elif all(isinstance(each, str) for each in actual):
+        assert set(value.split(", ")) == set(actual), figure
     else:
-        assert set(map(float, value.split(", "))) == set(found), figure
+        assert set(map(float, value.split(", "))) == set(actual), figure
 
 
-def test_the_tables_are_found() -> None:
+def test_every_row_with_code_is_compared() -> None:
     assert len(FIGURES) == _text.count("` |\n") - _text.count("in the code` |\n")
     assert len(FIGURES) > 20
