@@ -61,6 +61,7 @@ JOURNEYS = {
         *("aioresponses", "credentials", "endpoints", "ibm", "key_corpus", "real_servers"),
         "secrets",
     },
+    "credentials": {"frames"},
     "engine": {"blocking", "cancellation", "fault_matrix", "lies", "lifetime", "soak"},
     "protocol": {"linear_time", "samples"},
 }

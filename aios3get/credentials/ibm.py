@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias, cast
 from urllib.parse import urlsplit
 
-from aios3get._protocol.fetch import FetchRequest
+from aios3get._protocol.fetch import FetchedResponse, FetchRequest
 from aios3get._protocol.identity import BearerToken
 from aios3get._protocol.signing.uri import encode_query
 from aios3get.credentials.context import ProviderContext
@@ -69,22 +69,22 @@ class IBMCloudAPIKey(Provider):
     async def load(self, context: ProviderContext) -> BearerToken:  # noqa: D102
         now = self._clock()
         try:
-            status, body = await self._send(context)
+            response = await self._send(context)
         except TransportError as error:
             raise self._failure(str(error), retryable=True) from error
-        document = _Document(body)
-        if status != 200:
+        document = _Document(response.body)
+        if response.status != 200:
             raise self._failure(
-                f"{document.reason(self._api_key)} [{status}]",
-                retryable=status == 429 or status >= 500,
+                f"{document.reason(self._api_key)} [{response.status}]",
+                retryable=response.status == 429 or response.status >= 500,
             )
         return self._token(document, now)
 
-    async def _send(self, context: ProviderContext) -> tuple[int, bytes]:
-        if self._post is not None:
-            return await self._post(self._iam_url, self._form())
-        response = await context.fetch(self._request())
-        return response.status, response.body
+    async def _send(self, context: ProviderContext) -> FetchedResponse:
+        if self._post is None:
+            return await context.fetch(self._request())
+        status, body = await self._post(self._iam_url, self._form())
+        return FetchedResponse(status, body=body)
 
     def _form(self) -> dict[str, str]:
         return {"grant_type": "urn:ibm:params:oauth:grant-type:apikey", "apikey": self._api_key}

@@ -134,32 +134,36 @@ class _Service:
         self._context = context
         self._settings = settings
         self._origin = f"the response from {settings.host}"
+        # No local of a frame that fails: error reporters send those.
+        self._token: str | None = None
 
     async def role_credentials(self) -> Credentials:
-        token = await self._token()
-        response = await self._fetch(role_name_request(self._settings, token))
+        await self._start_session()
+        response = await self._fetch(role_name_request(self._settings, self._token))
         if response.status == 401:
             # The token expired, or the service lost it in a restart.
-            token = await self._token()
-            response = await self._fetch(role_name_request(self._settings, token))
+            await self._start_session()
+            response = await self._fetch(role_name_request(self._settings, self._token))
         if response.status == 404:
             raise _AbsentError(f"{self._settings.host} has no IAM role for this instance")
         role = parse_role_name(response, self._origin)
-        response = await self._fetch(role_credentials_request(self._settings, role, token))
+        response = await self._fetch(role_credentials_request(self._settings, role, self._token))
         return parse_credentials(response, self._origin)
 
     async def region(self) -> str:
-        request = region_request(self._settings, await self._token())
+        await self._start_session()
+        request = region_request(self._settings, self._token)
         return parse_region(await self._fetch(request), self._origin)
 
-    async def _token(self) -> str | None:
+    async def _start_session(self) -> None:
+        self._token = None
         try:
             response = await self._send(token_request(self._settings))
         except TransportTimeout as error:
             if error.limit == "connect":
                 raise _AbsentError(str(error), detected=False) from None
             if self._settings.allows_v1:
-                return None
+                return
             # A response with a token crosses one hop by default: a bridged container's is dropped.
             raise _AbsentError(
                 f"{error}; in a container, the instance's HttpPutResponseHopLimit must be 2 or more"
@@ -170,11 +174,11 @@ class _Service:
             raise no_response(error) from None
         if response.status in {403, 404, 405}:
             if self._settings.allows_v1:
-                return None
+                return
             raise _AbsentError(
                 f"{self._settings.host} refuses a token of IMDSv2 with status {response.status}"
             )
-        return parse_token(response, self._origin)
+        self._token = parse_token(response, self._origin)
 
     async def _fetch(self, request: FetchRequest) -> FetchedResponse:
         try:

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias, cast
 
+from aios3get._config.service_endpoints import ServiceEndpoint
 from aios3get._config.small_files import read_small_file
 from aios3get._protocol.credentials import sts
 from aios3get._protocol.fetch import FetchedResponse, FetchRequest
@@ -77,22 +78,40 @@ class AssumedRole:
             CredentialsError: STS cannot be reached.
             ConfigurationError: a setting is invalid.
         """
-        parameters = self.parameters("AssumeRole", context.clock())
-        if self.mfa_token is not None:
-            parameters["TokenCode"] = await _current_code(self.mfa_token)
-        endpoint = await context.endpoint("sts")
-
-        def request() -> FetchRequest:
-            return sts.signed_request(
-                endpoint.url, endpoint.region, credentials, context.clock(), parameters
-            )
-
+        request = self._signed(
+            await context.endpoint("sts"), credentials, context.clock, await self._code()
+        )
         response = await _fetch(context, request, self)
         offset = sts.clock_offset(response, context.clock())
         if offset is None:
             return response
         context.correct_clock(offset)
         return await _fetch(context, request, self)
+
+    async def _code(self) -> str | None:
+        if self.mfa_token is None:
+            return None
+        if inspect.iscoroutinefunction(self.mfa_token):
+            code = await self.mfa_token()
+        else:
+            result = await asyncio.to_thread(self.mfa_token)
+            code = await result if isinstance(result, Awaitable) else result
+        return str(cast(object, code)).strip()
+
+    def _signed(
+        self,
+        endpoint: ServiceEndpoint,
+        credentials: Credentials,
+        clock: Callable[[], float],
+        code: str | None,
+    ) -> Callable[[], FetchRequest]:
+        # The parameters are no local of a frame that fails: error reporters send those.
+        parameters = self.parameters("AssumeRole", clock())
+        if code is not None:
+            parameters["TokenCode"] = code
+        return lambda: sts.signed_request(
+            endpoint.url, endpoint.region, credentials, clock(), parameters
+        )
 
     def parse(self, response: FetchedResponse) -> Credentials:
         """The role's credentials.
@@ -101,15 +120,6 @@ class AssumedRole:
             CredentialsError: STS refused, or the response is incomplete.
         """
         return sts.parse_credentials(response, f"the response from STS for {self}")
-
-
-async def _current_code(mfa_token: MFAToken) -> str:
-    if inspect.iscoroutinefunction(mfa_token):
-        code = await mfa_token()
-    else:
-        result = await asyncio.to_thread(mfa_token)
-        code = await result if isinstance(result, Awaitable) else result
-    return str(cast(object, code)).strip()
 
 
 class WebIdentity(Provider):

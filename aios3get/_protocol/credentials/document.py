@@ -41,6 +41,8 @@ class Document:
             # Their texts quote the document.
             members = None
         if not isinstance(members, dict):
+            # Error reporters send the locals of a frame that raises.
+            del data, members
             raise CredentialsError(f"{origin} is not a JSON object")
         return cls(cast("dict[str, object]", members), origin)
 
@@ -65,6 +67,7 @@ class Document:
         if value is None or value == "":
             return None
         if not isinstance(value, str):
+            del value
             raise CredentialsError(f"{self.origin} has a {name} that is not a string")
         return value
 
@@ -76,6 +79,7 @@ class Document:
         """
         value = self.text(name)
         if not _is_visible(value):
+            del value
             raise CredentialsError(f"{self.origin} has a {name} that cannot be sent in a header")
         return value
 
@@ -124,6 +128,7 @@ class Document:
         """
         value = self.members.get(name)
         if not isinstance(value, dict):
+            del value
             raise CredentialsError(f"{self.origin} has no object {name}")
         return Document(cast("dict[str, object]", value), self.origin)
 

@@ -189,6 +189,8 @@ def _text(response: FetchedResponse, is_valid: Callable[[str], object], origin: 
     check_status(response, origin)
     text = response.body.decode("latin-1").strip()
     if not is_valid(text):
+        # Error reporters send the locals of a frame that raises.
+        del text
         raise CredentialsError(f"{origin} is not of the Instance Metadata Service")
     return text
 
