@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Self
 
-from aios3get._protocol.extent import Extent, extent_of
+from aios3get._protocol.extent import Extent, parse_extent
 from aios3get._protocol.header_values import is_sendable
 from aios3get._protocol.object_request import ObjectRequest
 from aios3get._protocol.options import SSE_CUSTOMER_KEY_MD5
@@ -24,7 +24,7 @@ def first_extent(request: ObjectRequest, status: int, headers: Mapping[str, str]
         RangeMismatch: the body holds other bytes than were requested.
     """
     check_identity(request, headers)
-    return extent_of(status, headers, request.range, request.part_number)
+    return parse_extent(status, headers, request.range, request.part_number)
 
 
 def check_identity(request: ObjectRequest, headers: Mapping[str, str]) -> None:
@@ -133,7 +133,7 @@ class Pin:
         etag = headers.get("ETag")
         if etag != self.etag:
             raise self.changed(etag, etag or "without an ETag")
-        extent = extent_of(status, headers, range)
+        extent = parse_extent(status, headers, range)
         if self.size is not None and extent.size not in (None, self.size):
             raise self.changed(etag, f"{extent.size} bytes instead of {self.size}")
         ends_elsewhere = not open_ended and range.stop not in (None, extent.stop)

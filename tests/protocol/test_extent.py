@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from aios3get._protocol.extent import Extent, extent_of
+from aios3get._protocol.extent import Extent, parse_extent
 from aios3get._protocol.http import HttpHead
 from aios3get._protocol.ranges import ByteRange
 from aios3get.errors import RangeMismatch
@@ -23,15 +23,15 @@ def whole(length: int) -> HttpHead:
     return head(200, Content_Length=str(length))
 
 
-def partial(told: str, length: int | None = None) -> HttpHead:
+def partial(content_range: str, length: int | None = None) -> HttpHead:
     if length is None:
-        return head(206, Content_Range=told)
-    return head(206, Content_Range=told, Content_Length=str(length))
+        return head(206, Content_Range=content_range)
+    return head(206, Content_Range=content_range, Content_Length=str(length))
 
 
-def of_parts(status: int, etag: str, told: str = "", **headers: str) -> HttpHead:
-    if told:
-        headers["Content_Range"] = told
+def of_parts(status: int, etag: str, content_range: str = "", **headers: str) -> HttpHead:
+    if content_range:
+        headers["Content_Range"] = content_range
     else:
         headers["Content_Length"] = "10"
     return head(status, ETag=etag, **headers)
@@ -51,7 +51,7 @@ NOTHING = head(200)
 
 
 @pytest.mark.parametrize(
-    ("answer", "wanted", "extent"),
+    ("response", "requested", "extent"),
     [
         (whole(10), None, Extent(0, 10, 10)),
         (whole(0), None, Extent(0, 0, 0)),
@@ -87,12 +87,14 @@ NOTHING = head(200)
         (head(200, Content_Range="bytes 0-9/10", Content_Length="10"), None, Extent(0, 10, 10)),
     ],
 )
-def test_the_bytes_of_an_answer(answer: HttpHead, wanted: ByteRange | None, extent: Extent) -> None:
-    assert extent_of(*answer, wanted) == extent
+def test_extent_of_a_response(
+    response: HttpHead, requested: ByteRange | None, extent: Extent
+) -> None:
+    assert parse_extent(*response, requested) == extent
 
 
 @pytest.mark.parametrize(
-    ("answer", "wanted"),
+    ("response", "requested"),
     [
         (partial("bytes 1-10/100", 10), ByteRange(0, 10)),
         (partial("bytes 0-8/100", 9), ByteRange(0, 10)),
@@ -102,7 +104,7 @@ def test_the_bytes_of_an_answer(answer: HttpHead, wanted: ByteRange | None, exte
         (partial("bytes 0-9/*", 10), ByteRange(1)),
         (partial("bytes 0-10/*", 11), ByteRange(0, 10)),
         (partial("bytes 80-99/*", 20), ByteRange.last(10)),
-        # RFC 9110 section 15.3.7: less than was asked for, and perhaps not all there is
+        # RFC 9110 section 15.3.7: less than was requested, and perhaps not to the end
         (partial("bytes 90-94/*", 5), ByteRange(90, 100)),
         (partial("bytes 90-99/*", 10), ByteRange(90)),
         (partial("bytes 95-99/*", 5), ByteRange.last(10)),
@@ -112,25 +114,27 @@ def test_the_bytes_of_an_answer(answer: HttpHead, wanted: ByteRange | None, exte
         (partial("pages 0-9/100", 10), ByteRange(0, 10)),
         (partial("bytes 9-0/100", 10), ByteRange(0, 10)),
         (partial("bytes 0-9/5", 10), ByteRange(0, 10)),
-        # nobody asked for a part of it
+        # the whole object was requested
         (partial("bytes 0-9/100", 10), None),
         (partial("bytes 0-9/*", 10), None),
         (head(200, Content_Range="bytes 0-9/100"), None),
-        # all there is lies before the range
+        # the object ends before the range
         (whole(10), ByteRange(10)),
         (whole(10), ByteRange(11, 12)),
         (whole(0), ByteRange.last(1)),
-        # nothing to count back from
+        # no length to count back from
         (CHUNKED, ByteRange.last(1)),
     ],
 )
-def test_other_bytes_than_asked_for_are_refused(answer: HttpHead, wanted: ByteRange | None) -> None:
+def test_response_with_other_bytes_than_requested_is_a_range_mismatch(
+    response: HttpHead, requested: ByteRange | None
+) -> None:
     with pytest.raises(RangeMismatch):
-        extent_of(*answer, wanted)
+        parse_extent(*response, requested)
 
 
 @pytest.mark.parametrize(
-    ("answer", "part", "extent"),
+    ("response", "part", "extent"),
     [
         (partial("bytes 400-799/1000", 400), 2, Extent(400, 800, 1000)),
         (partial("bytes 0-399/1000", 400), 1, Extent(0, 400, 1000)),
@@ -142,18 +146,18 @@ def test_other_bytes_than_asked_for_are_refused(answer: HttpHead, wanted: ByteRa
         (of_parts(200, '"x"', x_amz_mp_parts_count="1"), 1, Extent(0, 10, 10)),
     ],
 )
-def test_a_part_says_where_it_lies(answer: HttpHead, part: int, extent: Extent) -> None:
-    assert extent_of(*answer, None, part=part) == extent
+def test_extent_of_a_part(response: HttpHead, part: int, extent: Extent) -> None:
+    assert parse_extent(*response, None, part_number=part) == extent
 
 
 @pytest.mark.parametrize(
-    ("answer", "part"),
+    ("response", "part"),
     [
         (whole(10), 2),
         (CHUNKED, 2),
         (partial("bytes 0-399/1000", 400), 2),
         (partial("bytes 20-29/30", 10), 1),
-        # all of an object that has more parts
+        # the whole object, which has more parts
         (of_parts(200, '"x-3"'), 1),
         (of_parts(200, 'W/"x-10000"'), 1),
         (of_parts(200, "x-2"), 1),
@@ -161,9 +165,11 @@ def test_a_part_says_where_it_lies(answer: HttpHead, part: int, extent: Extent) 
         (of_parts(206, '"x-3"', "bytes 0-9/10"), 1),
     ],
 )
-def test_what_cannot_be_the_part_is_refused(answer: HttpHead, part: int) -> None:
+def test_response_that_cannot_be_the_part_is_a_range_mismatch(
+    response: HttpHead, part: int
+) -> None:
     with pytest.raises(RangeMismatch, match=f"part {part}"):
-        extent_of(*answer, None, part=part)
+        parse_extent(*response, None, part_number=part)
 
 
 TRANSFER_ENCODINGS = [
@@ -186,9 +192,11 @@ TRANSFER_ENCODINGS = [
 
 
 @pytest.mark.parametrize("fields", TRANSFER_ENCODINGS)
-def test_what_aiohttp_reads_until_the_connection_closes_is_not_delimited(fields: list[str]) -> None:
+def test_body_that_aiohttp_reads_until_the_connection_closes_is_not_delimited(
+    fields: list[str],
+) -> None:
     headers = CIMultiDict([("Transfer-Encoding", text) for text in fields])
-    delimited = extent_of(200, CIMultiDictProxy(headers), None).delimited
+    delimited = parse_extent(200, CIMultiDictProxy(headers), None).delimited
     assert delimited is (fields in (["chunked"], ["Chunked"]))
     if delimited:
         for parser in {HttpResponseParser, HttpResponseParserPy}:
@@ -196,15 +204,15 @@ def test_what_aiohttp_reads_until_the_connection_closes_is_not_delimited(fields:
 
 
 @given(size=st.integers(1, 1000), data=st.data())
-def test_a_truthful_answer_gives_what_a_slice_does(size: int, data: st.DataObject) -> None:
+def test_extent_of_a_correct_response_equals_a_slice(size: int, data: st.DataObject) -> None:
     content = bytes(n % 251 for n in range(size))
     start = data.draw(st.integers(-size - 5, size - 1))
     stop = None if start < 0 else data.draw(st.none() | st.integers(start + 1, size + 5))
-    wanted = ByteRange(start, stop)
-    first, last = wanted.within(size)
-    ranged = extent_of(*partial(f"bytes {first}-{last - 1}/{size}", last - first), wanted)
+    requested = ByteRange(start, stop)
+    first, last = requested.within(size)
+    ranged = parse_extent(*partial(f"bytes {first}-{last - 1}/{size}", last - first), requested)
     assert content[ranged.start : ranged.stop] == content[start:stop]
-    ignored = extent_of(*whole(size), wanted)
+    ignored = parse_extent(*whole(size), requested)
     assert (ignored.start, ignored.stop, ignored.skip) == (ranged.start, ranged.stop, first)
     assert ignored.sliced is (last < size)
 
@@ -214,11 +222,13 @@ def test_a_truthful_answer_gives_what_a_slice_does(size: int, data: st.DataObjec
     st.text("0123456789-+ x", max_size=25),
     st.sampled_from([200, 206]),
 )
-def test_any_headers_give_an_extent_or_the_error(told: str, length: str, status: int) -> None:
-    answer = head(status, Content_Range=told, Content_Length=length)
-    for wanted in (None, ByteRange(3, 9), ByteRange.last(4)):
+def test_any_headers_give_an_extent_or_a_range_mismatch(
+    content_range: str, length: str, status: int
+) -> None:
+    response = head(status, Content_Range=content_range, Content_Length=length)
+    for requested in (None, ByteRange(3, 9), ByteRange.last(4)):
         try:
-            extent = extent_of(*answer, wanted)
+            extent = parse_extent(*response, requested)
         except RangeMismatch:
             continue
         assert extent.stop is None or 0 <= extent.start <= extent.stop

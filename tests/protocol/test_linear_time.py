@@ -22,7 +22,7 @@ from aios3get._protocol.credentials import container, imds, process, sts
 from aios3get._protocol.credentials.failure import failure
 from aios3get._protocol.credentials.redaction import redact
 from aios3get._protocol.endpoints.hosts import is_authority
-from aios3get._protocol.extent import extent_of
+from aios3get._protocol.extent import parse_extent
 from aios3get._protocol.fetch import FetchedResponse
 from aios3get._protocol.http import HttpHead
 from aios3get._protocol.list_objects import parse_page
@@ -81,7 +81,7 @@ def _failure(text: str) -> None:
 
 def _extent(text: str) -> None:
     headers = {"ETag": text, "Content-Length": text, "Content-Range": text}
-    extent_of(206, _head(headers).headers, None, part=1)
+    parse_extent(206, _head(headers).headers, None, part_number=1)
 
 
 PARSERS: dict[str, Callable[[str], object]] = {

@@ -14,7 +14,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from aios3get import errors
 from aios3get._protocol import error_response
 from aios3get._protocol.endpoints.resolver import EndpointSettings, resolve_endpoint
-from aios3get._protocol.extent import extent_of
+from aios3get._protocol.extent import parse_extent
 from aios3get._protocol.get_object import GetObject
 from aios3get._protocol.http import HttpHead
 from aios3get._protocol.identity import Credentials
@@ -420,7 +420,7 @@ def test_sample_response_is_parsed(name: str) -> None:
     attributes = {attribute: getattr(info, attribute) for attribute in sample.attributes}
     assert attributes == sample.attributes
     byte_range = ByteRange.of(sample.options["range"]) if sample.options else None
-    extent = extent_of(sample.status, headers, byte_range)
+    extent = parse_extent(sample.status, headers, byte_range)
     assert (extent.start, extent.size) == (0, info.object_size)
 
 
