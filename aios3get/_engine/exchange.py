@@ -183,7 +183,7 @@ class Exchange:
         if call.budget is None:
             self.state.quota.give()
         else:
-            call.budget.answered()
+            call.budget.responded()
             self._learn(call, response.status)
         if self.state.clock_offset:
             self.state.check_clock(response.headers.get("Date", ""))

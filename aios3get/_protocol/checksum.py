@@ -1,15 +1,15 @@
-"""Which announced checksum covers exactly the bytes of an answer, and checking it.
+"""Which announced checksum is that of a response's body, and comparing the two.
 
-A checksum is compared only where it provably is that of the answer's own bytes: a false alarm is
-as wrong as a missed one. The cases, from
-https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html and from what
-S3 was seen to answer:
+A checksum is compared only where it certainly is that of these bytes: a false alarm is as wrong as
+a missed error. The cases, from
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html and from
+responses of S3:
 
-- ``FULL_OBJECT``: of all the object's bytes; comparable when the answer holds them all.
-- ``COMPOSITE``: of the parts' checksums; the answer to ``partNumber`` carries that part's own.
+- ``FULL_OBJECT``: of the whole object; compared when the body is the whole object.
+- ``COMPOSITE``: of the parts' checksums; a response to ``partNumber`` has that part's own.
 - A composite value ends in ``-N``, but S3 leaves that off for ``Range: bytes=0-``
-  (https://github.com/boto/botocore/issues/3346), and a range that meets a part carries the part's
-  (https://github.com/awslabs/aws-c-s3/pull/678): a range is trusted only as a ``FULL_OBJECT``.
+  (https://github.com/boto/botocore/issues/3346), and a range that equals a part gets the part's
+  (https://github.com/awslabs/aws-c-s3/pull/678): for a range only ``FULL_OBJECT`` counts.
 """
 
 from binascii import a2b_base64
@@ -28,12 +28,12 @@ __all__ = ["Unverified", "Verified", "Verifier", "select_verifier"]
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """Whether the bytes of a body were compared with a checksum of S3's; true only if they were.
+    """Whether a body was compared with a checksum of S3's; true only if they are equal.
 
     Attributes:
-        state: ``"verified"``; ``"pending"`` while the body was not read to its end;
-            ``"unverified"`` if there was nothing to compare with; ``"mismatch"`` if they differ.
-        algorithm: S3's name of the algorithm in use, such as ``CRC64NVME``; None without one.
+        state: ``"verified"``; ``"pending"`` before the end of the body; ``"unverified"`` if there
+            is nothing to compare with; ``"mismatch"`` if they differ.
+        algorithm: S3's name of the algorithm, such as ``CRC64NVME``; None without one.
         reason: a sentence for people: what was compared, or why nothing was.
     """
 
@@ -50,7 +50,7 @@ class Verified:
 
 
 class Unverified:
-    """Stands in for a ``Verifier`` where there is nothing to compare with."""
+    """Takes the place of a ``Verifier`` where there is nothing to compare with."""
 
     compares: Final = False
 
@@ -58,13 +58,13 @@ class Unverified:
         self.verified = self.unread = Verified("unverified", None, reason)
 
     def update(self, data: Buffer) -> None:
-        """Hash nothing."""
+        """Do nothing."""
 
     def restart(self) -> None:
-        """Forget nothing."""
+        """Do nothing."""
 
     def finish(self, rest: bytes = b"") -> None:
-        """Compare nothing."""
+        """Do nothing."""
 
 
 _COMPOSITE: Final = (
@@ -72,26 +72,26 @@ _COMPOSITE: Final = (
     "reading by part_number compares each part"
 )
 
-_UNANNOUNCED: Final = Unverified("the answer announced no checksum")
-_UNASKED: Final = Unverified("no checksum was asked for; pass checksum_mode=True")
-_RANGE: Final = Unverified("the answer announced no checksum; S3 keeps none for a range of bytes")
+_UNANNOUNCED: Final = Unverified("the response has no checksum")
+_UNREQUESTED: Final = Unverified("no checksum was requested; pass checksum_mode=True")
+_RANGE: Final = Unverified("the response has no checksum; S3 stores none for a range of bytes")
 
 _verified: Final = {
-    name: Verified("verified", name, f"the bytes have the {name} that the answer announced")
+    name: Verified("verified", name, f"the bytes have the {name} of the response")
     for name in ALGORITHMS
 }
 _pending: Final = {
-    name: Verified("pending", name, f"the body was not read to its end, where {name} is compared")
+    name: Verified("pending", name, f"{name} is compared at the end of the body")
     for name in ALGORITHMS
 }
 _mismatch: Final = {
-    name: Verified("mismatch", name, f"the bytes do not have the {name} that the answer announced")
+    name: Verified("mismatch", name, f"the bytes do not have the {name} of the response")
     for name in ALGORITHMS
 }
 
 
 class Verifier:
-    """Hashes a body as it arrives; resumed bytes simply go on."""
+    """Hashes a body as it arrives, and compares its checksum at the end."""
 
     compares: Final = True
     _hasher: Hasher | None = None
@@ -103,26 +103,26 @@ class Verifier:
 
     @property
     def unread(self) -> Verified:
-        """What there is to say as long as not all bytes were handed out."""
-        found = self.verified
-        return _pending[self._algorithm.name] if found else found
+        """The same as long as not all bytes were handed out: pending instead of verified."""
+        verified = self.verified
+        return _pending[self._algorithm.name] if verified else verified
 
     def update(self, data: Buffer) -> None:
-        """Take the next piece: bytes, a bytearray or a contiguous memoryview."""
+        """Hash the next piece: bytes, a bytearray or a contiguous memoryview."""
         hasher = self._hasher
         if hasher is None:
             hasher = self._hasher = self._algorithm.new()
         hasher.update(data)
 
     def restart(self) -> None:
-        """Forget what was hashed: the body begins again."""
+        """Start again, as the body does."""
         self._hasher = None
 
     def finish(self, rest: bytes = b"") -> None:
-        """Take what is left of the body, and compare.
+        """Hash the rest of the body and compare.
 
         Raises:
-            ChecksumMismatch: the bytes are not those that the checksum was made of.
+            ChecksumMismatch: the checksums differ.
         """
         algorithm, hasher = self._algorithm, self._hasher
         if hasher is None:
@@ -135,11 +135,11 @@ class Verifier:
             self.verified = _verified[name]
             return
         self.verified = _mismatch[name]
-        announced, found = encode_digest(self._expected), encode_digest(actual)
+        expected, found = encode_digest(self._expected), encode_digest(actual)
         raise ChecksumMismatch(
-            f"the body's {name} is {found}, but the answer announced {announced}",
+            f"the body's {name} is {found}, that of the response {expected}",
             algorithm=name,
-            expected=announced,
+            expected=expected,
             actual=found,
         )
 
@@ -164,19 +164,19 @@ def select_verifier(
     kind = headers.get(_TYPE)
     if kind is None and headers.keys().isdisjoint(_by_header):
         return _unannounced(status, requested)
-    # The usual answer: the whole object, and the checksum of it.
+    # The usual response: the whole object with its checksum.
     if (kind != "FULL_OBJECT" or status != 200 or part) and (
-        trouble := _not_covered(kind, headers, status, part)
+        reason := _not_covered(kind, headers, status, part)
     ):
-        return Unverified(trouble)
+        return Unverified(reason)
     reasons: list[str] = []
     for header, algorithm in _by_header.items():
         value = headers.get(header)
         if value is not None:
-            planned = _verifier(algorithm, value.strip())
-            if isinstance(planned, Verifier):
-                return planned
-            reasons.append(planned)
+            verifier = _verifier(algorithm, value.strip())
+            if isinstance(verifier, Verifier):
+                return verifier
+            reasons.append(verifier)
     return Unverified("; ".join(reasons) or _unknown(headers))
 
 
@@ -200,14 +200,14 @@ def _verifier(algorithm: Algorithm, value: str) -> Verifier | str:
 def _not_covered(
     kind: str | None, headers: Mapping[str, str], status: int, part: bool
 ) -> str | None:
-    """Why the announced checksum may be of other bytes than the answer's, or None."""
+    """Why the announced checksum may be of other bytes than the body, or None."""
     whole = status == 200 and not part
     if kind == "FULL_OBJECT":
         covered = whole or _holds_all(headers)
         return None if covered else "the checksum is of the whole object, not of these bytes"
     if kind is None:
-        # Servers without the header, and objects older than it; a composite shows by its "-N".
-        return None if whole else "nothing says which bytes the checksum is of"
+        # Servers without the header, and objects older than it; a composite value ends in "-N".
+        return None if whole else "the response does not tell which bytes the checksum is of"
     if kind == "COMPOSITE":
         covered = part and status == 206
         return None if covered else _COMPOSITE
@@ -215,13 +215,13 @@ def _not_covered(
 
 
 def _holds_all(headers: Mapping[str, str]) -> bool:
-    found = ContentRange.parse(headers.get(_CONTENT_RANGE, ""))
-    return found is not None and found.start == 0 and found.stop == found.size
+    content = ContentRange.parse(headers.get(_CONTENT_RANGE, ""))
+    return content is not None and content.start == 0 and content.stop == content.size
 
 
 def _unannounced(status: int, requested: bool | None) -> Unverified:
     if not requested:
-        return _UNASKED
+        return _UNREQUESTED
     return _RANGE if status == 206 else _UNANNOUNCED
 
 
@@ -233,5 +233,5 @@ def _unknown(headers: Mapping[str, str]) -> str:
         if lowered.startswith(prefix) and lowered != _TYPE
     ]
     if not names:
-        return "the answer names a checksum type, but announces no checksum"
-    return f"the checksum {', '.join(sorted(names))} is not one this version knows"
+        return "the response names a checksum type, but has no checksum"
+    return f"this version does not support the checksum {', '.join(sorted(names))}"

@@ -26,14 +26,14 @@ Buffer = bytes | bytearray | memoryview
 
 
 class Hasher(Protocol):
-    """Takes a body piece by piece; ``digest()`` may be asked at any time."""
+    """Hashes data piece by piece; ``digest()`` may be called at any time."""
 
     def update(self, data: Buffer, /) -> None: ...
     def digest(self) -> bytes: ...
 
 
 class _Crc:
-    """One running CRC: ``calc(data, value)`` continues ``value``."""
+    """A CRC in progress: ``calc(data, value)`` continues ``value``."""
 
     __slots__ = ("_calc", "_size", "_value")
 
@@ -43,8 +43,8 @@ class _Crc:
         self._value = 0
 
     def update(self, data: Buffer, /) -> None:
-        # anycrc reads a strided view as if it were contiguous, and refuses other item types; the
-        # cast refuses the first and admits the second.
+        # anycrc reads a strided view as if it were contiguous, and rejects other item types; the
+        # cast rejects the first and allows the second.
         if isinstance(data, memoryview):
             data = data.cast("B")
         self._value = self._calc(data, self._value)
@@ -62,8 +62,8 @@ class Algorithm:
         size: bytes in a digest.
         available: whether the package that computes it is installed.
         new: makes a hasher.
-        digest_of: the digest of bytes that are here in one piece.
-        header: the answer's header that carries it.
+        digest_of: the digest of bytes in one piece.
+        header: the response header with the checksum.
         combine: the digest of two pieces put together, from their digests and the second one's
             length, at the cost of microseconds; None where the algorithm has no such function.
     """
@@ -103,7 +103,7 @@ def _hash(name: str, size: int, new: Callable[..., Any], *, available: bool = Tr
 
 
 def _sha(name: str, size: int) -> Algorithm:
-    # FIPS builds of OpenSSL refuse MD5 and SHA-1 unless told that nothing secret depends on them.
+    # FIPS builds of OpenSSL refuse MD5 and SHA-1 without usedforsecurity=False.
     return _hash(name, size, partial(getattr(hashlib, name.lower()), usedforsecurity=False))
 
 
@@ -136,9 +136,9 @@ ALGORITHMS: Final[Mapping[str, Algorithm]] = MappingProxyType(
         )
     }
 )
-"""All that S3 announces, its default first; the faster ones before the others."""
+"""Every algorithm of S3, its default first and the faster ones before the others."""
 
 
 def encode_digest(digest: bytes) -> str:
-    """A digest as S3's headers write it: base64."""
+    """The base64 text of a digest, as in S3's headers."""
     return b64encode(digest).decode("ascii")

@@ -15,7 +15,7 @@ Nothing here sleeps, reads a clock or draws a random number: the caller does::
                 case DropChecksumMode(): ...
                 case GiveUp(): raise
         else:
-            budget.answered()
+            budget.responded()
 """
 
 from dataclasses import dataclass
@@ -190,7 +190,7 @@ class Budget:
         self._taken = 0
         self._corrected: set[type[Decision]] | None = None
 
-    def answered(self) -> None:
+    def responded(self) -> None:
         """Return the tokens of the call to the quota: S3 has sent a response not to be retried."""
         self._quota.give(self._taken or 1)
         self._taken = 0
@@ -213,7 +213,7 @@ class Budget:
             return corrected
         if not _is_retryable(error):
             if isinstance(error, ServiceError):
-                self.answered()
+                self.responded()
             return GiveUp("the same request would fail again")
         return self._retry(error, jitter)
 

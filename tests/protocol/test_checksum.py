@@ -34,22 +34,22 @@ def announce(name: str, body: bytes) -> str:
     return encode_digest(digest(name, body))
 
 
-def answer(**headers: str) -> CIMultiDictProxy[str]:
+def response(**headers: str) -> CIMultiDictProxy[str]:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return CIMultiDictProxy(CIMultiDict(named))
 
 
-def verifier_of(planned: Verifier | Unverified) -> Verifier:
-    assert isinstance(planned, Verifier), planned
-    return planned
+def verifier_of(selected: Verifier | Unverified) -> Verifier:
+    assert isinstance(selected, Verifier), selected
+    return selected
 
 
-def reason_of(planned: Verifier | Unverified) -> str:
-    assert isinstance(planned, Unverified)
-    planned.update(b"x")
-    planned.finish()
-    found = planned.verified
-    assert found is planned.unread
+def reason_of(selected: Verifier | Unverified) -> str:
+    assert isinstance(selected, Unverified)
+    selected.update(b"x")
+    selected.finish()
+    found = selected.verified
+    assert found is selected.unread
     assert not found
     assert found.state == "unverified"
     assert found.algorithm is None
@@ -57,7 +57,7 @@ def reason_of(planned: Verifier | Unverified) -> str:
     return found.reason
 
 
-def test_the_ten_algorithms_of_the_api_and_their_headers() -> None:
+def test_algorithms_and_headers_are_those_of_the_api() -> None:
     assert {name: (a.header, a.size) for name, a in ALGORITHMS.items()} == {
         "CRC32": ("x-amz-checksum-crc32", 4),
         "CRC32C": ("x-amz-checksum-crc32c", 4),
@@ -73,18 +73,18 @@ def test_the_ten_algorithms_of_the_api_and_their_headers() -> None:
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
-def test_a_digest_has_the_size_that_is_expected_of_headers(name: str) -> None:
+def test_digest_has_the_size_expected_of_headers(name: str) -> None:
     assert len(digest(name, b"")) == len(digest(name, b"body")) == ALGORITHMS[name].size
 
 
 @pytest.mark.parametrize("name", CRCS)
-def test_crc_check_values(name: str) -> None:
+def test_crc_of_the_check_string(name: str) -> None:
     assert digest(name, b"123456789") == CHECK_VALUES[name].to_bytes(ALGORITHMS[name].size, "big")
     assert digest(name) == bytes(ALGORITHMS[name].size)
 
 
 @given(st.binary(max_size=4096))
-def test_crc32_and_the_hashes_agree_with_the_standard_library(body: bytes) -> None:
+def test_crc32_and_hashes_equal_those_of_the_standard_library(body: bytes) -> None:
     assert digest("CRC32", body) == zlib.crc32(body).to_bytes(4, "big")
     for name in ("MD5", "SHA1", "SHA256", "SHA512"):
         assert digest(name, body) == hashlib.new(name, body, usedforsecurity=False).digest()
@@ -92,14 +92,14 @@ def test_crc32_and_the_hashes_agree_with_the_standard_library(body: bytes) -> No
 
 @pytest.mark.parametrize("name", ALGORITHMS)
 @given(body=st.binary(max_size=2048), cuts=st.lists(st.integers(0, 2048), max_size=6))
-def test_any_chunking_gives_the_same_digest(name: str, body: bytes, cuts: list[int]) -> None:
+def test_digest_does_not_depend_on_chunk_sizes(name: str, body: bytes, cuts: list[int]) -> None:
     edges = sorted({0, *(min(cut, len(body)) for cut in cuts), len(body)})
     pieces = [body[start:stop] for start, stop in pairwise(edges)]
     assert digest(name, *pieces) == digest(name, body) == ALGORITHMS[name].digest_of(body)
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
-def test_every_kind_of_buffer(name: str) -> None:
+def test_hasher_accepts_every_kind_of_buffer(name: str) -> None:
     body = bytes(range(256))
     whole = digest(name, body)
     assert digest(name, bytearray(body)) == whole
@@ -109,13 +109,13 @@ def test_every_kind_of_buffer(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CRCS)
-def test_views_of_wider_items_are_taken_as_bytes(name: str) -> None:
+def test_view_of_wider_items_is_hashed_as_bytes(name: str) -> None:
     body = bytes(range(64))
     assert digest(name, memoryview(body).cast("I")) == digest(name, body)
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
-def test_a_view_with_gaps_is_refused_and_never_hashed_wrong(name: str) -> None:
+def test_view_with_gaps_is_rejected(name: str) -> None:
     with pytest.raises((TypeError, BufferError, ValueError)):
         digest(name, memoryview(bytes(range(64)))[::2])
 
@@ -139,30 +139,28 @@ def test_only_crcs_combine() -> None:
 
 @pytest.mark.parametrize("name", ALGORITHMS)
 @pytest.mark.parametrize("kind", [{"x-amz-checksum-type": "FULL_OBJECT"}, {}])
-def test_a_whole_answer_is_verified(name: str, kind: dict[str, str]) -> None:
+def test_whole_object_is_verified(name: str, kind: dict[str, str]) -> None:
     body = b"the body"
-    planned = select_verifier(
-        answer(**{f"x-amz-checksum-{name}": announce(name, body)}, **kind), status=200
+    selected = select_verifier(
+        response(**{f"x-amz-checksum-{name}": announce(name, body)}, **kind), status=200
     )
-    verifier = verifier_of(planned)
+    verifier = verifier_of(selected)
     assert verifier.verified.state == "pending"
     assert not verifier.verified
-    assert "not read to its end" in str(verifier.verified)
+    assert "compared at the end of the body" in str(verifier.verified)
     verifier.update(body[:3])
     verifier.update(body[3:])
     verifier.finish()
     assert verifier.verified
     assert verifier.verified.algorithm == name
-    assert str(verifier.verified) == (
-        f"verified: the bytes have the {name} that the answer announced"
-    )
+    assert str(verifier.verified) == (f"verified: the bytes have the {name} of the response")
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
-def test_one_flipped_bit_is_a_mismatch(name: str) -> None:
+def test_flipped_bit_is_a_mismatch(name: str) -> None:
     expected = announce(name, b"\x00")
     verifier = verifier_of(
-        select_verifier(answer(**{f"x-amz-checksum-{name}": expected}), status=200)
+        select_verifier(response(**{f"x-amz-checksum-{name}": expected}), status=200)
     )
     verifier.update(b"\x01")
     with pytest.raises(ChecksumMismatch, match=name) as caught:
@@ -174,29 +172,29 @@ def test_one_flipped_bit_is_a_mismatch(name: str) -> None:
     assert not verifier.verified
 
 
-def test_an_empty_body_is_verified_too() -> None:
+def test_empty_body_is_verified() -> None:
     verifier = verifier_of(
-        select_verifier(answer(x_amz_checksum_crc64nvme="AAAAAAAAAAA="), status=200)
+        select_verifier(response(x_amz_checksum_crc64nvme="AAAAAAAAAAA="), status=200)
     )
     verifier.finish()
     assert verifier.verified
 
 
-def test_the_fastest_of_several_is_taken() -> None:
-    headers = answer(
+def test_fastest_of_several_checksums_is_selected() -> None:
+    headers = response(
         x_amz_checksum_sha256=announce("SHA256", b"x"),
         x_amz_checksum_crc32c=announce("CRC32C", b"x"),
     )
     assert verifier_of(select_verifier(headers, status=200)).verified.algorithm == "CRC32C"
 
 
-def test_an_unusable_one_leaves_the_next() -> None:
-    headers = answer(x_amz_checksum_crc32c="?", x_amz_checksum_sha1=announce("SHA1", b"x"))
+def test_invalid_checksum_is_passed_over() -> None:
+    headers = response(x_amz_checksum_crc32c="?", x_amz_checksum_sha1=announce("SHA1", b"x"))
     assert verifier_of(select_verifier(headers, status=200)).verified.algorithm == "SHA1"
 
 
-def test_all_reasons_are_told() -> None:
-    headers = answer(x_amz_checksum_crc32c="?", x_amz_checksum_sha1="AAAA")
+def test_unverified_names_the_reason_of_each_checksum() -> None:
+    headers = response(x_amz_checksum_crc32c="?", x_amz_checksum_sha1="AAAA")
     reason = reason_of(select_verifier(headers, status=200))
     assert "CRC32C '?' is not base64" in reason
     assert "SHA1 'AAAA' has 3 bytes, not 20" in reason
@@ -243,26 +241,26 @@ COVERAGE = [
 
 
 @pytest.mark.parametrize(("value", "kind", "status", "content_range", "part", "covers"), COVERAGE)
-def test_which_checksum_covers_the_bytes(
+def test_checksum_is_compared_only_if_it_is_of_these_bytes(
     value: str, kind: str | None, status: int, content_range: str | None, part: bool, covers: bool
 ) -> None:
     optional = {"x-amz-checksum-type": kind, "content-range": content_range}
-    headers = answer(
+    headers = response(
         x_amz_checksum_crc32=value, **{k: v for k, v in optional.items() if v is not None}
     )
-    planned = select_verifier(headers, status=status, part=part)
-    assert isinstance(planned, Verifier) is covers
+    selected = select_verifier(headers, status=status, part=part)
+    assert isinstance(selected, Verifier) is covers
     if not covers:
-        assert reason_of(planned)
+        assert reason_of(selected)
 
 
-def test_a_value_with_a_count_of_parts_is_called_what_it_is() -> None:
-    reason = reason_of(select_verifier(answer(x_amz_checksum_crc32="UymZPQ==-7"), status=200))
+def test_reason_of_a_value_with_a_count_of_parts_is_the_parts() -> None:
+    reason = reason_of(select_verifier(response(x_amz_checksum_crc32="UymZPQ==-7"), status=200))
     assert reason == "the announced CRC32 'UymZPQ==-7' is of the parts' checksums, not of the bytes"
 
 
-def test_a_composite_says_how_its_parts_can_be_verified() -> None:
-    headers = answer(x_amz_checksum_sha256="x", x_amz_checksum_type="COMPOSITE")
+def test_reason_of_a_composite_names_part_number() -> None:
+    headers = response(x_amz_checksum_sha256="x", x_amz_checksum_type="COMPOSITE")
     assert "part_number" in reason_of(select_verifier(headers, status=200))
 
 
@@ -282,36 +280,36 @@ def test_a_composite_says_how_its_parts_can_be_verified() -> None:
         "A" * 4000,
     ],
 )
-def test_an_odd_value_is_not_a_failure(odd: str) -> None:
-    reason = reason_of(select_verifier(answer(x_amz_checksum_crc32=odd), status=200))
+def test_invalid_value_is_not_an_error(odd: str) -> None:
+    reason = reason_of(select_verifier(response(x_amz_checksum_crc32=odd), status=200))
     assert "CRC32" in reason
     assert len(reason) < 200
 
 
-def test_an_unknown_algorithm_is_named() -> None:
-    headers = answer(
+def test_reason_names_an_unknown_algorithm() -> None:
+    headers = response(
         X_Amz_Checksum_BLAKE3="AAAA", x_amz_checksum_aes="AA", x_amz_checksum_type="FULL_OBJECT"
     )
     assert reason_of(select_verifier(headers, status=200)) == (
-        "the checksum AES, BLAKE3 is not one this version knows"
+        "this version does not support the checksum AES, BLAKE3"
     )
 
 
-def test_a_type_alone_is_no_checksum() -> None:
-    headers = answer(x_amz_checksum_type="FULL_OBJECT")
-    assert "announces no checksum" in reason_of(select_verifier(headers, status=200))
+def test_type_without_a_checksum_is_unverified() -> None:
+    headers = response(x_amz_checksum_type="FULL_OBJECT")
+    assert "has no checksum" in reason_of(select_verifier(headers, status=200))
 
 
-def test_a_missing_package_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reason_names_the_package_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     absent = replace(ALGORITHMS["XXHASH3"], available=False)
     monkeypatch.setattr(checksum, "_by_header", {absent.header: absent})
     reason = reason_of(
-        select_verifier(answer(x_amz_checksum_xxhash3=announce("XXHASH3", b"")), status=200)
+        select_verifier(response(x_amz_checksum_xxhash3=announce("XXHASH3", b"")), status=200)
     )
     assert 'pip install "aios3get[xxhash]"' in reason
 
 
-def test_without_the_package_the_rest_still_works(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_algorithms_work_without_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "xxhash", None)
     spec = find_spec("aios3get._protocol.hashing")
     assert spec is not None
@@ -323,15 +321,15 @@ def test_without_the_package_the_rest_still_works(monkeypatch: pytest.MonkeyPatc
     assert set(ALGORITHMS) - available == {"XXHASH64", "XXHASH3", "XXHASH128"}
 
 
-def test_what_is_said_when_nothing_was_announced() -> None:
-    nothing = answer(etag='"x"')
-    assert "announced no checksum" in reason_of(select_verifier(nothing, status=200))
+def test_reason_without_a_checksum_depends_on_the_request() -> None:
+    nothing = response(etag='"x"')
+    assert "the response has no checksum" in reason_of(select_verifier(nothing, status=200))
     assert "for a range" in reason_of(select_verifier(nothing, status=206))
     assert "checksum_mode=True" in reason_of(select_verifier(nothing, status=200, requested=False))
 
 
-def test_a_checksum_that_came_unasked_is_compared() -> None:
-    verifier_of(select_verifier(answer(x_amz_checksum_crc32=CRC), status=200, requested=False))
+def test_checksum_without_a_request_is_compared() -> None:
+    verifier_of(select_verifier(response(x_amz_checksum_crc32=CRC), status=200, requested=False))
 
 
 def test_verified_is_a_frozen_value() -> None:
@@ -355,8 +353,8 @@ def test_verified_is_a_frozen_value() -> None:
     st.booleans(),
     st.booleans(),
 )
-def test_planning_never_raises(
-    headers: dict[str, str], status: int, part: bool, asked: bool
+def test_selecting_a_verifier_never_raises(
+    headers: dict[str, str], status: int, part: bool, requested: bool
 ) -> None:
-    planned = select_verifier(CIMultiDict(headers), status=status, part=part, requested=asked)
-    assert isinstance(planned, Verifier) or planned.verified.reason
+    selected = select_verifier(CIMultiDict(headers), status=status, part=part, requested=requested)
+    assert isinstance(selected, Verifier) or selected.verified.reason

@@ -48,15 +48,15 @@ HOUR = timedelta(hours=1)
 SENT = Sent(now=NOW, region="us-east-1", refreshable=True, checksum_mode=True)
 
 
-def service(kind: type[ServiceError], status: int, **told: Any) -> ServiceError:
-    return kind(ServiceErrorDetails(status=status, **told))
+def service(kind: type[ServiceError], status: int, **details: Any) -> ServiceError:
+    return kind(ServiceErrorDetails(status=status, **details))
 
 
 def budget(quota: RetryQuota | None = None, **policy: Any) -> Budget:
     return Budget(RetryPolicy(**policy), quota or RetryQuota())
 
 
-PASSING: list[S3Error] = [
+TEMPORARY: list[S3Error] = [
     ConnectionFailed("refused"),
     ConnectionLost("reset"),
     TruncatedBody("the body ended 5 bytes early"),
@@ -89,24 +89,24 @@ LASTING: list[S3Error] = [
 ]
 
 
-@pytest.mark.parametrize("error", PASSING, ids=repr)
-def test_what_passes_is_tried_again(error: S3Error) -> None:
+@pytest.mark.parametrize("error", TEMPORARY, ids=repr)
+def test_temporary_error_is_retried(error: S3Error) -> None:
     assert isinstance(budget().decide(error, SENT, 0.5), Wait)
 
 
 @pytest.mark.parametrize("error", LASTING, ids=repr)
-def test_what_lasts_is_raised(error: S3Error) -> None:
+def test_lasting_error_is_not_retried(error: S3Error) -> None:
     assert budget().decide(error, SENT, 0.5) == GiveUp("the same request would fail again")
 
 
-def test_an_instance_may_say_otherwise_than_its_class() -> None:
+def test_retryable_of_the_instance_counts() -> None:
     untrusted = ConnectionFailed("the certificate is not trusted")
     untrusted.retryable = False
     assert isinstance(budget().decide(untrusted, SENT, 0.5), GiveUp)
 
 
 @pytest.mark.parametrize("attempts", [1, 2, 3, 5])
-def test_the_attempts_are_a_limit(attempts: int) -> None:
+def test_attempts_limit_the_retries(attempts: int) -> None:
     spent = budget(attempts=attempts)
     for _ in range(attempts - 1):
         assert isinstance(spent.decide(ConnectionLost(), SENT, 0.0), Wait)
@@ -114,20 +114,20 @@ def test_the_attempts_are_a_limit(attempts: int) -> None:
     assert refused == GiveUp(f"RetryPolicy allows {attempts} attempts without progress")
 
 
-def test_progress_makes_the_budget_whole_again() -> None:
+def test_progress_restarts_the_count_of_attempts() -> None:
     spent = budget(attempts=3, wait_initial=1.0)
     for _ in range(100):
         assert spent.decide(ConnectionLost(), SENT, 1.0) == Wait(1.0)
         assert spent.decide(ConnectionLost(), SENT, 1.0) == Wait(2.0)
-        spent.answered()
+        spent.responded()
         spent.progress()
 
 
-def test_answers_without_progress_do_not() -> None:
+def test_response_without_progress_does_not_restart_the_count() -> None:
     spent = budget(attempts=3)
     for _ in range(2):
         assert isinstance(spent.decide(ConnectionLost(), SENT, 0.0), Wait)
-        spent.answered()
+        spent.responded()
     assert isinstance(spent.decide(ConnectionLost(), SENT, 0.0), GiveUp)
 
 
@@ -147,7 +147,7 @@ def test_answers_without_progress_do_not() -> None:
         (10**30, True, 20.0),
     ],
 )
-def test_waits_double_up_to_the_limit(retry: int, throttled: bool, longest: float) -> None:
+def test_wait_doubles_up_to_wait_max(retry: int, throttled: bool, longest: float) -> None:
     policy = RetryPolicy()
     assert policy.delay(retry, 1.0, throttled=throttled) == pytest.approx(longest)
     assert policy.delay(retry, 0.5, throttled=throttled) == pytest.approx(longest / 2)
@@ -155,7 +155,7 @@ def test_waits_double_up_to_the_limit(retry: int, throttled: bool, longest: floa
 
 
 @pytest.mark.parametrize("initial", [0, 0.001, 3.0])
-def test_waits_for_throttling_are_five_times_as_long(initial: float) -> None:
+def test_wait_for_throttling_is_five_times_as_long(initial: float) -> None:
     policy = RetryPolicy(wait_initial=initial)
     assert policy.delay(1, 1.0, throttled=True) == 5 * policy.delay(1, 1.0) == 5 * initial
 
@@ -167,7 +167,7 @@ def test_waits_for_throttling_are_five_times_as_long(initial: float) -> None:
     initial=st.floats(0, 86400),
     longest=st.floats(0, 86400),
 )
-def test_no_wait_is_longer_than_allowed(
+def test_wait_is_never_longer_than_wait_max(
     retry: int, jitter: float, throttled: bool, initial: float, longest: float
 ) -> None:
     policy = RetryPolicy(wait_initial=initial, wait_max=longest)
@@ -188,11 +188,11 @@ def test_no_wait_is_longer_than_allowed(
     ],
     ids=repr,
 )
-def test_the_wait_fits_the_error(error: S3Error, seconds: float) -> None:
+def test_wait_depends_on_the_error_and_retry_after(error: S3Error, seconds: float) -> None:
     assert budget().decide(error, SENT, 0.5) == Wait(seconds)
 
 
-def test_a_stale_connection_is_replaced_free_once() -> None:
+def test_first_stale_connection_is_replaced_without_a_retry() -> None:
     quota = RetryQuota()
     stale = Sent(now=NOW, stale=True)
     one = budget(quota, attempts=2)
@@ -205,7 +205,7 @@ def test_a_stale_connection_is_replaced_free_once() -> None:
     assert one.decide(ConnectionLost(), stale, 0.5) == Wait(0.0)
 
 
-def test_a_stale_connection_is_no_excuse_for_an_error_answer() -> None:
+def test_error_response_on_a_kept_connection_is_a_retry() -> None:
     error = service(NoSuchKey, 404)
     assert isinstance(budget().decide(error, Sent(now=NOW, stale=True), 0.5), GiveUp)
 
@@ -214,8 +214,8 @@ def skewed(by: timedelta) -> ServiceError:
     return service(RequestTimeTooSkewed, 403, code="RequestTimeTooSkewed", server_time=NOW + by)
 
 
-def head(kind: type[ServiceError], status: int, **told: Any) -> ServiceError:
-    return service(kind, status, method="HEAD", **told)
+def head(kind: type[ServiceError], status: int, **details: Any) -> ServiceError:
+    return service(kind, status, method="HEAD", **details)
 
 
 EXPIRED = service(AccessDenied, 400, code="RequestExpired", server_time=NOW + HOUR)
@@ -277,7 +277,7 @@ CORRECTIONS: list[tuple[S3Error, Sent, Correction | None]] = [
 
 
 @pytest.mark.parametrize(("error", "sent", "expected"), CORRECTIONS)
-def test_what_an_answer_asks_to_correct(
+def test_correction_that_an_error_response_calls_for(
     error: S3Error, sent: Sent, expected: Correction | None
 ) -> None:
     assert correction(error, sent) == expected
@@ -286,7 +286,7 @@ def test_what_an_answer_asks_to_correct(
 @pytest.mark.parametrize(
     ("error", "sent"), [(error, sent) for error, sent, found in CORRECTIONS if found is not None]
 )
-def test_a_correction_is_free_and_comes_once(error: S3Error, sent: Sent) -> None:
+def test_correction_is_free_and_happens_once(error: S3Error, sent: Sent) -> None:
     quota = RetryQuota()
     full = quota.left
     once = budget(quota, attempts=1)
@@ -318,27 +318,27 @@ def test_different_corrections_follow_each_other() -> None:
     assert isinstance(made[4], GiveUp)
 
 
-def test_the_quota_pays_for_retries_and_is_paid_back_by_answers() -> None:
+def test_retry_takes_tokens_that_a_response_returns() -> None:
     quota = RetryQuota(1)
     one = budget(quota)
     one.decide(ConnectionLost(), SENT, 0.0)
     assert quota.left == 495
     one.decide(TransportTimeout(limit="idle"), SENT, 0.0)
     assert quota.left == 485
-    one.answered()
+    one.responded()
     assert quota.left == 500
-    one.answered()
+    one.responded()
     assert quota.left == 500
 
 
-def test_what_was_taken_is_paid_back_once() -> None:
+def test_tokens_are_returned_once() -> None:
     quota = RetryQuota(1)
     quota.take(100)
     one = budget(quota)
     one.decide(ConnectionLost(), SENT, 0.0)
-    one.answered()
+    one.responded()
     assert quota.left == 400
-    one.answered()
+    one.responded()
     assert quota.left == 401
 
 
@@ -361,15 +361,15 @@ def test_failed_connection_refills_nothing() -> None:
     assert quota.left == 400
 
 
-def test_good_calls_refill_what_failed_calls_took() -> None:
+def test_good_calls_refill_the_quota() -> None:
     quota = RetryQuota(1)
     budget(quota).decide(ConnectionLost(), SENT, 0.0)
     for _ in range(3):
-        budget(quota).answered()
+        budget(quota).responded()
     assert quota.left == 498
 
 
-def test_an_empty_quota_ends_retries() -> None:
+def test_empty_quota_ends_retries() -> None:
     quota = RetryQuota(1)
     for _ in range(100):
         assert isinstance(budget(quota).decide(ConnectionLost(), SENT, 0.0), Wait)
@@ -380,7 +380,7 @@ def test_an_empty_quota_ends_retries() -> None:
 
 
 @pytest.mark.parametrize(("concurrency", "tokens"), [(1, 500), (64, 1920), (1000, 30_000)])
-def test_every_concurrent_call_can_retry_at_once(concurrency: int, tokens: int) -> None:
+def test_quota_allows_a_retry_of_every_concurrent_call(concurrency: int, tokens: int) -> None:
     quota = RetryQuota(concurrency)
     assert quota.left == tokens
     stalled = TransportTimeout(limit="idle")
@@ -388,7 +388,7 @@ def test_every_concurrent_call_can_retry_at_once(concurrency: int, tokens: int) 
         assert isinstance(budget(quota).decide(stalled, SENT, 0.0), Wait)
 
 
-EVENTS = st.sampled_from(["answered", "progress", "lost", "timeout", "throttled", "skewed"])
+EVENTS = st.sampled_from(["responded", "progress", "lost", "timeout", "throttled", "skewed"])
 
 
 @given(
@@ -410,8 +410,8 @@ def test_no_order_of_events_exceeds_a_budget(
     }
     for which, event in events:
         call = calls[which]
-        if event == "answered":
-            call.answered()
+        if event == "responded":
+            call.responded()
         elif event == "progress":
             call.progress()
             waits[which] = 0
@@ -423,7 +423,7 @@ def test_no_order_of_events_exceeds_a_budget(
 
 
 @pytest.mark.parametrize("attempts", [0, -1, 2.0, True, "3", None])
-def test_attempts_that_cannot_be(attempts: Any) -> None:
+def test_invalid_attempts_are_a_configuration_error(attempts: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"attempts .* whole number") as caught:
         RetryPolicy(attempts=attempts)
     assert repr(attempts) in str(caught.value)
@@ -433,12 +433,12 @@ def test_attempts_that_cannot_be(attempts: Any) -> None:
 @pytest.mark.parametrize(
     "seconds", [-0.1, float("nan"), float("inf"), 86_401, 10**400, True, "1", None, timedelta(1)]
 )
-def test_waits_that_cannot_be(name: str, seconds: Any) -> None:
+def test_invalid_wait_is_a_configuration_error(name: str, seconds: Any) -> None:
     with pytest.raises(ConfigurationError, match=name):
         RetryPolicy(**{name: seconds})
 
 
-def test_a_policy_is_a_frozen_value_with_the_documented_defaults() -> None:
+def test_policy_is_a_frozen_value_with_the_documented_defaults() -> None:
     policy = RetryPolicy()
     assert policy == RetryPolicy(attempts=5, wait_initial=0.2, wait_max=20.0)
     assert pickle.loads(pickle.dumps(policy)) == policy
