@@ -100,6 +100,12 @@ class FixedIdentity(Provider):
     def __str__(self) -> str:
         return "the credentials passed in"
 
+    def __reduce__(self) -> tuple[object, ...]:
+        raise TypeError(
+            "the provider holds explicit credentials, which would be readable in the pickle; pass"
+            " a provider instead"
+        )
+
     async def load(self, context: ProviderContext) -> Identity:  # noqa: D102
         return self.identity
 

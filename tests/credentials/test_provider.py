@@ -1,4 +1,5 @@
 import asyncio
+import pickle
 from collections.abc import Awaitable
 from typing import Any, NoReturn
 
@@ -6,6 +7,7 @@ import pytest
 
 from aios3get import S3Client
 from aios3get._protocol.identity import Credentials, Identity
+from aios3get.credentials import SSO, AssumeRole, InstanceMetadata, ProfileCredentials
 from aios3get.credentials.context import ProviderContext
 from aios3get.credentials.provider import Provider, Unavailable
 from aios3get.errors import CredentialsError
@@ -52,6 +54,15 @@ async def test_result_of_a_sync_provider_may_be_awaitable() -> None:
     with pytest.raises(CredentialsError, match="gave a Future"):
         await load(provider)  # type: ignore[arg-type]  # a coroutine that gives an awaitable
     assert await load(lambda: future) is KEYS
+
+
+def test_clients_with_providers_pickle_but_not_with_the_credentials_inside_one() -> None:
+    role = "arn:aws:iam::123456789012:role/reader"
+    for provider in (AssumeRole(role), InstanceMetadata(), ProfileCredentials("a"), SSO("a")):
+        client = pickle.loads(pickle.dumps(S3Client(credentials=provider)))
+        assert repr(client._config.credentials) == repr(provider)
+    with pytest.raises(TypeError, match="readable in the pickle"):
+        pickle.dumps(S3Client(credentials=AssumeRole(role, KEYS)))
 
 
 async def test_sync_provider_that_raises_stop_iteration_does_not_hang_the_call() -> None:

@@ -483,6 +483,20 @@ ROWS = [
     ),
     Row("instance that is disabled", environ=INSTANCE | {"AWS_EC2_METADATA_DISABLED": "true"}),
     Row(
+        "instance of IMDSv1",
+        environ=INSTANCE | {"AWS_EC2_METADATA_SERVICE_ENDPOINT": "{imds_v1}/"},
+        theirs="a role's",
+        reason="IMDSv1 can be reached through a careless proxy; AWS advises against it",
+    ),
+    Row(
+        "instance of IMDSv1, allowed",
+        environ=INSTANCE
+        | {
+            "AWS_EC2_METADATA_SERVICE_ENDPOINT": "{imds_v1}/",
+            "AWS_EC2_METADATA_V1_DISABLED": "false",
+        },
+    ),
+    Row(
         "boto's own file",
         environ={"BOTO_CONFIG": "{home}/boto.cfg"},
         theirs=access_key("boto"),
@@ -525,7 +539,10 @@ _FILES = {
 class Services:
     """What answers on loopback, always the same."""
 
-    def __init__(self, sts: Sts, sso: Sso, sign_in: SignIn, imds: Imds, task: ContainerService):
+    def __init__(
+        self, sts: Sts, sso: Sso, sign_in: SignIn, imds: Imds, imds_v1: Imds, task: ContainerService
+    ) -> None:
+        imds_v1.issues_tokens = imds_v1.requires_token = False
         self.sso, self.sign_in = sso, sign_in
         sts.tokens = {"first.token"}
         sts.external_ids = {"arn:aws:iam::123456789012:role/external": "example-id"}
@@ -544,6 +561,7 @@ class Services:
             "{sso}": sso.url,
             "{sign_in}": sign_in.url,
             "{imds}": imds.url,
+            "{imds_v1}": imds_v1.url,
             "{container}": task.full_uri,
         }
 
@@ -575,9 +593,10 @@ def services() -> Iterator[Services]:
         Sso() as sso,
         SignIn() as sign_in,
         Imds() as imds,
+        Imds() as imds_v1,
         ContainerService() as task,
     ):
-        yield Services(sts, sso, sign_in, imds, task)
+        yield Services(sts, sso, sign_in, imds, imds_v1, task)
 
 
 _loader = botocore.loaders.create_loader()
