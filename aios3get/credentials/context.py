@@ -18,7 +18,8 @@ from aios3get._http.proxies import DIRECT, Proxies
 from aios3get._protocol.shared_config import Profile, SharedConfig
 
 if TYPE_CHECKING:
-    # Imported by their first use: keys of the environment need none of them.
+    # Imported by their first use, as the environment's key needs none of them; in a thread, as an
+    # import reads files.
     from aios3get._config.service_endpoints import ServiceEndpoint
     from aios3get._http.fetcher import Fetcher
     from aios3get._protocol.credentials.endpoints import CredentialsService
@@ -61,7 +62,7 @@ class ProviderContext:
         profile: str | None = None,
         region: str | None = None,
         shared: SharedConfig | None = None,
-        fetcher: "Callable[[], Fetcher] | None" = None,
+        fetcher: "Callable[[], Awaitable[Fetcher]] | None" = None,
         clock: Callable[[], float] = time.time,
         correct_clock: Callable[[float], None] | None = None,
         on_region: Callable[[str], None] | None = None,
@@ -147,28 +148,26 @@ class ProviderContext:
         Raises:
             ConfigurationError: a setting is invalid.
         """
-        from aios3get._config.service_endpoints import resolve_service_endpoint  # noqa: PLC0415
-
+        resolve = await asyncio.to_thread(_import_resolver)
         region = region or await self.region()
         shared, profile = await self.shared(), await self.profile()
-        return resolve_service_endpoint(service, region, self.environ, shared, profile)
+        return resolve(service, region, self.environ, shared, profile)
 
     async def fetch(
         self, request: "FetchRequest | Callable[[], FetchRequest]", **options: Any
     ) -> "FetchedResponse":
         """The response to a small request; options and errors are those of ``Fetcher.fetch``."""
         if self._fetcher is not None:
-            fetcher = self._fetcher()
+            fetcher = await self._fetcher()
         else:
             fetcher = self._own_fetcher = self._own_fetcher or await self._make_fetcher()
         return await fetcher.fetch(request, **options)
 
     async def _make_fetcher(self) -> "Fetcher":
-        from aios3get._http.fetcher import Fetcher  # noqa: PLC0415
-
+        make = await asyncio.to_thread(_import_fetcher)
         shared = await self.shared()
         settings = resolve_settings({}, self.environ, shared, self.profile_name)
-        return Fetcher(
+        return make(
             verify=await load_certificates(True, settings.ca_bundle),
             proxies=settings.proxies,
             sleep=self.sleep,
@@ -186,6 +185,18 @@ class ProviderContext:
     ) -> None:
         if self._own_fetcher is not None:
             await self._own_fetcher.aclose()
+
+
+def _import_fetcher() -> "type[Fetcher]":
+    from aios3get._http.fetcher import Fetcher  # noqa: PLC0415
+
+    return Fetcher
+
+
+def _import_resolver() -> "Callable[..., ServiceEndpoint]":
+    from aios3get._config.service_endpoints import resolve_service_endpoint  # noqa: PLC0415
+
+    return resolve_service_endpoint
 
 
 class ClientContexts:
@@ -237,12 +248,11 @@ class ClientContexts:
             on_region=self._set_region,
         )
 
-    def fetcher(self) -> "Fetcher":
+    async def fetcher(self) -> "Fetcher":
         """The client's fetcher."""
+        make = await asyncio.to_thread(_import_fetcher)
         if self._fetcher is None:
-            from aios3get._http.fetcher import Fetcher  # noqa: PLC0415
-
-            self._fetcher = Fetcher(verify=self._verify, proxies=self._proxies)
+            self._fetcher = make(verify=self._verify, proxies=self._proxies)
         return self._fetcher
 
     async def aclose(self) -> None:

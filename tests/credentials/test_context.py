@@ -60,7 +60,11 @@ async def test_context_of_its_own_uses_the_ca_bundle_and_closes_its_session(
 
 async def test_context_with_a_fetcher_leaves_it_open() -> None:
     fetcher = Fetcher(verify=ssl.create_default_context())
-    async with ProviderContext(environ={}, fetcher=lambda: fetcher):
+
+    async def of_client() -> Fetcher:
+        return fetcher
+
+    async with ProviderContext(environ={}, fetcher=of_client):
         session = fetcher._session()
     assert not session.closed
     await fetcher.aclose()
