@@ -8,10 +8,12 @@ async with S3Client() as s3:
             ...
 """
 
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
+
 from aios3get import errors
 from aios3get._engine.get_object_call import GetObjectCall
-from aios3get._engine.parallel.download import Download
-from aios3get._engine.parallel.memory import BytesRead
 from aios3get._engine.s3_object import S3Object
 from aios3get._protocol.attempt_record import AttemptRecord
 from aios3get._protocol.checksum import Verified
@@ -26,6 +28,14 @@ from aios3get._protocol.timeouts import Timeouts
 from aios3get._version import __version__
 from aios3get.client import S3Client
 
+if _TYPE_CHECKING:
+    from aios3get._engine.parallel.download import Download
+    from aios3get._engine.parallel.memory import BytesRead
+    from aios3get._engine.parallel.objects import ObjectResult, ObjectResults
+    from aios3get._engine.parallel.ordered import ObjectStream
+    from aios3get._engine.parallel.reader import ObjectReader
+    from aios3get._engine.parallel.sync_reader import SyncObjectReader
+
 __all__ = [
     "ANONYMOUS",
     "AttemptRecord",
@@ -38,14 +48,42 @@ __all__ = [
     "GetObjectCall",
     "GetObjectOptions",
     "ObjectInfo",
+    "ObjectReader",
+    "ObjectResult",
+    "ObjectResults",
+    "ObjectStream",
     "PresignedUrl",
     "Restore",
     "RetryPolicy",
     "S3Client",
     "S3Object",
+    "SyncObjectReader",
     "Timeouts",
     "Verified",
     "__version__",
     "content_disposition",
     "errors",
 ]
+
+# Imported when they are first used.
+_PARALLEL = {
+    "BytesRead": "memory",
+    "Download": "download",
+    "ObjectReader": "reader",
+    "ObjectResult": "objects",
+    "ObjectResults": "objects",
+    "ObjectStream": "ordered",
+    "SyncObjectReader": "sync_reader",
+}
+
+
+def __getattr__(name: str) -> _Any:
+    if name not in _PARALLEL:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(_import_module(f"{__name__}._engine.parallel.{_PARALLEL[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -20,11 +20,15 @@ from aios3get import (
     Expiration,
     GetObjectOptions,
     ObjectInfo,
+    ObjectReader,
+    ObjectResult,
+    ObjectStream,
     PresignedUrl,
     Restore,
     RetryPolicy,
     S3Client,
     S3Object,
+    SyncObjectReader,
     Timeouts,
     Verified,
     content_disposition,
@@ -300,3 +304,23 @@ async def many_requests(s3: S3Client, path: os.PathLike[str]) -> None:
     assert_type(done, Download)
     assert_type(done.info, ObjectInfo)
     assert_type((done.path, done.size, done.resumed, done.attempts), tuple[str, int, int, int])
+    async with s3.stream_object("bucket", "key", connections=4, version_id="1") as stream:
+        assert_type(stream, ObjectStream)
+        async for chunk in stream:
+            assert_type(chunk, bytes)
+        assert_type(stream.verified, Verified)
+    views = await s3.get_ranges("bucket", "key", [ByteRange(0, 5), "bytes=-5"], gap=1 << 16)
+    assert_type(views, list[memoryview])
+    async with s3.open_object("bucket", "key") as f:
+        assert_type(f, ObjectReader)
+        assert_type(await f.seek(5), int)
+        assert_type(await f.read(5), bytes)
+        assert_type(await f.readinto(bytearray(5)), int)
+        assert_type(f.size, int)
+        assert_type(f.as_sync(), SyncObjectReader)
+    async for result in s3.get_objects(
+        [("bucket", "key"), ("bucket", "key", {"range": "bytes=0-9"})]
+    ):
+        assert_type(result, ObjectResult)
+        assert_type(result.body, bytes | None)
+        assert_type(result.error, errors.S3Error | None)

@@ -12,7 +12,7 @@ from aios3get._protocol.hashing import Algorithm
 from aios3get._protocol.object_info import ObjectInfo
 from aios3get.errors import ParameterError
 
-__all__ = ["BytesRead", "read_into", "writable_view"]
+__all__ = ["BytesRead", "MemorySink", "MemoryWriter", "read_into", "writable_view"]
 
 
 class BytesRead(int):
@@ -43,35 +43,43 @@ class MemorySink:
         self._view = view
         self._start = start
 
-    def writer(self, offset: int) -> "_MemoryWriter":
+    def view(self, span: Span) -> memoryview:
+        """The memory of ``span``."""
+        return self._view[span.start - self._start : span.stop - self._start]
+
+    def writer(self, offset: int) -> "MemoryWriter":
         """A writer for the bytes from ``offset`` on."""
-        return _MemoryWriter(self._view[offset - self._start :])
+        return MemoryWriter(self._view[offset - self._start :])
 
     def record(self, span: Span, algorithm: Algorithm, digest: bytes) -> None:
         """Nothing outlives the memory."""
 
     def read_back(self, span: Span) -> Iterator[memoryview]:
         """The bytes of ``span``, in pieces that do not hold the GIL for long."""
-        view = self._view[span.start - self._start : span.stop - self._start]
+        view = self.view(span)
         for at in range(0, len(view), MIB):
             yield view[at : at + MIB]
 
 
-class _MemoryWriter:
+class MemoryWriter:
+    """Hands out memory in order."""
+
     def __init__(self, view: memoryview) -> None:
         self._view = view
 
     def window(self, size: int) -> memoryview:
+        """The next memory, at most ``size`` bytes."""
         return self._view[:size]
 
     async def filled(self, count: int) -> None:
+        """Go on behind the first ``count`` bytes."""
         self._view = self._view[count:]
 
     async def flush(self) -> None:
-        pass
+        """Nothing is held back."""
 
     async def aclose(self) -> None:
-        pass
+        """There is nothing to release."""
 
 
 def writable_view(buffer: object) -> memoryview:

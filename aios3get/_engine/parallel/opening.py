@@ -14,9 +14,9 @@ from aios3get._protocol.get_object import GetObject, GetObjectOptions
 from aios3get._protocol.object_info import ObjectInfo
 from aios3get._protocol.pin import Pin, first_extent
 from aios3get._protocol.ranges import ByteRange
-from aios3get.errors import InvalidRange
+from aios3get.errors import IntegrityError, InvalidRange
 
-__all__ = ["Beginning", "ObjectRead"]
+__all__ = ["Beginning", "ObjectRead", "not_divisible"]
 
 # Options that say which bytes to read and whether, not who reads them and how.
 _SELECTING: Final = (
@@ -114,6 +114,20 @@ class ObjectRead:
             begun = await self._begin(request, None)
         return begun
 
+    async def begin_range(self, range: ByteRange) -> Beginning:
+        """Request a range of the object, to read others of the same version after it.
+
+        Raises:
+            IntegrityError: other requests are not sure to read the same version.
+            S3Error: as for ``get_object``.
+        """
+        self.exchange = await self._start()
+        begun = await self._begin(self.changed(range=range), 0)
+        if not _divisible(begun):
+            begun.response.close()
+            raise not_divisible()
+        return begun
+
     def _first_request(self, size: int, at: int | None) -> GetObject:
         wanted = self.request.range
         if at is None:
@@ -189,6 +203,14 @@ class ObjectRead:
             self.call.attempts += call.attempts
         response.close()
         return response.status, response.headers
+
+
+def not_divisible() -> IntegrityError:
+    """The error for a read that takes several requests, which the server does not support."""
+    return IntegrityError(
+        "the server does not send an ETag, or ignores ranges, so that several requests could read"
+        " different versions of the object; read it with get_object"
+    )
 
 
 def _divisible(begun: Beginning) -> bool:

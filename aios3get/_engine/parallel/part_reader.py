@@ -65,7 +65,9 @@ class PartReader:
         stream.response = response
         return stream
 
-    async def read_into(self, span: Span, target: memoryview, on_data: OnData) -> None:
+    async def read_into(
+        self, span: Span, target: memoryview, on_data: OnData | None = None
+    ) -> None:
         """Fill ``target`` with the bytes of ``span``.
 
         Raises:
@@ -128,7 +130,7 @@ class PartStream:
         self.response, extent = await self._reader.request(self._call, range)
         self._skip, self._sliced = extent.skip, extent.sliced
 
-    async def readinto(self, target: memoryview, on_data: OnData) -> None:
+    async def readinto(self, target: memoryview, on_data: OnData | None = None) -> None:
         """Fill ``target`` with the next bytes.
 
         Args:
@@ -142,7 +144,8 @@ class PartStream:
 
         def note(piece: memoryview) -> None:
             self.at += len(piece)
-            on_data(piece)
+            if on_data is not None:
+                on_data(piece)
 
         while self.at < stop:
             try:

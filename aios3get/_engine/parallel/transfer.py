@@ -10,7 +10,7 @@ from aios3get._engine.parallel.part_reader import PartReader, PartStream
 from aios3get._engine.parallel.parts import MIB, MIN_PART, Part, Span, Work
 from aios3get._engine.parallel.progress import Progress
 from aios3get._engine.parallel.scheduler import Scheduler
-from aios3get._engine.parallel.verification import Verification
+from aios3get._engine.parallel.verification import Verification, fetch_stored_checksum
 from aios3get._protocol.checksum import Verified
 from aios3get._protocol.hashing import ALGORITHMS, Algorithm, Buffer, Hasher
 
@@ -21,9 +21,6 @@ MAX_CONNECTIONS: Final = 32
 
 # After so much time it is looked whether the part has become shorter meanwhile.
 _WINDOW_SECONDS: Final = 0.02
-
-_RANGE: Final = "the bytes are not the whole object, which is what the stored checksum is of"
-_UNREQUESTED: Final = "no checksum was requested; pass checksum_mode=True"
 
 
 class Writer(Protocol):
@@ -77,6 +74,7 @@ class Transfer:
         spans: the bytes to read.
         sink: where they go.
         progress: counts the bytes as they arrive.
+        connections: how many requests run at first, unless the caller says how many.
     """
 
     def __init__(
@@ -86,6 +84,8 @@ class Transfer:
         spans: list[Span],
         sink: Sink,
         progress: Progress | None = None,
+        *,
+        connections: int = CONNECTIONS,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._begun = begun
@@ -95,20 +95,15 @@ class Transfer:
         self._reader = PartReader(read.exchange, read.call, begun.pin, self._link)
         self._work = Work(spans)
         limit = min(read.connections or MAX_CONNECTIONS, read.exchange.state.max_concurrency)
-        concurrency = Concurrency(read.connections or CONNECTIONS, limit, self._loop.time())
+        concurrency = Concurrency(read.connections or connections, limit, self._loop.time())
         self._scheduler = Scheduler(
             self._work, self._read, concurrency, self._link, read.least_part, read.part_size
         )
         self._reader.on_push_back = self._scheduler.push_back
         self._first: Part | None = None
-        self.verification: Verification | None = None
-        self._unverified = _UNREQUESTED
-        size = begun.extent.size
-        if begun.wants_checksum:
-            if size is not None and begun.span == (0, size):
-                self.verification = Verification(read, begun.pin, size)
-            else:
-                self._unverified = _RANGE
+        stored = fetch_stored_checksum(read, begun)
+        self._unverified = stored if isinstance(stored, str) else ""
+        self.verification = None if isinstance(stored, str) else Verification(stored)
 
     async def run(self) -> Verified:
         """Read everything, then compare it with the stored checksum.

@@ -13,17 +13,32 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
 from aios3get._engine.parallel.digests import Digests
-from aios3get._engine.parallel.opening import ObjectRead
+from aios3get._engine.parallel.opening import Beginning, ObjectRead
 from aios3get._engine.parallel.parts import Span
 from aios3get._protocol.checksum import Verified
-from aios3get._protocol.hashing import ALGORITHMS, Algorithm, Buffer, encode_digest
+from aios3get._protocol.hashing import ALGORITHMS, Algorithm, Buffer, Hasher, encode_digest
 from aios3get._protocol.header_values import integer
 from aios3get._protocol.pin import Pin
 from aios3get.errors import ChecksumMismatch, S3Error
 
-__all__ = ["StoredChecksum", "Verification", "parse_stored_checksum"]
+__all__ = [
+    "OrderedVerification",
+    "StoredChecksum",
+    "StoredChecksums",
+    "Verification",
+    "fetch_stored_checksum",
+    "parse_stored_checksum",
+]
 
 _HEADS: Final = 16
+_EARLY_BYTES: Final = 8 << 20
+
+_NO_PARTS: Final = "the server does not tell the sizes of the object's parts"
+_PARTS_NOT_FETCHED: Final = "the sizes of the object's parts could not be fetched: {}"
+_UNEQUAL_PARTS: Final = (
+    "the checksum is of the object's parts, which have different sizes; download_object and"
+    " read_into verify it"
+)
 
 # Reads bytes from their destination. It blocks.
 ReadBack = Callable[[Span], Iterable[Buffer]]
@@ -74,26 +89,112 @@ def parse_stored_checksum(headers: Mapping[str, str]) -> StoredChecksum | str:
     return "; ".join(reasons) or "the object has no stored checksum that this version knows"
 
 
-class Verification:
-    """The digests of one read of a whole object, and the stored checksum to compare them with.
+def fetch_stored_checksum(read: ObjectRead, begun: Beginning) -> "StoredChecksums | str":
+    """Begin to fetch the checksum for what is read, or say why there is none to fetch."""
+    size = begun.extent.size
+    if not begun.wants_checksum:
+        return "no checksum was requested; pass checksum_mode=True"
+    if size is None or begun.span != (0, size):
+        return "the bytes are not the whole object, which is what the stored checksum is of"
+    return StoredChecksums(read, begun.pin, size)
+
+
+class StoredChecksums:
+    """Fetches the stored checksum of one version of an object.
 
     Args:
         read: the call.
-        pin: the version that is read.
+        pin: the version.
         size: the object's size in bytes.
 
     Attributes:
-        algorithm: the algorithm of the pieces' digests; None where they are of no use.
+        known: what ``get`` returns; None until the response has arrived.
     """
 
     def __init__(self, read: ObjectRead, pin: Pin, size: int) -> None:
         self._read = read
         self._pin = pin
-        self._whole = Span(0, size)
-        # S3's default, and the fastest, until the HEAD response names the object's own.
-        self.algorithm: Algorithm | None = ALGORITHMS["CRC64NVME"]
+        self.size = size
+        self.known: StoredChecksum | str | None = None
+        self._task = asyncio.create_task(self._fetch())
+
+    async def get(self) -> StoredChecksum | str:
+        """Wait for the checksum; it is a text where there is none to use, and says why."""
+        return await self._task
+
+    async def _fetch(self) -> StoredChecksum | str:
+        self.known = known = await self._request()
+        return known
+
+    async def _request(self) -> StoredChecksum | str:
+        try:
+            _, headers = await self._read.head(self._pin)
+        except S3Error as error:
+            return f"the stored checksum could not be fetched: {error}"
+        if headers.get("ETag") != self._pin.etag:
+            return "the object was replaced before its stored checksum was fetched"
+        return parse_stored_checksum(headers)
+
+    async def equal_parts(self, count: int) -> list[Span] | None:
+        """The object's parts, if all but the last one have the size of the first one.
+
+        Raises:
+            S3Error: that size could not be fetched.
+        """
+        first = await self._part_size(1)
+        size = self.size
+        if first is None or not first * (count - 1) < size <= first * count:
+            return None
+        return [Span(start, min(start + first, size)) for start in range(0, size, first)]
+
+    async def all_parts(self, count: int) -> list[Span] | None:
+        """The object's parts, whose sizes need not be equal: one HEAD request for each.
+
+        Raises:
+            S3Error: a size could not be fetched.
+        """
+        spans: list[Span] = []
+        stop = 0
+        for number in range(1, count + 1, _HEADS):
+            numbers = range(number, min(number + _HEADS, count + 1))
+            for size in await asyncio.gather(*map(self._part_size, numbers)):
+                if size is None:
+                    return None
+                spans.append(Span(stop, stop + size))
+                stop += size
+        return spans if stop == self.size else None
+
+    async def _part_size(self, number: int) -> int | None:
+        status, headers = await self._read.head(self._pin, number)
+        size = integer(headers.get("Content-Length", ""))
+        return size if status == 206 and headers.get("ETag") == self._pin.etag else None
+
+    def close(self) -> None:
+        """Cancel the request, if it is still under way."""
+        self._task.cancel()
+
+
+class Verification:
+    """Compares bytes that were read in any order.
+
+    Args:
+        stored: fetches the checksum.
+    """
+
+    def __init__(self, stored: StoredChecksums) -> None:
+        self._stored = stored
         self._digests: dict[str, Digests] = {}
-        self._stored = asyncio.create_task(self._fetch())
+
+    @property
+    def algorithm(self) -> Algorithm | None:
+        """The algorithm of the pieces' digests; None if they are of no use."""
+        stored = self._stored.known
+        if stored is None:
+            # S3's default, and the fastest.
+            return ALGORITHMS["CRC64NVME"]
+        if isinstance(stored, str) or stored.parts is not None:
+            return None
+        return stored.algorithm if stored.algorithm.combine is not None else None
 
     def add(self, span: Span, algorithm: Algorithm, digest: bytes) -> None:
         """Record the digest of a piece."""
@@ -114,90 +215,142 @@ class Verification:
         Raises:
             ChecksumMismatch: they differ.
         """
-        stored = await self._stored
+        stored = await self._stored.get()
         if isinstance(stored, str):
             return _unverified(stored)
         if stored.parts is not None:
-            return await self._conclude_composite(stored, read_back)
-        algorithm = stored.algorithm
+            return await self._conclude_composite(stored, stored.parts, read_back)
+        algorithm, whole = stored.algorithm, Span(0, self._stored.size)
         if algorithm.combine is None:
-            digest = await asyncio.to_thread(_digest, algorithm, read_back, self._whole)
+            digest = await asyncio.to_thread(_digest, algorithm, read_back, whole)
         else:
             digests = self._digests_of(algorithm)
-            for span in digests.missing(self._whole):
+            for span in digests.missing(whole):
                 piece = await asyncio.to_thread(_digest, algorithm, read_back, span)
                 digests.add(span, piece)
             digest = digests.combined()
-        if digest != stored.digest:
-            raise _mismatch(stored, encode_digest(digest))
-        return _verified(stored)
-
-    async def _conclude_composite(self, stored: StoredChecksum, read_back: ReadBack) -> Verified:
-        """Compare with the checksum of the checksums of the object's parts."""
-        count = stored.parts
-        assert count is not None
-
-        async def compute(parts: list[Span]) -> str:
-            return await asyncio.to_thread(_composite, stored.algorithm, read_back, parts)
-
-        try:
-            equal = await self._equal_parts(count)
-            if equal is not None and await compute(equal) == stored.text:
-                return _verified(stored)
-            parts = await self._all_parts(count)
-        except S3Error as error:
-            return _unverified(f"the sizes of the object's parts could not be fetched: {error}")
-        if parts is None:
-            return _unverified("the server does not tell the sizes of the object's parts")
-        actual = await compute(parts)
-        if actual == stored.text:
-            return _verified(stored)
-        raise _mismatch(stored, actual)
-
-    async def _equal_parts(self, count: int) -> list[Span] | None:
-        """The object's parts, if all but the last one have the size of the first one."""
-        first = await self._part_size(1)
-        size = self._whole.stop
-        if first is None or not first * (count - 1) < size <= first * count:
-            return None
-        return [Span(start, min(start + first, size)) for start in range(0, size, first)]
-
-    async def _all_parts(self, count: int) -> list[Span] | None:
-        """The object's parts, whose sizes need not be equal: one HEAD request for each."""
-        spans: list[Span] = []
-        stop = 0
-        for number in range(1, count + 1, _HEADS):
-            numbers = range(number, min(number + _HEADS, count + 1))
-            for size in await asyncio.gather(*map(self._part_size, numbers)):
-                if size is None:
-                    return None
-                spans.append(Span(stop, stop + size))
-                stop += size
-        return spans if stop == self._whole.stop else None
-
-    async def _part_size(self, number: int) -> int | None:
-        status, headers = await self._read.head(self._pin, number)
-        size = integer(headers.get("Content-Length", ""))
-        return size if status == 206 and headers.get("ETag") == self._pin.etag else None
-
-    async def _fetch(self) -> StoredChecksum | str:
-        stored = await self._stored_checksum()
-        combines = not isinstance(stored, str) and stored.parts is None and stored.algorithm.combine
-        self.algorithm = stored.algorithm if not isinstance(stored, str) and combines else None
-        return stored
-
-    async def _stored_checksum(self) -> StoredChecksum | str:
-        try:
-            _, headers = await self._read.head(self._pin)
-        except S3Error as error:
-            return f"the stored checksum could not be fetched: {error}"
-        if headers.get("ETag") != self._pin.etag:
-            return "the object was replaced before its stored checksum was fetched"
-        return parse_stored_checksum(headers)
+        return _compare(stored, encode_digest(digest))
 
     def close(self) -> None:
-        """Cancel the HEAD request, if it is still under way."""
-        self._stored.cancel()
+        """Cancel the request for the checksum, if it is still under way."""
+        self._stored.close()
+
+    async def _conclude_composite(
+        self, stored: StoredChecksum, count: int, read_back: ReadBack
+    ) -> Verified:
+        """Compare with the checksum of the checksums of the object's parts."""
+
+        async def compute(parts: list[Span]) -> str:
+            digests = [
+                await asyncio.to_thread(_digest, stored.algorithm, read_back, part)
+                for part in parts
+            ]
+            return _composite(stored.algorithm, digests)
+
+        try:
+            equal = await self._stored.equal_parts(count)
+            if equal is not None and await compute(equal) == stored.text:
+                return _verified(stored)
+            parts = await self._stored.all_parts(count)
+        except S3Error as error:
+            return _unverified(_PARTS_NOT_FETCHED.format(error))
+        return _unverified(_NO_PARTS) if parts is None else _compare(stored, await compute(parts))
+
+
+class OrderedVerification:
+    """Compares bytes that are handed out in order, and are not there afterwards.
+
+    Args:
+        stored: fetches the checksum.
+    """
+
+    def __init__(self, stored: StoredChecksums) -> None:
+        self._stored = stored
+        # Handed out before it was known how to hash them.
+        self._early: list[bytes] = []
+        self._early_bytes = 0
+        self._checksum: StoredChecksum | str | None = None
+        # Digests of complete parts, and of the one under way with the bytes that it still takes.
+        self._parts: list[Span] | None = None
+        self._digests: list[bytes] = []
+        self._hasher: Hasher | None = None
+        self._left = 0
+
+    async def prepare(self) -> None:
+        """Wait for the checksum, if many bytes were handed out before it is known how to hash."""
+        early = self._stored.known is None and self._early_bytes < _EARLY_BYTES
+        if self._checksum is None and not early:
+            await self._prepare()
+
+    def update(self, data: bytes) -> None:
+        """Take the next bytes."""
+        if self._checksum is None:
+            self._early.append(data)
+            self._early_bytes += len(data)
+        else:
+            self._hash(data)
+
+    async def _prepare(self) -> None:
+        """Find out how to hash, and hash what was handed out before."""
+        checksum = await self._stored.get()
+        if not isinstance(checksum, str):
+            self._parts = [Span(0, self._stored.size)]
+            if checksum.parts is not None:
+                try:
+                    self._parts = await self._stored.equal_parts(checksum.parts)
+                except S3Error as error:
+                    checksum = _PARTS_NOT_FETCHED.format(error)
+                else:
+                    checksum = _UNEQUAL_PARTS if self._parts is None else checksum
+        self._checksum = checksum
+        early, self._early = self._early, []
+        for data in early:
+            self._hash(data)
+
+    def _hash(self, data: bytes) -> None:
+        checksum = self._checksum
+        if isinstance(checksum, str) or checksum is None or self._parts is None:
+            return
+        view = memoryview(data)
+        while view:
+            if self._hasher is None:
+                self._hasher = checksum.algorithm.new()
+                self._left = self._parts[len(self._digests)].size
+            self._hasher.update(view[: self._left])
+            taken = min(self._left, len(view))
+            self._left -= taken
+            view = view[taken:]
+            if not self._left:
+                self._digests.append(self._hasher.digest())
+                self._hasher = None
+
+    def close(self) -> None:
+        """Cancel the request for the checksum, if it is still under way."""
+        self._stored.close()
+
+    async def conclude(self) -> Verified:
+        """Compare the bytes, which have all been handed out, with the stored checksum.
+
+        Raises:
+            ChecksumMismatch: they differ.
+        """
+        if self._checksum is None:
+            await self._prepare()
+        checksum = self._checksum
+        assert checksum is not None
+        if isinstance(checksum, str):
+            return _unverified(checksum)
+        if checksum.parts is None:
+            return _compare(checksum, encode_digest(self._digests[0]))
+        actual = _composite(checksum.algorithm, self._digests)
+        if actual != checksum.text:
+            try:
+                parts = await self._stored.all_parts(checksum.parts)
+            except S3Error as error:
+                return _unverified(_PARTS_NOT_FETCHED.format(error))
+            if parts != self._parts:
+                return _unverified(_UNEQUAL_PARTS)
+        return _compare(checksum, actual)
 
 
 def _digest(algorithm: Algorithm, read_back: ReadBack, span: Span) -> bytes:
@@ -207,9 +360,20 @@ def _digest(algorithm: Algorithm, read_back: ReadBack, span: Span) -> bytes:
     return hasher.digest()
 
 
-def _composite(algorithm: Algorithm, read_back: ReadBack, parts: list[Span]) -> str:
-    digests = (_digest(algorithm, read_back, part) for part in parts)
-    return f"{encode_digest(algorithm.digest_of(b''.join(digests)))}-{len(parts)}"
+def _composite(algorithm: Algorithm, digests: list[bytes]) -> str:
+    return f"{encode_digest(algorithm.digest_of(b''.join(digests)))}-{len(digests)}"
+
+
+def _compare(stored: StoredChecksum, actual: str) -> Verified:
+    if actual == stored.text:
+        return _verified(stored)
+    name = stored.algorithm.name
+    raise ChecksumMismatch(
+        f"the {name} of the bytes is {actual}, but the object is stored with {stored.text}",
+        algorithm=name,
+        expected=stored.text,
+        actual=actual,
+    )
 
 
 def _verified(stored: StoredChecksum) -> Verified:
@@ -219,13 +383,3 @@ def _verified(stored: StoredChecksum) -> Verified:
 
 def _unverified(reason: str) -> Verified:
     return Verified("unverified", None, reason)
-
-
-def _mismatch(stored: StoredChecksum, actual: str) -> ChecksumMismatch:
-    name = stored.algorithm.name
-    return ChecksumMismatch(
-        f"the {name} of the bytes is {actual}, but the object is stored with {stored.text}",
-        algorithm=name,
-        expected=stored.text,
-        actual=actual,
-    )

@@ -1,0 +1,148 @@
+"""Streams an object in order, from many requests."""
+
+from types import TracebackType
+from typing import Final, Self
+
+from aios3get._engine.parallel.concurrency import Link
+from aios3get._engine.parallel.opening import Beginning, ObjectRead
+from aios3get._engine.parallel.part_reader import PartReader
+from aios3get._engine.parallel.parts import MIB, MIN_PART
+from aios3get._engine.parallel.read_ahead import ReadAhead, limits_for
+from aios3get._engine.parallel.verification import OrderedVerification, fetch_stored_checksum
+from aios3get._engine.stream import ByteStream
+from aios3get._protocol.checksum import Verified
+from aios3get._protocol.object_info import ObjectInfo
+from aios3get.errors import UsageError
+
+__all__ = ["ObjectStream"]
+
+_CHUNK: Final = MIB
+_UNREAD: Final = Verified("pending", None, "the stream was not read to its end")
+
+
+class ObjectStream:
+    """An object's bytes in order, read ahead with several requests at once.
+
+    Enter it with ``async with``, and iterate over it for chunks of up to 1 MiB. The last chunk
+    comes after the bytes were verified. One task at a time may read.
+
+    Attributes:
+        info: the object's metadata.
+        start: offset in the object of the first byte.
+        stop: offset after the last byte; None if only the end of the stream tells.
+        size: the object's size in bytes; None if the server does not announce it.
+    """
+
+    info: ObjectInfo
+    start: int
+    stop: int | None
+    size: int | None
+
+    def __init__(self, read: ObjectRead) -> None:
+        self._read = read
+        self._source: _OneResponse | _ManyResponses | None = None
+        self._open = False
+
+    @property
+    def verified(self) -> Verified:
+        """Whether the bytes were compared with the stored checksum, and if not, why not."""
+        return _UNREAD if self._source is None else self._source.verified
+
+    async def __aenter__(self) -> Self:
+        read = self._read
+        begun = await read.call.run(read.begin())
+        self.info = begun.info
+        self.start, self.stop, self.size = begun.extent[:3]
+        if begun.stream is not None:
+            self._source = _OneResponse(begun.stream)
+        else:
+            assert begun.span is not None
+            self.start, self.stop = begun.span
+            self._source = _ManyResponses(read, begun)
+        self._open = True
+        return self
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._source is None or not self._open:
+            raise UsageError("the stream is not open; read it inside async with")
+        chunk = await self._read.call.run(self._source.read())
+        if not chunk:
+            raise StopAsyncIteration
+        return chunk
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Cancel the requests; what was not read is dropped."""
+        self._open = False
+        if self._source is not None:
+            await self._source.aclose()
+
+
+class _OneResponse:
+    def __init__(self, stream: ByteStream) -> None:
+        self._stream = stream
+
+    @property
+    def verified(self) -> Verified:
+        return self._stream.verified
+
+    async def read(self) -> bytes:
+        return await self._stream.read()
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+class _ManyResponses:
+    def __init__(self, read: ObjectRead, begun: Beginning) -> None:
+        assert begun.span is not None
+        assert begun.extent.stop is not None
+        link = Link(begun.latency)
+        reader = PartReader(read.exchange, read.call, begun.pin, link)
+        limits = limits_for(read, link)
+        self._ahead = ReadAhead(reader, begun.span, limits)
+        first = reader.adopt(begun.response, begun.extent)
+        # The response to a request for the end of an object may be longer than a part.
+        self._ahead.adopt(first, min(begun.extent.stop, begun.span.start + MIN_PART))
+        self._ahead.fill()
+        self._stop = begun.span.stop
+        self._last: bytes | None = None
+        self.verified = _UNREAD
+        self._verification: OrderedVerification | None = None
+        stored = fetch_stored_checksum(read, begun)
+        if isinstance(stored, str):
+            self.verified = Verified("unverified", None, stored)
+        else:
+            self._verification = OrderedVerification(stored)
+
+    async def read(self) -> bytes:
+        """The next bytes; a cancellation loses none."""
+        verification = self._verification
+        if verification is None:
+            return bytes(await self._ahead.read(_CHUNK))
+        if self._last is None:
+            await verification.prepare()
+            chunk = bytes(await self._ahead.read(_CHUNK))
+            verification.update(chunk)
+            if self._ahead.position < self._stop:
+                return chunk
+            self._last = chunk
+        if not self.verified:
+            self.verified = await verification.conclude()
+        last, self._last = self._last, b""
+        return last
+
+    async def aclose(self) -> None:
+        if self._verification is not None:
+            self._verification.close()
+        await self._ahead.aclose()

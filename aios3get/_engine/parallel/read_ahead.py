@@ -1,0 +1,228 @@
+"""Reads an object in order, ahead of its consumer and in bounded memory."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from aios3get._engine.call import plain
+from aios3get._engine.parallel.concurrency import Link
+from aios3get._engine.parallel.opening import ObjectRead
+from aios3get._engine.parallel.part_reader import PartReader, PartStream
+from aios3get._engine.parallel.parts import MIB, MIN_PART, Span
+
+__all__ = ["Block", "Limits", "ReadAhead", "limits_for"]
+
+# What a consumer in Python takes at most, in bytes per second.
+_CONSUMED: Final = 1e9
+_LEAST_WINDOW: Final = 16 * MIB
+_MOST_WINDOW: Final = 128 * MIB
+_PART: Final = 2 * MIB
+_MOST_REQUESTS: Final = 64
+
+
+class Limits(NamedTuple):
+    """How far to read ahead.
+
+    Attributes:
+        window: the most bytes that are requested and not consumed.
+        requests: the most requests at once.
+        part_size: bytes in a request.
+    """
+
+    window: int
+    requests: int
+    part_size: int
+
+
+def limits_for(read: ObjectRead, link: Link) -> Limits:
+    """How far to read ahead, so that the consumer does not have to wait.
+
+    While a request waits for its first byte and a part is received, the consumer could use so many
+    bytes; they must have been requested before.
+    """
+    wanted = int(_CONSUMED * (link.latency + _PART / link.rate))
+    window = max(_LEAST_WINDOW, min(wanted, _MOST_WINDOW))
+    most = min(_MOST_REQUESTS, read.exchange.state.max_concurrency)
+    if read.connections is None:
+        requests = min(most, -(-window // _PART))
+    else:
+        requests = min(most, read.connections)
+    part_size = max(MIB, min(window // requests, MIN_PART))
+    return Limits(window, requests, min(part_size, read.least_part))
+
+
+class Block:
+    """Consecutive bytes of the object, as they arrive.
+
+    Attributes:
+        start: offset of the first byte.
+        stop: offset after the last byte.
+        at: offset of the next byte to arrive.
+        memory: holds them.
+        error: why no more bytes arrive.
+        stream: they arrive from it.
+        task: reads them.
+    """
+
+    __slots__ = ("at", "error", "memory", "start", "stop", "stream", "task")
+
+    def __init__(self, start: int, memory: memoryview) -> None:
+        self.start = self.at = start
+        self.stop = start + len(memory)
+        self.memory = memory
+        self.error: Exception | None = None
+        self.stream: PartStream | None = None
+        self.task: asyncio.Task[None] | None = None
+
+    def cancel(self) -> None:
+        """Let no more bytes arrive."""
+        if self.task is not None:
+            self.task.cancel()
+        # A task that has not started yet closes nothing.
+        if self.stream is not None:
+            self.stream.close()
+
+
+class ReadAhead:
+    """Requests parts ahead of where the consumer reads.
+
+    Args:
+        reader: opens the parts.
+        span: the bytes to read.
+        limits: how far to read ahead; may be replaced at any time.
+
+    Attributes:
+        position: offset of the next byte for the consumer.
+            It may be set to any offset that ``covers``.
+        retire: called with each complete block that the consumer is past.
+    """
+
+    def __init__(self, reader: PartReader, span: Span, limits: Limits) -> None:
+        self._reader = reader
+        self.position = self._next = span.start
+        self._stop = span.stop
+        self.limits = limits
+        # How many requests the server keeps up with.
+        self._allowed = _MOST_REQUESTS
+        self._blocks: deque[Block] = deque()
+        self._running = 0
+        self._free: list[bytearray] = []
+        self._loop = asyncio.get_running_loop()
+        self._waiter: asyncio.Future[None] | None = None
+        self.retire: Callable[[Block], object] = self.recycle
+        reader.on_push_back = self._push_back
+
+    def covers(self, offset: int) -> bool:
+        """Whether the byte is in memory or requested."""
+        return bool(self._blocks) and self._blocks[0].start <= offset < self._next
+
+    def adopt(self, stream: PartStream, stop: int) -> None:
+        """Read the first bytes from a response that was requested before."""
+        self._start(stop - self._next, stream)
+
+    async def read(self, most: int) -> memoryview:
+        """The next bytes as they arrive, at most ``most``; none at the end.
+
+        They are valid until the next call.
+
+        Raises:
+            S3Error: they cannot be read.
+        """
+        while True:
+            self._retire()
+            self.fill()
+            if self._blocks:
+                block = self._blocks[0]
+                start, stop = self.position, min(block.at, self.position + most)
+                if stop > start:
+                    self.position = stop
+                    return block.memory[start - block.start : stop - block.start]
+                if block.error is not None:
+                    raise block.error
+            elif self._next >= self._stop:
+                return memoryview(b"")
+            self._waiter = self._loop.create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+
+    def fill(self) -> None:
+        """Request parts as far as the window reaches."""
+        window, requests, part_size = self.limits
+        while self._next < self._stop and self._running < min(requests, self._allowed):
+            size = min(part_size, self._stop - self._next)
+            if self._blocks and self._next + size - self._blocks[0].start > window:
+                return
+            self._start(size, None)
+
+    def _start(self, size: int, stream: PartStream | None) -> None:
+        memory = self._free.pop() if self._free else bytearray(size)
+        if len(memory) < size:
+            memory = bytearray(size)
+        block = Block(self._next, memoryview(memory)[:size])
+        self._next = block.stop
+        self._blocks.append(block)
+        self._running += 1
+        block.stream = stream
+        block.task = self._loop.create_task(self._read(block))
+        block.task.add_done_callback(self._end)
+
+    async def _read(self, block: Block) -> None:
+        def received(piece: memoryview) -> None:
+            block.at += len(piece)
+            if self._blocks and self._blocks[0] is block:
+                self._wake()
+
+        try:
+            if block.stream is None:
+                block.stream = await self._reader.open(Span(block.start, block.stop))
+            await block.stream.readinto(block.memory, received)
+        except Exception as error:
+            block.error = plain(error)
+        else:
+            self._allowed = min(_MOST_REQUESTS, self._allowed + 1)
+        finally:
+            if block.stream is not None:
+                block.stream.close()
+
+    def _end(self, _: asyncio.Task[None]) -> None:
+        self._running -= 1
+        self.fill()
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _retire(self) -> None:
+        """Let go of the blocks before ``position``."""
+        blocks = self._blocks
+        while blocks and self.position >= blocks[0].stop:
+            block = blocks.popleft()
+            if block.at == block.stop:
+                self.retire(block)
+            else:
+                block.cancel()
+
+    def recycle(self, block: Block) -> None:
+        """Have the memory of a complete block used again."""
+        memory = block.memory.obj
+        assert isinstance(memory, bytearray)
+        if len(memory) == self.limits.part_size:
+            self._free.append(memory)
+
+    def _push_back(self) -> None:
+        self._allowed = max(1, min(self._allowed, self.limits.requests) // 2)
+
+    async def aclose(self) -> list[Block]:
+        """Cancel the requests; return the blocks that are complete."""
+        self._stop = self._next  # requests nothing more
+        blocks = [*self._blocks]
+        self._blocks.clear()
+        tasks = [block.task for block in blocks if block.task is not None]
+        for block in blocks:
+            block.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        return [block for block in blocks if block.at == block.stop]

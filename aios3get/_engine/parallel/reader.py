@@ -1,0 +1,299 @@
+"""A file-like reader of one object: seekable, and read ahead while it is read in order."""
+
+import asyncio
+import os
+from collections.abc import Generator
+from io import BytesIO
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+from aios3get._engine.parallel.concurrency import Link
+from aios3get._engine.parallel.memory import writable_view
+from aios3get._engine.parallel.opening import ObjectRead, not_divisible
+from aios3get._engine.parallel.part_reader import PartReader
+from aios3get._engine.parallel.parts import MIB, Span
+from aios3get._engine.parallel.read_ahead import Block, Limits, ReadAhead, limits_for
+from aios3get._engine.parallel.sync_reader import SyncObjectReader, seek_to
+from aios3get._engine.parallel.tasks import plain_task_group
+from aios3get._engine.stream import ByteStream
+from aios3get._protocol.object_info import ObjectInfo
+from aios3get.errors import UsageError
+
+__all__ = ["ObjectReader", "Offset"]
+
+T = TypeVar("T")
+
+# The first request, and the unit of the other sizes.
+_UNIT: Final = MIB
+_MOST_DIVISIONS: Final = 16
+
+
+class Offset(int):
+    """An offset in an object. It may be awaited, as the offsets of other asyncio files are."""
+
+    def __await__(self) -> Generator[Any, Any, int]:
+        return _immediately(int(self)).__await__()
+
+
+async def _immediately(value: int) -> int:
+    return value
+
+
+class ObjectReader:
+    """Reads one version of an object like a file opened in binary mode.
+
+    Enter it with ``async with``. Reads in order are read ahead with several requests at once; a
+    read elsewhere requests what it needs. The last 8 MiB that were left behind stay in memory. One
+    task at a time may read. The bytes are not compared with a checksum.
+
+    Attributes:
+        info: the object's metadata.
+        size: the object's size in bytes.
+    """
+
+    info: ObjectInfo
+    size: int
+
+    def __init__(self, read: ObjectRead) -> None:
+        self._read = read
+        unit = self._unit = min(_UNIT, read.least_part)
+        # A read elsewhere requests at least so much; one near the end all up to the end, where
+        # formats such as zip and Parquet have their directories.
+        self._least_jump = unit // 8
+        # From so many bytes on, a read elsewhere is divided among several requests.
+        self._divided = 4 * unit
+        self._cache_size = 8 * unit
+        self._position = 0
+        self._open = False
+        self._reading = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._reader: PartReader | None = None
+        self._ahead: ReadAhead | None = None
+        # Where the consumer began to read in order.
+        self._began = 0
+        self._cache: list[Block] = []
+
+    async def __aenter__(self) -> Self:
+        await self._read.call.run(self._begin())
+        self._open = True
+        return self
+
+    async def _begin(self) -> None:
+        read = self._read
+        self._loop = asyncio.get_running_loop()
+        begun = await read.begin(self._unit)
+        self.info = begun.info
+        if begun.stream is not None:
+            await self._load(begun.stream)
+            return
+        assert begun.extent.size is not None
+        assert begun.extent.stop is not None
+        self.size = begun.extent.size
+        self._reader = PartReader(read.exchange, read.call, begun.pin, Link(begun.latency))
+        first = begun.extent.stop
+        self._ahead = self._read_ahead(self._reader, 0, first)
+        self._ahead.adopt(self._reader.adopt(begun.response, begun.extent), first)
+
+    async def _load(self, stream: ByteStream) -> None:
+        """Hold a small object in memory as a whole."""
+        try:
+            if stream.size is None or stream.size > self._unit:
+                raise not_divisible()
+            self.size = stream.size
+            memory = memoryview(bytearray(self.size))
+            filled = 0
+            while filled < self.size:
+                filled += await stream.readinto(memory[filled:])
+        finally:
+            await stream.aclose()
+        block = Block(0, memory)
+        block.at = block.stop
+        self._cache = [block]
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Cancel the requests and release the memory."""
+        self._open = False
+        self._cache.clear()
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            await ahead.aclose()
+
+    @property
+    def closed(self) -> bool:
+        """Whether the reader is closed, or was never opened."""
+        return not self._open
+
+    def tell(self) -> Offset:
+        """The offset of the next byte that ``read`` returns."""
+        return Offset(self._position)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> Offset:
+        """Set the offset of the next byte, from the start, the current offset or the end.
+
+        It may lie behind the end, where ``read`` returns no bytes.
+
+        Raises:
+            ParameterError: it would be negative, or ``whence`` is unknown.
+        """
+        self._check_open()
+        self._position = position = seek_to(offset, whence, self._position, self.size)
+        return Offset(position)
+
+    async def read(self, size: int | None = -1, /) -> bytes:
+        """The next ``size`` bytes, or all without a size; fewer only at the end of the object.
+
+        Raises:
+            ObjectChanged: the object was replaced since the reader was opened.
+            S3Error: as for ``get_object``.
+        """
+        self._check_open()
+        count = max(0, self.size - self._position)
+        if size is not None and size >= 0:
+            count = min(count, size)
+        held = self._held(self._position, count)
+        if held is not None:
+            self._position += count
+            return bytes(held)
+        room = BytesIO(bytes(count))
+        with room.getbuffer() as view:
+            await self._read_at(self._position, view)
+        self._position += count
+        return room.getvalue()
+
+    async def readinto(self, buffer: Any, /) -> int:
+        """Fill ``buffer`` with the next bytes; return their number, which is less only at the end.
+
+        Raises:
+            ParameterError: ``buffer`` is no contiguous writable memory.
+            S3Error: as for ``read``.
+        """
+        self._check_open()
+        view = writable_view(buffer)[: max(0, self.size - self._position)]
+        await self._read_at(self._position, view)
+        self._position += len(view)
+        return len(view)
+
+    def as_sync(self) -> SyncObjectReader:
+        """A blocking file for code in other threads, such as ``zipfile``, h5py or pyarrow.
+
+        It has an offset of its own.
+        """
+        self._check_open()
+        assert self._loop is not None
+        return SyncObjectReader(self, self._loop)
+
+    async def read_at(self, offset: int, view: memoryview) -> int:
+        """Fill ``view`` with the bytes from ``offset`` on; return their number."""
+        self._check_open()
+        view = view[: max(0, self.size - offset)]
+        await self._read_at(offset, view)
+        return len(view)
+
+    async def _read_at(self, offset: int, view: memoryview) -> None:
+        if self._reading:
+            raise UsageError("two tasks read at once; open a reader for each")
+        self._reading = True
+        try:
+            await self._read.call.run(self._fill(offset, view))
+        finally:
+            self._reading = False
+
+    def _held(self, offset: int, count: int) -> memoryview | None:
+        """The bytes, if one block in memory has them all."""
+        for block in self._cache:
+            if block.start <= offset and offset + count <= block.stop:
+                return block.memory[offset - block.start : offset - block.start + count]
+        return None
+
+    async def _fill(self, position: int, view: memoryview) -> None:
+        stop = position + len(view)
+        while position < stop:
+            rest = view[position - stop :]
+            piece = self._cached(position)
+            if piece is None:
+                ahead = await self._ahead_at(position, len(rest))
+                if ahead is None:
+                    await self._fill_divided(rest, position)
+                    break
+                try:
+                    piece = await ahead.read(len(rest))
+                except Exception:
+                    await self._leave()
+                    raise
+            count = min(len(piece), len(rest))
+            rest[:count] = piece[:count]
+            position += count
+
+    def _cached(self, offset: int) -> memoryview | None:
+        for block in self._cache:
+            if block.start <= offset < block.stop:
+                return block.memory[offset - block.start :]
+        return None
+
+    async def _ahead_at(self, offset: int, count: int) -> ReadAhead | None:
+        """What reads the bytes from ``offset`` on; None if they are many, and not in order."""
+        reader, ahead = self._reader, self._ahead
+        assert reader is not None
+        if ahead is not None and (ahead.covers(offset) or ahead.position == offset):
+            ahead.position = offset
+            if offset - self._began >= self._unit // 2:
+                ahead.limits = limits_for(self._read, reader.link)
+            return ahead
+        await self._leave()
+        if count >= self._divided:
+            return None
+        start, stop = offset, min(self.size, offset + max(count, self._least_jump))
+        if stop == self.size:
+            start = min(offset, max(0, self.size - self._least_jump))
+        self._ahead = ahead = self._read_ahead(reader, start, stop - start)
+        ahead.fill()
+        ahead.position = self._began = offset
+        return ahead
+
+    async def _leave(self) -> None:
+        """Read elsewhere; what has been read ahead stays in memory for a while."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            for block in await ahead.aclose():
+                self._keep(block)
+
+    def _read_ahead(self, reader: PartReader, start: int, count: int) -> ReadAhead:
+        ahead = ReadAhead(reader, Span(start, self.size), Limits(count, 1, count))
+        ahead.retire = self._keep
+        return ahead
+
+    def _keep(self, block: Block) -> None:
+        """Keep a block in memory, in place of older ones."""
+        self._cache.insert(0, block)
+        total = 0
+        for number, each in enumerate(self._cache):
+            total += each.stop - each.start
+            if total > self._cache_size and number:
+                for old in self._cache[number:]:
+                    if self._ahead is not None:
+                        self._ahead.recycle(old)
+                del self._cache[number:]
+                return
+
+    async def _fill_divided(self, view: memoryview, start: int) -> None:
+        reader = self._reader
+        assert reader is not None
+        most = min(_MOST_DIVISIONS, self._read.connections or _MOST_DIVISIONS)
+        size = max(self._unit, -(-len(view) // most))
+        async with plain_task_group() as tasks:
+            for at in range(0, len(view), size):
+                piece = view[at : at + size]
+                span = Span(start + at, start + at + len(piece))
+                tasks.create_task(reader.read_into(span, piece))
+
+    def _check_open(self) -> None:
+        if not self._open:
+            raise UsageError("the reader is closed; use it inside async with s3.open_object(...)")

@@ -1,0 +1,191 @@
+import asyncio
+
+import pytest
+
+from aios3get import S3Client, errors
+from aios3get._engine.parallel import read_ahead
+from aios3get.testing import S3Server, faults
+from tests.engine.parallel.conftest import CONTENT, PART, covering
+from tests.engine.parallel.test_verification import CHECKSUMS, ODD_PARTS
+from tests.reading_client import BUCKET, KEY, Connect
+
+SIZE = len(CONTENT)
+
+
+async def read(client: S3Client, **options: object) -> bytes:
+    async with client.stream_object(BUCKET, KEY, **options) as stream:  # type: ignore[arg-type]
+        return b"".join([chunk async for chunk in stream])
+
+
+@pytest.mark.parametrize("size", [0, 1, PART - 1, PART, PART + 1, 2 * PART, SIZE])
+async def test_objects_of_every_size_are_streamed(
+    server: S3Server, client: S3Client, size: int
+) -> None:
+    server.put_object(BUCKET, KEY, CONTENT[:size], checksum_algorithm="CRC64NVME")
+    async with client.stream_object(BUCKET, KEY) as stream:
+        assert (stream.start, stream.stop, stream.size) == (0, size, size)
+        chunks = [chunk async for chunk in stream]
+        assert all(chunks)
+    assert b"".join(chunks) == CONTENT[:size]
+    assert stream.verified
+    assert stream.info.key == KEY
+
+
+@pytest.mark.parametrize(
+    ("range_", "start", "stop"),
+    [
+        ("bytes=1500-5499", 1500, 5500),
+        ("bytes=-3500", SIZE - 3500, SIZE),
+        ("bytes=2500-", 2500, SIZE),
+        ("bytes=5-9", 5, 10),
+    ],
+)
+async def test_ranges_are_streamed(
+    server: S3Server, client: S3Client, range_: str, start: int, stop: int
+) -> None:
+    server.put_object(BUCKET, KEY, CONTENT)
+    async with client.stream_object(BUCKET, KEY, range=range_) as stream:
+        assert (stream.start, stream.stop, stream.size) == (start, stop, SIZE)
+        assert b"".join([chunk async for chunk in stream]) == CONTENT[start:stop]
+    assert not stream.verified
+
+
+@pytest.mark.parametrize("connections", [1, 3, 64])
+async def test_bytes_come_in_order_whatever_arrives_first(
+    server: S3Server, client: S3Client, connections: int
+) -> None:
+    server.put_object(BUCKET, KEY, CONTENT)
+    server.faults.add(faults.slow(10_000), where=covering(1500))
+    assert await read(client, connections=connections) == CONTENT
+
+
+@pytest.mark.parametrize("name", CHECKSUMS)
+async def test_every_stored_checksum_is_verified_where_parts_are_equal(
+    server: S3Server, client: S3Client, name: str
+) -> None:
+    server.put_object(BUCKET, KEY, CONTENT, **CHECKSUMS[name])
+    async with client.stream_object(BUCKET, KEY) as stream:
+        async for _ in stream:
+            assert stream.verified.state in ("pending", "verified", "unverified")
+    if CHECKSUMS[name].get("parts") == ODD_PARTS:
+        assert "different sizes" in stream.verified.reason
+    else:
+        assert stream.verified
+        assert stream.verified.algorithm == CHECKSUMS[name]["checksum_algorithm"]
+
+
+@pytest.mark.parametrize("name", CHECKSUMS)
+async def test_last_chunk_is_held_back_where_a_byte_is_corrupted(
+    server: S3Server, client: S3Client, name: str
+) -> None:
+    if CHECKSUMS[name].get("parts") == ODD_PARTS:
+        return
+    server.put_object(BUCKET, KEY, CONTENT, **CHECKSUMS[name])
+    server.faults.add(faults.flip_byte(5), where=covering(2500))
+    received = b""
+    async with client.stream_object(BUCKET, KEY) as stream:
+        with pytest.raises(errors.ChecksumMismatch):  # noqa: PT012
+            async for chunk in stream:
+                received += chunk
+    assert len(received) < SIZE
+
+
+async def test_late_checksum_is_verified_all_the_same(server: S3Server, client: S3Client) -> None:
+    server.put_object(BUCKET, KEY, CONTENT, checksum_algorithm="SHA256")
+    server.faults.add(faults.slow(10), method="HEAD")
+    async with client.stream_object(BUCKET, KEY) as stream:
+        assert b"".join([chunk async for chunk in stream]) == CONTENT
+    assert stream.verified
+
+
+async def test_nothing_is_requested_beyond_the_window_while_nobody_reads(
+    server: S3Server, client: S3Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(read_ahead, "_LEAST_WINDOW", 3 * PART)
+    monkeypatch.setattr(read_ahead, "_MOST_WINDOW", 3 * PART)
+    server.put_object(BUCKET, KEY, CONTENT)
+    async with client.stream_object(BUCKET, KEY) as stream:
+        await asyncio.sleep(0.1)
+        ranges = [request.headers.get("Range") for request in server.requests]
+        assert sorted(filter(None, ranges)) == ["bytes=0-999", "bytes=1000-1999", "bytes=2000-2999"]
+        assert b"".join([chunk async for chunk in stream]) == CONTENT
+
+
+async def test_read_after_a_cancelled_one_loses_nothing(server: S3Server, client: S3Client) -> None:
+    server.put_object(BUCKET, KEY, CONTENT, checksum_algorithm="SHA1")
+    server.faults.add(faults.slow(20_000), times=None)
+    received = b""
+    async with client.stream_object(BUCKET, KEY, connections=2) as stream:
+        while True:
+            try:
+                received += await asyncio.wait_for(anext(stream), 0.005)
+            except TimeoutError:
+                continue
+            except StopAsyncIteration:
+                break
+    assert received == CONTENT
+    assert stream.verified
+
+
+async def test_failing_part_is_raised_after_the_bytes_before_it(
+    server: S3Server, client: S3Client
+) -> None:
+    server.put_object(BUCKET, KEY, CONTENT)
+    server.faults.add(faults.status(403), where=covering(3500), times=None)
+    received = b""
+    async with client.stream_object(BUCKET, KEY) as stream:
+        with pytest.raises(errors.AccessDenied, match=f"GET {BUCKET}/{KEY}: ") as caught:  # noqa: PT012
+            async for chunk in stream:
+                received += chunk
+    assert received == CONTENT[:3000]
+    assert caught.value.__context__ is None
+
+
+async def test_replaced_object_is_noticed(
+    server: S3Server, client: S3Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(read_ahead, "_LEAST_WINDOW", 2 * PART)
+    monkeypatch.setattr(read_ahead, "_MOST_WINDOW", 2 * PART)
+    server.put_object(BUCKET, KEY, CONTENT)
+    async with client.stream_object(BUCKET, KEY) as stream:
+        await anext(stream)
+        server.put_object(BUCKET, KEY, CONTENT[::-1])
+        with pytest.raises(errors.ObjectChanged):
+            async for _ in stream:
+                pass
+
+
+async def test_leaving_early_releases_everything(server: S3Server, client: S3Client) -> None:
+    server.put_object(BUCKET, KEY, CONTENT, checksum_algorithm="CRC32")
+    server.faults.add(faults.stall_after(500), where=covering(3500))
+    async with client.stream_object(BUCKET, KEY) as stream:
+        async for _ in stream:
+            break
+    with pytest.raises(errors.UsageError, match="async with"):
+        await anext(stream)
+
+
+async def test_stream_that_was_not_entered_is_refused(client: S3Client) -> None:
+    with pytest.raises(errors.UsageError, match="async with"):
+        await anext(client.stream_object(BUCKET, KEY))
+
+
+async def test_missing_key_is_raised_on_entering(server: S3Server, client: S3Client) -> None:
+    server.create_bucket(BUCKET)
+    with pytest.raises(errors.NoSuchKey, match=f"GET {BUCKET}/{KEY}: "):
+        async with client.stream_object(BUCKET, KEY):
+            pass
+
+
+async def test_deadline_covers_the_reading(server: S3Server, client: S3Client) -> None:
+    server.put_object(BUCKET, KEY, CONTENT)
+    server.faults.add(faults.slow(1000), times=None)
+    with pytest.raises(errors.TransportTimeout) as caught:
+        await read(client, deadline=0.2)
+    assert caught.value.limit == "deadline"
+
+
+async def test_one_permit_is_enough(server: S3Server, connect: Connect) -> None:
+    server.put_object(BUCKET, KEY, CONTENT, checksum_algorithm="CRC64NVME")
+    async with asyncio.timeout(10):
+        assert await read(connect(max_concurrency=1)) == CONTENT
