@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from aios3get import errors
 from aios3get._engine.s3_object import S3Object
 from aios3get._http.connections import OwnSessions
 from aios3get._http.transport import Transport
@@ -13,6 +14,9 @@ from aios3get._protocol.retry import RetryPolicy
 from aios3get._protocol.timeouts import Timeouts
 from aios3get.client import S3Client
 from aios3get.testing import S3Server, ServerCredentials
+from tests.servers.resolver import LoopbackResolver
+from tests.servers.scripted import ScriptedServer
+from tests.servers.tls import Authority
 
 BUCKET = "examplebucket"
 KEY = "photos/2006/February/sample.jpg"
@@ -120,3 +124,53 @@ READERS: Mapping[str, Reader] = {
     "iter_chunks": _in_chunks,
     "iter_lines": _in_lines,
 }
+
+
+def loopback_client(server: S3Server, authority: Authority, **options: Any) -> S3Client:
+    """A client of AWS's own host names, which end at the server."""
+    client = quick_client(
+        server, endpoint_url=None, verify=authority.client_context(), region="us-east-1", **options
+    )
+    return _Loopback(client, server.port)  # type: ignore[return-value]
+
+
+class _Loopback:
+    def __init__(self, client: S3Client, port: int) -> None:
+        self._client = client
+        self._port = port
+
+    async def __aenter__(self) -> S3Client:
+        transport = (await self._client._start()).transport
+        own_sessions(transport).resolver.source = LoopbackResolver({443: self._port})
+        return self._client
+
+    async def __aexit__(self, *told: object) -> None:
+        await self._client.aclose()
+
+
+def scripted_client(server: ScriptedServer, **options: Any) -> S3Client:
+    """A client of the server that retries once, and waits for nothing long."""
+    given = {
+        "endpoint_url": server.url,
+        "region": "us-east-1",
+        "credentials": Credentials(
+            "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+        ),
+        "retry": RetryPolicy(attempts=2, wait_initial=0.001, wait_max=0.002),
+        "timeouts": Timeouts(idle=0.3),
+        **options,
+    }
+    return S3Client(**given)
+
+
+async def body_or_error(
+    client: S3Client, reader: str = "read()", **options: Any
+) -> bytes | errors.S3Error:
+    """The body of the object, or the error of reading it."""
+    asyncio.get_running_loop().set_debug(False)
+    try:
+        # Idle time is counted in beats of the loop, which a flood makes slow.
+        async with asyncio.timeout(60), client.get_object(BUCKET, KEY, **options) as obj:
+            return await READERS[reader](obj)
+    except errors.S3Error as error:
+        return error

@@ -42,10 +42,6 @@ SHOWN_BY: dict[str, str] = {
     "aios3get/_protocol/attempt_record.py": "tests/engine/test_attempt.py",
     "aios3get/_protocol/object_request.py": "tests/protocol/test_pin.py",
     "aios3get/_protocol/correction.py": "tests/protocol/test_retry.py",
-    "aios3get/_engine/bucket_region.py": "tests/engine/test_exchange.py",
-    "aios3get/_engine/get_object_call.py": "tests/client/test_client.py",
-    "aios3get/_engine/presigning.py": "tests/engine/test_exchange.py",
-    "aios3get/_engine/signer.py": "tests/engine/test_exchange.py",
     "aios3get/_engine/parallel/file_sink.py": "tests/engine/parallel/test_download.py",
     "aios3get/_engine/parallel/methods.py": "tests/engine/parallel/test_memory.py",
     "aios3get/_engine/parallel/opening.py": "tests/engine/parallel/test_memory.py",
@@ -59,11 +55,11 @@ SHOWN_BY: dict[str, str] = {
 JOURNEYS = {
     "cli": {"main"},
     "client": {
-        *("aioresponses", "credentials", "endpoints", "ibm", "key_corpus", "real_servers"),
-        "secrets",
+        *("aioresponses", "blocking", "credentials", "endpoints", "get_url", "ibm", "key_corpus"),
+        *("real_servers", "secrets"),
     },
     "credentials": {"frames"},
-    "engine": {"blocking", "cancellation", "fault_matrix", "lies", "lifetime", "soak"},
+    "engine": {"fault_matrix", "lifetime", "soak"},
     "protocol": {"linear_time", "samples"},
 }
 

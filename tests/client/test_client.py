@@ -6,9 +6,7 @@ import subprocess
 import sys
 import threading
 import warnings
-import weakref
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from functools import partial
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,6 @@ from aios3get._config.client_config import load_config
 from aios3get._engine.get_object_call import GetObjectCall
 from aios3get._engine.s3_object import S3Object
 from aios3get._protocol.identity import ANONYMOUS, Credentials
-from aios3get._protocol.retry import RetryPolicy
 from aios3get._protocol.timeouts import Timeouts
 from aios3get.client import S3Client
 from aios3get.testing import S3Server, faults
@@ -260,66 +257,6 @@ async def test_key_with_a_leading_slash_that_is_not_found_gets_a_hint(client: S3
     assert "slash" not in str(caught.value)
 
 
-class TestOpenings:
-    async def test_a_call_is_a_coroutine_to_whoever_wants_one(self, client: S3Client) -> None:
-        opened = [await asyncio.create_task(client.get_object(BUCKET, KEY))]
-        async with asyncio.TaskGroup() as group:
-            task = group.create_task(client.get_object(BUCKET, KEY))
-        opened.append(task.result())
-        loop = asyncio.get_running_loop()
-        future = asyncio.run_coroutine_threadsafe(client.get_object(BUCKET, KEY), loop)
-        opened.append(await asyncio.wrap_future(future))
-        opened += await asyncio.gather(*(client.get_object(BUCKET, KEY) for _ in range(2)))
-        opened.append(await asyncio.wait_for(client.get_object(BUCKET, KEY), 10))
-        for each in opened:
-            assert await each.read() == CONTENT
-
-    async def test_a_forgotten_await_is_told(self, client: S3Client) -> None:
-        opening: Any = client.get_object(BUCKET, KEY)
-        for name in ("info", "read", "verified"):
-            with pytest.raises(AttributeError, match=f"no attribute '{name}'; await it"):
-                getattr(opening, name)
-        with pytest.raises(AttributeError, match=r"no attribute 'body'$"):
-            opening.body  # noqa: B018 - the look is what is tested
-        await (await opening).aclose()
-
-    async def test_a_task_of_one_says_whose_it_is(self, client: S3Client) -> None:
-        task = asyncio.create_task(client.get_object(BUCKET, KEY))
-        link = asyncio.create_task(client.get_url("http://127.0.0.1/"))
-        link.cancel()
-        assert "coro=<S3Client.get_object()" in repr(task)
-        assert "coro=<S3Client.get_url()" in repr(link)
-        await (await task).aclose()
-
-    def test_a_program_may_run_one(self, server: S3Server) -> None:
-        obj = asyncio.run(quick_client(server).get_object(BUCKET, KEY))
-        assert obj.info.content_length == len(CONTENT)
-        asyncio.run(obj.aclose())
-
-    async def test_a_task_of_one_may_be_cancelled(self, client: S3Client, server: S3Server) -> None:
-        await read(client)
-        server.faults.add(faults.stall_before_head(), times=None)
-        for pause in (None, 0.0, 0.05):
-            with nothing_leaks(client):
-                task = asyncio.create_task(client.get_object(BUCKET, KEY))
-                if pause is not None:
-                    await asyncio.sleep(pause)
-                task.cancel()
-                with pytest.raises(asyncio.CancelledError):
-                    await task
-
-    async def test_one_may_be_closed_at_any_point(self, client: S3Client, server: S3Server) -> None:
-        await read(client)
-        server.faults.add(faults.stall_before_head())
-        client.get_object(BUCKET, KEY).close()
-        with nothing_leaks(client):
-            begun = client.get_object(BUCKET, KEY)
-            begun.send(None)
-            begun.close()
-        with pytest.raises(KeyError):
-            client.get_object(BUCKET, KEY).throw(KeyError("thrown"))
-
-
 class TestLoops:
     def test_one_client_serves_loop_after_loop(self, server: S3Server) -> None:
         client = quick_client(server)
@@ -386,150 +323,6 @@ class TestLoops:
                 assert limiter.in_use == 1
                 first.run(asyncio.sleep(0))
             assert limiter.in_use == 0
-
-
-class Held:
-    """What a caller has at hand when it fails."""
-
-
-async def left_of_caller(
-    fails: Callable[[], Awaitable[object]], *expected: type[Exception]
-) -> Held | None:
-    """What a failed caller had at hand, if that is there still without a garbage collection."""
-
-    async def caller() -> weakref.ref[Held]:
-        held = Held()
-        try:
-            await fails()
-        except expected:
-            return weakref.ref(held)
-        raise AssertionError("it did not fail")
-
-    gc.collect()
-    gc.disable()
-    try:
-        return (await caller())()
-    finally:
-        gc.enable()
-
-
-@pytest.mark.lifetime
-class TestCollection:
-    @pytest.mark.parametrize("verb", ["get_object", "head_object"])
-    @pytest.mark.parametrize("fault", [None, faults.reset_before_head()])
-    async def test_an_error_keeps_nothing_of_its_caller(
-        self, client: S3Client, server: S3Server, verb: str, fault: faults.Fault | None
-    ) -> None:
-        if fault is not None:
-            server.faults.add(fault, times=None)
-        expected = errors.NoSuchKey if fault is None else errors.TransportError
-        call = partial(getattr(client, verb), BUCKET, "missing")
-        assert await left_of_caller(call, expected) is None
-
-    @pytest.mark.parametrize(
-        "unlucky",
-        [
-            [faults.drop_after(100), *[faults.drop_after(0)] * 5],
-            [faults.drop_after(100), faults.status(412), faults.status(403)],
-            [faults.stall_after(100)],
-            [faults.flip_byte(100)],
-        ],
-    )
-    async def test_a_body_that_fails_keeps_nothing_of_its_reader(
-        self, server: S3Server, unlucky: list[faults.Fault]
-    ) -> None:
-        server.put_object(BUCKET, KEY, CONTENT, checksum_algorithm="CRC64NVME")
-        for fault in unlucky:
-            server.faults.add(fault)
-        async with quick_client(server, retry=RetryPolicy(attempts=2, wait_initial=0)) as client:
-
-            async def call() -> None:
-                await (
-                    await client.get_object(BUCKET, KEY, deadline=0.3, checksum_mode=True)
-                ).read()
-
-            expected = errors.TransportError, errors.IntegrityError
-            assert await left_of_caller(call, *expected) is None
-
-    @pytest.mark.parametrize("verb", ["get_object", "presign_get_object"])
-    async def test_credentials_that_fail_keep_nothing_of_their_caller(
-        self, server: S3Server, verb: str
-    ) -> None:
-        def unreachable() -> Credentials:
-            raise OSError
-
-        policy = RetryPolicy(attempts=1)
-        async with quick_client(server, credentials=unreachable, retry=policy) as client:
-            call = partial(getattr(client, verb), BUCKET, KEY)
-            assert await left_of_caller(call, errors.CredentialsError) is None
-
-    async def test_an_unread_body_is_released_and_told_of(
-        self, client: S3Client, server: S3Server
-    ) -> None:
-        with nothing_leaks(client):
-            obj = await client.get_object(BUCKET, KEY)
-            told = rf"{KEY}.*test_client\.py:\d+.*never read"
-            with pytest.warns(ResourceWarning, match=told):  # noqa: PT031 - dropped, then collected
-                del obj
-                gc.collect()
-            await asyncio.sleep(0)
-
-    async def test_a_body_read_in_part_is_released(self, client: S3Client) -> None:
-        with nothing_leaks(client), warnings.catch_warnings():
-            warnings.simplefilter("error")
-            async for _ in await client.get_object(BUCKET, KEY):
-                break
-            gc.collect()
-            await asyncio.sleep(0)
-
-    async def test_a_body_that_was_read_is_silent(self, client: S3Client) -> None:
-        with nothing_leaks(client), warnings.catch_warnings():
-            warnings.simplefilter("error")
-            assert await (await client.get_object(BUCKET, KEY)).read() == CONTENT
-            gc.collect()
-
-    @pytest.mark.parametrize("verb", ["get_object", "get_url"])
-    async def test_call_never_awaited_warns_as_a_coroutine_does(
-        self, client: S3Client, verb: str
-    ) -> None:
-        call = (
-            client.get_object(BUCKET, KEY) if verb == "get_object" else client.get_url("http://x/")
-        )
-        with pytest.warns(RuntimeWarning, match=f"coroutine 'S3Client.{verb}' was never awaited"):
-            del call
-
-    async def test_a_client_that_is_dropped_closes_its_connections(self, server: S3Server) -> None:
-        client = quick_client(server)
-        await read(client)
-        session = own_sessions(transport_of(client)).pooled
-        assert session is not None
-        del client
-        gc.collect()
-        async with asyncio.timeout(10):
-            while not session.closed:  # noqa: ASYNC110 - aiohttp tells nobody
-                await asyncio.sleep(0.01)
-
-    async def test_a_body_outlives_its_client(self, server: S3Server) -> None:
-        server.faults.add(faults.stall_after(10, 0.1))
-        obj = await quick_client(server).get_object(BUCKET, KEY)
-        gc.collect()
-        session = own_sessions(obj._stream._exchange.transport).pooled
-        assert session is not None
-        assert await obj.read() == CONTENT
-        del obj
-        gc.collect()
-        async with asyncio.timeout(10):
-            while not session.closed:  # noqa: ASYNC110 - aiohttp tells nobody
-                await asyncio.sleep(0.01)
-
-    async def test_a_call_outlives_its_client(self, server: S3Server) -> None:
-        async def about_to_call() -> GetObjectCall:
-            client = quick_client(server)
-            await client.head_object(BUCKET, KEY)
-            server.faults.add(faults.stall_before_head(0.1))
-            return client.get_object(BUCKET, KEY)
-
-        assert await (await (await about_to_call())).read() == CONTENT
 
 
 class TestPickling:
@@ -719,3 +512,65 @@ def test_a_program_ends_without_a_warning(
     # What asyncio says of a slow machine is no warning about the program.
     warned = [line for line in done.stderr.splitlines() if not line.startswith("Executing <")]
     assert (done.returncode, done.stdout, warned) == (0, "", [])
+
+
+async def test_an_unread_body_is_released_and_told_of(client: S3Client, server: S3Server) -> None:
+    with nothing_leaks(client):
+        obj = await client.get_object(BUCKET, KEY)
+        told = rf"{KEY}.*test_client\.py:\d+.*never read"
+        with pytest.warns(ResourceWarning, match=told):  # noqa: PT031 - dropped, then collected
+            del obj
+            gc.collect()
+        await asyncio.sleep(0)
+
+
+async def test_a_body_read_in_part_is_released(client: S3Client) -> None:
+    with nothing_leaks(client), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        async for _ in await client.get_object(BUCKET, KEY):
+            break
+        gc.collect()
+        await asyncio.sleep(0)
+
+
+async def test_a_body_that_was_read_is_silent(client: S3Client) -> None:
+    with nothing_leaks(client), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert await (await client.get_object(BUCKET, KEY)).read() == CONTENT
+        gc.collect()
+
+
+async def test_a_client_that_is_dropped_closes_its_connections(server: S3Server) -> None:
+    client = quick_client(server)
+    await read(client)
+    session = own_sessions(transport_of(client)).pooled
+    assert session is not None
+    del client
+    gc.collect()
+    async with asyncio.timeout(10):
+        while not session.closed:  # noqa: ASYNC110 - aiohttp tells nobody
+            await asyncio.sleep(0.01)
+
+
+async def test_a_body_outlives_its_client(server: S3Server) -> None:
+    server.faults.add(faults.stall_after(10, 0.1))
+    obj = await quick_client(server).get_object(BUCKET, KEY)
+    gc.collect()
+    session = own_sessions(obj._stream._exchange.transport).pooled
+    assert session is not None
+    assert await obj.read() == CONTENT
+    del obj
+    gc.collect()
+    async with asyncio.timeout(10):
+        while not session.closed:  # noqa: ASYNC110 - aiohttp tells nobody
+            await asyncio.sleep(0.01)
+
+
+async def test_a_call_outlives_its_client(server: S3Server) -> None:
+    async def about_to_call() -> GetObjectCall:
+        client = quick_client(server)
+        await client.head_object(BUCKET, KEY)
+        server.faults.add(faults.stall_before_head(0.1))
+        return client.get_object(BUCKET, KEY)
+
+    assert await (await (await about_to_call())).read() == CONTENT

@@ -15,11 +15,11 @@ def call(deadline: float | None = None, **options: Any) -> Call:
     return Call("GET", request, deadline)
 
 
-async def test_within_its_time_a_call_gives_what_it_gives() -> None:
+async def test_result_within_the_deadline_is_returned() -> None:
     assert await call(10.0).within_deadline(asyncio.sleep(0, "done")) == "done"
 
 
-async def test_its_time_over_a_call_ends() -> None:
+async def test_deadline_that_passes_is_a_transport_timeout() -> None:
     with pytest.raises(TransportTimeout, match=r"deadline of 0\.01 s passed") as caught:
         await call(0.01).run(asyncio.sleep(3600))
     assert (caught.value.limit, caught.value.seconds) == ("deadline", 0.01)
@@ -27,7 +27,7 @@ async def test_its_time_over_a_call_ends() -> None:
     assert caught.value.elapsed >= 0.01
 
 
-async def test_the_time_is_counted_from_the_calls_start() -> None:
+async def test_deadline_counts_from_the_start_of_the_call() -> None:
     late = call(0.05)
     await asyncio.sleep(0.06)
     with pytest.raises(TransportTimeout):
@@ -38,14 +38,14 @@ async def _raising(error: BaseException) -> None:
     raise error
 
 
-async def test_other_errors_pass() -> None:
+async def test_other_errors_pass_the_deadline() -> None:
     for error in (TransportTimeout("idle", limit="idle"), TimeoutError("another"), KeyError("x")):
         with pytest.raises(type(error)) as caught:
             await call(10.0).within_deadline(_raising(error))
         assert caught.value is error
 
 
-async def test_a_cancellation_passes() -> None:
+async def test_cancellation_passes_the_deadline() -> None:
     task = asyncio.ensure_future(call(10.0).within_deadline(asyncio.sleep(3600)))
     await asyncio.sleep(0)
     task.cancel()
@@ -63,17 +63,17 @@ def test_annotate_sets_the_facts_of_the_call() -> None:
 
 
 @pytest.mark.parametrize("deadline", [0, -1, True, "5", float("nan")])
-def test_what_is_no_deadline_is_refused(deadline: Any) -> None:
+def test_invalid_deadline_is_a_parameter_error(deadline: Any) -> None:
     with pytest.raises(ParameterError, match="deadline is a number"):
         check_deadline(deadline)
 
 
 @pytest.mark.parametrize("deadline", [1, 0.5])
-def test_a_deadline_is_a_number_of_seconds(deadline: float) -> None:
+def test_deadline_is_a_number_of_seconds(deadline: float) -> None:
     check_deadline(deadline)
 
 
-async def test_a_deadline_tells_of_a_loop_that_stood_still() -> None:
+async def test_deadline_reports_a_blocked_event_loop() -> None:
     async def blocking() -> None:
         time.sleep(0.3)
         await asyncio.sleep(3600)
@@ -83,7 +83,7 @@ async def test_a_deadline_tells_of_a_loop_that_stood_still() -> None:
     assert 0.2 < caught.value.loop_blocked < 5
 
 
-async def test_a_deadline_asks_the_watchdog_for_earlier_times() -> None:
+async def test_deadline_reports_earlier_pauses_of_the_watchdog() -> None:
     late = call(0.5)
     late.watchdog = watchdog = Watchdog(10.0)
     watchdog._late.append((0, 0.25))

@@ -105,7 +105,7 @@ async def read(client: S3Client, bucket: str = BUCKET, **options: Any) -> bytes:
         return await obj.read()
 
 
-async def test_a_session_is_read_only_and_asked_for_with_the_credentials(
+async def test_session_is_read_only_and_created_with_the_credentials(
     server: S3Server, sessions: ExpressSessions, keys: Credentials, clock: Clock
 ) -> None:
     session = await sessions.get(BUCKET, keys)
@@ -119,7 +119,7 @@ async def test_a_session_is_read_only_and_asked_for_with_the_credentials(
     assert request.headers["x-amz-create-session-mode"] == "ReadOnly"
 
 
-async def test_fifty_calls_at_once_make_one_session(server: S3Server, client: S3Client) -> None:
+async def test_concurrent_calls_create_one_session(server: S3Server, client: S3Client) -> None:
     bodies = await asyncio.gather(*(read(client) for _ in range(50)))
     assert bodies == [CONTENT] * 50
     assert len(creations(server)) == 1
@@ -130,7 +130,7 @@ async def test_fifty_calls_at_once_make_one_session(server: S3Server, client: S3
     assert len(creations(server)) == 1
 
 
-async def test_each_bucket_and_each_access_key_has_its_own(
+async def test_each_bucket_and_access_key_has_a_session(
     server: S3Server, sessions: ExpressSessions, keys: Credentials
 ) -> None:
     second = ServerCredentials.temporary()
@@ -144,7 +144,7 @@ async def test_each_bucket_and_each_access_key_has_its_own(
     assert last.headers["x-amz-security-token"] == second.session_token
 
 
-async def test_a_new_one_is_made_ahead_while_the_old_one_serves(
+async def test_session_is_replaced_ahead_of_its_end_while_calls_use_it(
     server: S3Server, sessions: ExpressSessions, keys: Credentials, clock: Clock
 ) -> None:
     old = await sessions.get(BUCKET, keys)
@@ -162,7 +162,7 @@ async def test_a_new_one_is_made_ahead_while_the_old_one_serves(
 
 
 @pytest.mark.parametrize("left", [30, 0, -1000])
-async def test_near_its_end_and_after_it_calls_wait_for_a_new_one(
+async def test_calls_wait_for_a_new_session_near_the_end(
     server: S3Server, client: S3Client, clock: Clock, left: int
 ) -> None:
     await read(client)
@@ -172,7 +172,7 @@ async def test_near_its_end_and_after_it_calls_wait_for_a_new_one(
     assert {request.status for request in server.requests} == {200}
 
 
-async def test_a_refresh_that_fails_leaves_the_old_one_until_its_end(
+async def test_session_is_used_to_its_end_if_a_new_one_is_refused(
     server: S3Server,
     sessions: ExpressSessions,
     keys: Credentials,
@@ -191,7 +191,7 @@ async def test_a_refresh_that_fails_leaves_the_old_one_until_its_end(
         await sessions.get(BUCKET, keys)
 
 
-async def test_who_goes_away_takes_the_session_from_nobody(
+async def test_cancelled_call_does_not_cancel_the_creation_for_others(
     server: S3Server, client: S3Client
 ) -> None:
     server.faults.add(faults.stall_before_head(0.1), where=is_creation)
@@ -220,7 +220,7 @@ async def test_who_goes_away_takes_the_session_from_nobody(
     ],
     ids=lambda fault: fault.name,
 )
-async def test_making_a_session_is_retried_as_a_call_is(
+async def test_creation_is_retried_within_the_policy_of_the_call(
     server: S3Server, client: S3Client, fault: Fault
 ) -> None:
     server.faults.add(fault, times=4, where=is_creation)
@@ -229,14 +229,16 @@ async def test_making_a_session_is_retried_as_a_call_is(
     assert len(creations(server)) >= 5
 
 
-async def test_it_is_retried_on_a_new_connection(server: S3Server, client: S3Client) -> None:
+async def test_creation_is_retried_on_a_new_connection(server: S3Server, client: S3Client) -> None:
     server.faults.add(faults.status(503), where=is_creation)
     assert await read(client) == CONTENT
     first, second = creations(server)
     assert first.connection != second.connection
 
 
-async def test_it_is_not_retried_for_ever(server: S3Server, client: S3Client) -> None:
+async def test_creation_is_not_retried_beyond_the_attempts(
+    server: S3Server, client: S3Client
+) -> None:
     server.faults.add(faults.status(503), times=None, where=is_creation)
     for number, verb in enumerate(("get_object", "presign_get_object"), 1):
         with pytest.raises(errors.SlowDown) as caught:
@@ -248,7 +250,7 @@ async def test_it_is_not_retried_for_ever(server: S3Server, client: S3Client) ->
 @pytest.mark.parametrize(
     "fault", [faults.status(503), faults.reset_before_head()], ids=lambda fault: fault.name
 )
-async def test_making_a_session_for_a_link_is_retried_too(
+async def test_creation_for_a_link_is_retried(
     server: S3Server, client: S3Client, fault: Fault
 ) -> None:
     server.faults.add(fault, times=4, where=is_creation)
@@ -257,7 +259,7 @@ async def test_making_a_session_for_a_link_is_retried_too(
     assert server.faults.pending == ()
 
 
-async def test_silence_ends_after_the_idle_time(server: S3Server, keys: Credentials) -> None:
+async def test_silent_server_is_an_idle_timeout(server: S3Server, keys: Credentials) -> None:
     server.faults.add(faults.stall_after(100), times=None, where=is_creation)
     async with quick_client(server) as client:
         with pytest.raises(errors.TransportTimeout) as caught:
@@ -272,7 +274,7 @@ async def test_silence_ends_after_the_idle_time(server: S3Server, keys: Credenti
         (BUCKET, errors.AccessDenied),
     ],
 )
-async def test_a_refusal_is_told_at_once(
+async def test_refused_creation_is_raised_at_once(
     server: S3Server, client: S3Client, bucket: str, expected: type[errors.ServiceError]
 ) -> None:
     if bucket == BUCKET:
@@ -291,7 +293,7 @@ async def test_a_refusal_is_told_at_once(
 @pytest.mark.parametrize(
     "document", [b"", b"<html>", b"<CreateSessionResult/>", bytes(1 << 20)], ids=len
 )
-async def test_an_answer_without_a_session_is_told(
+async def test_response_without_a_session_is_a_credentials_error(
     server: S3Server, client: S3Client, document: bytes
 ) -> None:
     def alter(answer: Response) -> Response:
@@ -304,7 +306,7 @@ async def test_an_answer_without_a_session_is_told(
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-async def test_a_session_that_s3_forgot_is_made_anew_once(
+async def test_refused_session_is_created_again_once(
     server: S3Server, client: S3Client, method: str
 ) -> None:
     await read(client)
@@ -318,7 +320,7 @@ async def test_a_session_that_s3_forgot_is_made_anew_once(
     assert len(creations(server)) == 2
 
 
-async def test_many_calls_refused_at_once_make_one_new_session(
+async def test_concurrent_refused_calls_create_one_new_session(
     server: S3Server, client: S3Client
 ) -> None:
     await read(client)
@@ -328,9 +330,7 @@ async def test_many_calls_refused_at_once_make_one_new_session(
 
 
 @pytest.mark.parametrize("reader", READERS)
-async def test_a_session_that_ends_within_a_body_does_not_end_it(
-    server: S3Server, client: S3Client, reader: str
-) -> None:
+async def test_body_outlives_its_session(server: S3Server, client: S3Client, reader: str) -> None:
     server.faults.add(faults.replace_object(server.expire_sessions, after=1000))
     async with client.get_object(BUCKET, KEY) as obj:
         assert await READERS[reader](obj) == CONTENT
@@ -340,7 +340,7 @@ async def test_a_session_that_ends_within_a_body_does_not_end_it(
     assert len(creations(server)) == 2
 
 
-async def test_the_new_session_needs_no_second_slot(server: S3Server, clock: Clock) -> None:
+async def test_creation_needs_no_second_permit(server: S3Server, clock: Clock) -> None:
     async with quick_client(server, max_concurrency=1) as client:
         server.faults.add(faults.replace_object(server.expire_sessions, after=1000))
         async with asyncio.timeout(5):
@@ -348,7 +348,7 @@ async def test_the_new_session_needs_no_second_slot(server: S3Server, clock: Clo
         assert len(creations(server)) == 2
 
 
-async def test_credentials_that_ended_with_the_session_are_renewed_too(
+async def test_expired_credentials_are_refreshed_for_a_new_session(
     server: S3Server, clock: Clock
 ) -> None:
     made = [ServerCredentials.temporary() for _ in range(2)]
@@ -362,7 +362,7 @@ async def test_credentials_that_ended_with_the_session_are_renewed_too(
     assert told == [(made[0].access_key_id, 400), (made[1].access_key_id, 200)]
 
 
-async def test_credentials_that_ended_within_a_body_are_renewed_too(
+async def test_credentials_that_expire_within_a_body_are_refreshed(
     server: S3Server, clock: Clock
 ) -> None:
     made = [ServerCredentials.temporary() for _ in range(2)]
@@ -383,7 +383,7 @@ async def test_credentials_that_ended_within_a_body_are_renewed_too(
     assert told == [(keys[0], 200), (keys[0], 400), (keys[1], 200)]
 
 
-async def test_a_wrong_clock_is_corrected(server: S3Server) -> None:
+async def test_clock_is_corrected_by_the_creation(server: S3Server) -> None:
     server.clock_skew = 7200
     async with quick_client(server) as client:
         link = await client.presign_get_object(BUCKET, KEY)
@@ -393,7 +393,7 @@ async def test_a_wrong_clock_is_corrected(server: S3Server) -> None:
     assert [request.status for request in server.requests] == [403, 200, 200, 200]
 
 
-async def test_without_sessions_the_credentials_sign_each_request(server: S3Server) -> None:
+async def test_credentials_sign_each_request_if_sessions_are_disabled(server: S3Server) -> None:
     keys = ServerCredentials.temporary()
     server.add_credentials(keys)
     options = {"credentials": credentials_of(keys), "disable_s3_express_session_auth": True}
@@ -410,9 +410,7 @@ async def test_without_sessions_the_credentials_sign_each_request(server: S3Serv
     assert query.parameter("X-Amz-Security-Token") == keys.session_token
 
 
-async def test_a_link_ends_with_its_session(
-    server: S3Server, client: S3Client, clock: Clock
-) -> None:
+async def test_link_ends_with_its_session(server: S3Server, client: S3Client, clock: Clock) -> None:
     link = await client.presign_get_object(BUCKET, KEY, expires_in=3600)
     assert link.expires_at is not None
     assert link.expires_at.timestamp() == clock.now + LIFETIME
@@ -429,7 +427,7 @@ async def test_a_link_ends_with_its_session(
         await client.get_url(link)
 
 
-async def test_the_oldest_session_goes_when_there_are_too_many(
+async def test_oldest_session_is_dropped_beyond_the_limit(
     server: S3Server, sessions: ExpressSessions, keys: Credentials, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sessions_module, "_LIMIT", 2)
@@ -440,7 +438,7 @@ async def test_the_oldest_session_goes_when_there_are_too_many(
     assert [bucket for bucket, _ in sessions._sessions] == buckets[1:]
 
 
-async def test_only_the_session_that_was_refused_is_made_anew(
+async def test_only_the_refused_session_is_created_again(
     server: S3Server, sessions: ExpressSessions, keys: Credentials
 ) -> None:
     mine = await sessions.get(BUCKET, keys)
@@ -463,7 +461,7 @@ async def test_only_the_session_that_was_refused_is_made_anew(
     ],
     ids=lambda options: next(iter(options)),
 )
-async def test_what_directory_buckets_lack_is_refused_before_a_session_is_made(
+async def test_unsupported_option_is_refused_before_a_session_is_created(
     server: S3Server, options: dict[str, Any]
 ) -> None:
     async with quick_client(server, allow_insecure_sse_customer_key=True) as client:
@@ -473,7 +471,7 @@ async def test_what_directory_buckets_lack_is_refused_before_a_session_is_made(
         assert server.requests == []
 
 
-async def test_what_directory_buckets_have_is_asked_for(server: S3Server, client: S3Client) -> None:
+async def test_supported_options_are_sent(server: S3Server, client: S3Client) -> None:
     info = await client.head_object(BUCKET, KEY, version_id="null")
     assert info.etag is not None
     whole: dict[str, Any] = {"if_match": info.etag, "part_number": 1, "checksum_mode": True}
@@ -484,7 +482,9 @@ async def test_what_directory_buckets_have_is_asked_for(server: S3Server, client
     assert {request.status for request in server.requests} == {200, 206, 304}
 
 
-async def test_a_client_that_pays_for_requests_does_not_say_so_there(server: S3Server) -> None:
+async def test_request_payer_of_the_client_is_not_sent_to_directory_buckets(
+    server: S3Server,
+) -> None:
     async with quick_client(server, request_payer="requester") as client:
         assert await read(client) == CONTENT
     assert all("x-amz-request-payer" not in request.headers for request in server.requests)

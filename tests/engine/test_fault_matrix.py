@@ -1,6 +1,11 @@
 import asyncio
+import gc
 import random
-from collections.abc import Callable, Iterable, Iterator
+import sys
+import tracemalloc
+import warnings
+from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,16 +17,43 @@ from aios3get.testing import S3Server, faults
 from aios3get.testing.faults import Fault
 from tests.reading_client import (
     BUCKET,
+    KEY,
     READERS,
     Reader,
+    acquired,
+    body_or_error,
     credentials_of,
     nothing_leaks,
+    own_sessions,
     quick_client,
+    scripted_client,
+    transport_of,
+)
+from tests.servers import bad_responses
+from tests.servers.bad_responses import (
+    BAD_RANGE_RESPONSES,
+    BAD_RESPONSES,
+    BAD_TLS_RESPONSES,
+    BadResponse,
+    good_responses,
+)
+from tests.servers.scripted import (
+    Script,
+    ScriptedServer,
+    close,
+    drip,
+    flood,
+    hang,
+    http_response,
+    read_request,
+    send,
+    wait,
 )
 from tests.servers.tls import Authority
 
 SIZE = 1000
-# Line feeds and every other byte, different at every offset.
+BIG = bytes(range(256)) * 4000
+# Every byte, with many line feeds.
 CONTENT = bytes(random.Random(3).choices(range(256), weights=[1] * 10 + [12] + [1] * 245, k=SIZE))
 SSE_KEY = b"0123456789abcdef0123456789abcdef"
 PART = 400
@@ -32,7 +64,7 @@ Expected = type[errors.S3Error] | None
 
 @dataclass(frozen=True)
 class Way:
-    """One way to ask for bytes, and which of ``CONTENT`` they are."""
+    """A kind of request, and the bytes of ``CONTENT`` that it requests."""
 
     start: int
     stop: int
@@ -68,6 +100,7 @@ def server(request: pytest.FixtureRequest, authority: Authority) -> Iterator[S3S
     tls = authority.server_context() if request.param == "tls" else None
     with S3Server.in_thread(tls=tls) as running:
         running.create_bucket(BUCKET, versioning=True)
+        running.put_object(BUCKET, KEY, BIG)
         yield running
 
 
@@ -77,7 +110,7 @@ async def client(server: S3Server, authority: Authority) -> S3Client:
     asyncio.get_running_loop().set_debug(False)
     return quick_client(
         server,
-        # Those that are passed in themselves are not asked for again once they expired.
+        # Fixed credentials are not refreshed once they have expired.
         credentials=lambda: credentials_of(server.credentials),
         verify=authority.client_context(),
         allow_insecure_sse_customer_key=True,
@@ -88,12 +121,12 @@ async def client(server: S3Server, authority: Authority) -> S3Client:
 some_ways = pytest.mark.parametrize(
     "way", [WAYS[name] for name in ("plain", "part", "sse-c")], ids=["plain", "part", "sse-c"]
 )
-# What TLS changes is how a connection ends.
+# TLS changes only how a connection ends.
 only_tcp = pytest.mark.parametrize("server", ["tcp"], indirect=True)
 
 
 def put(server: S3Server, way: Way, key: str) -> dict[str, Any]:
-    """Store ``CONTENT`` for the way to find; its options for the call."""
+    """Store ``CONTENT`` and return the options of the call."""
     stored = server.put_object(BUCKET, key, CONTENT, **way.stored)
     if "version_id" not in way.options:
         return way.options
@@ -114,7 +147,7 @@ async def outcome(
 async def outcomes(
     server: S3Server, client: S3Client, way: Way, plans: Iterable[tuple[Fault, ...]]
 ) -> list[tuple[str, str, str]]:
-    """Plan, reader and outcome for each plan of faults read in each way, all at the same time."""
+    """Plan, reader and outcome of every plan of faults with every reader, all at the same time."""
     server.faults.clear()
     server.requests.clear()
     cases = [(plan, name) for plan in plans for name in READERS]
@@ -127,10 +160,10 @@ async def outcomes(
     async with client:
         with nothing_leaks(client):
             found = await asyncio.gather(*calls)
-    return [(told(plan), name, each) for (plan, name), each in zip(cases, found, strict=True)]
+    return [(describe(plan), name, each) for (plan, name), each in zip(cases, found, strict=True)]
 
 
-def told(plan: tuple[Fault, ...]) -> str:
+def describe(plan: tuple[Fault, ...]) -> str:
     return " then ".join(fault.name for fault in plan)
 
 
@@ -138,9 +171,9 @@ def unexpected(
     found: list[tuple[str, str, str]],
     cases: Iterable[tuple[tuple[Fault, ...], type[errors.S3Error] | None]],
 ) -> list[tuple[str, str, str]]:
-    """What was found where the case's error, or for None the right bytes, had to be."""
+    """The outcomes that are not the error of their case, or for None the right bytes."""
     wanted = [
-        (told(plan), name, error.__name__ if error else "right")
+        (describe(plan), name, error.__name__ if error else "right")
         for plan, error in cases
         for name in READERS
     ]
@@ -168,14 +201,14 @@ CUTS: dict[str, Callable[[int], Fault]] = {
     indirect=["server"],
 )
 @pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS)
-async def test_a_cut_body_is_read_whole(
+async def test_body_that_is_cut_is_resumed(
     server: S3Server, client: S3Client, cut: Callable[[int], Fault], way: Way
 ) -> None:
     cases: list[tuple[tuple[Fault, ...], Expected]] = [
         ((cut(offset),), None) for offset in cut_offsets(way)
     ]
     if cut is faults.truncated_chunked and way.options.keys().isdisjoint({"range", "part_number"}):
-        # Nothing tells that the bytes that came are all, nor is there another one to ask for.
+        # Nothing tells that these are all bytes, and there is no further one to request.
         cases[-1] = (cases[-1][0], errors.ConnectionLost)
     found = await outcomes(server, client, way, [plan for plan, _ in cases])
     assert unexpected(found, cases) == []
@@ -184,7 +217,7 @@ async def test_a_cut_body_is_read_whole(
 
 @only_tcp
 @some_ways
-async def test_a_body_cut_again_and_again_is_read_whole(
+async def test_body_that_is_cut_repeatedly_is_resumed(
     server: S3Server, client: S3Client, way: Way
 ) -> None:
     # More breaks than attempts: each brought bytes.
@@ -194,7 +227,7 @@ async def test_a_body_cut_again_and_again_is_read_whole(
     assert unexpected(found, [(plan, None) for plan in plans]) == []
 
 
-# Before there is an answer; all of them are tried again.
+# Faults before a good response; all of them are retried.
 HEADS = [
     faults.close_before_head(),
     faults.reset_before_head(),
@@ -218,9 +251,7 @@ HEADS = [
 
 @only_tcp
 @some_ways
-async def test_a_failed_attempt_is_tried_again(
-    server: S3Server, client: S3Client, way: Way
-) -> None:
+async def test_failed_attempt_is_retried(server: S3Server, client: S3Client, way: Way) -> None:
     plans = [(fault,) for fault in HEADS]
     found = await outcomes(server, client, way, plans)
     assert unexpected(found, [(plan, None) for plan in plans]) == []
@@ -229,7 +260,7 @@ async def test_a_failed_attempt_is_tried_again(
 
 @only_tcp
 @some_ways
-async def test_an_attempt_to_resume_is_tried_again(
+async def test_failed_attempt_to_resume_is_retried(
     server: S3Server, client: S3Client, way: Way
 ) -> None:
     plans = [(faults.drop_after(200), fault) for fault in HEADS]
@@ -240,8 +271,8 @@ async def test_an_attempt_to_resume_is_tried_again(
 
 whole_ways = ("plain", "versioned", "sse-c")
 range_ways = ("ranged", "suffix")
-# What must come of a first answer that is wrong; None is the right bytes.
-FIRST_ANSWERS: list[tuple[Fault, dict[tuple[str, ...], Expected]]] = [
+# The outcome of a wrong first response; None is the right bytes.
+FIRST_RESPONSES: list[tuple[Fault, dict[tuple[str, ...], Expected]]] = [
     (faults.ignore_range(), {(*whole_ways, *range_ways, "part"): None}),
     (
         faults.wrong_range(),
@@ -253,7 +284,7 @@ FIRST_ANSWERS: list[tuple[Fault, dict[tuple[str, ...], Expected]]] = [
     ),
     (
         faults.flip_byte(0),
-        # Nothing tells that a range of bytes is wrong: S3 keeps no checksum of it.
+        # S3 stores no checksum of a range of bytes.
         {(*whole_ways, "part"): errors.ChecksumMismatch},
     ),
     (faults.flip_byte(-1), {(*whole_ways, "part"): errors.ChecksumMismatch}),
@@ -295,12 +326,12 @@ FIRST_ANSWERS: list[tuple[Fault, dict[tuple[str, ...], Expected]]] = [
 
 @only_tcp
 @pytest.mark.parametrize("name", WAYS)
-async def test_a_wrong_first_answer_gives_the_bytes_or_its_error(
+async def test_wrong_first_response_gives_the_body_or_its_error(
     server: S3Server, client: S3Client, name: str
 ) -> None:
     cases: list[tuple[tuple[Fault, ...], Expected]] = [
         ((fault,), error)
-        for fault, table in FIRST_ANSWERS
+        for fault, table in FIRST_RESPONSES
         for names, error in table.items()
         if name in names
     ]
@@ -308,8 +339,8 @@ async def test_a_wrong_first_answer_gives_the_bytes_or_its_error(
     assert unexpected(found, cases) == []
 
 
-# What must come of an answer to a resume, the first 200 bytes being read.
-RESUMED_ANSWERS: list[tuple[Fault, Expected]] = [
+# The outcome of a wrong resumed response after 200 bytes; None is the right bytes.
+RESUMED_RESPONSES: list[tuple[Fault, Expected]] = [
     (faults.ignore_range(), None),
     (faults.wrong_range(), errors.RangeMismatch),
     (faults.wrong_range(-1), errors.RangeMismatch),
@@ -333,16 +364,16 @@ RESUMED_ANSWERS: list[tuple[Fault, Expected]] = [
 
 @only_tcp
 @pytest.mark.parametrize("name", ["plain", "ranged", "part", "sse-c"])
-async def test_a_wrong_answer_to_a_resume_gives_the_bytes_or_its_error(
+async def test_wrong_resumed_response_gives_the_body_or_its_error(
     server: S3Server, client: S3Client, name: str
 ) -> None:
     cases: list[tuple[tuple[Fault, ...], Expected]] = [
-        # What is gone is asked for once more, as a version.
+        # A changed object is requested again by its version.
         (
             (faults.drop_after(200), fault, *([fault] if error is errors.ObjectChanged else [])),
             error,
         )
-        for fault, error in RESUMED_ANSWERS
+        for fault, error in RESUMED_RESPONSES
     ]
     found = await outcomes(server, client, WAYS[name], [plan for plan, _ in cases])
     assert unexpected(found, cases) == []
@@ -350,7 +381,7 @@ async def test_a_wrong_answer_to_a_resume_gives_the_bytes_or_its_error(
 
 @only_tcp
 @pytest.mark.parametrize("way", [WAYS["plain"], WAYS["sse-c"]], ids=["plain", "sse-c"])
-async def test_a_byte_that_is_wrong_after_a_resume_is_found(
+async def test_wrong_byte_after_a_resume_is_a_checksum_mismatch(
     server: S3Server, client: S3Client, way: Way
 ) -> None:
     plans = [(faults.drop_after(200), faults.flip_byte(offset)) for offset in (0, -1)]
@@ -359,7 +390,7 @@ async def test_a_byte_that_is_wrong_after_a_resume_is_found(
 
 
 @pytest.mark.parametrize("name", ["plain", "ranged", "part"])
-async def test_a_length_that_is_too_small_hides_nothing(
+async def test_content_length_that_is_too_small_is_never_wrong_bytes(
     server: S3Server, client: S3Client, name: str
 ) -> None:
     # aiohttp breaks the connection if it has seen what follows by then; if not, it is here that the
@@ -369,7 +400,7 @@ async def test_a_length_that_is_too_small_hides_nothing(
     assert {each for _, _, each in found} <= {"right", wrong}
 
 
-async def test_a_body_of_several_pieces_is_cut_at_their_borders(
+async def test_large_body_that_is_cut_at_the_borders_of_chunks_is_resumed(
     server: S3Server, client: S3Client
 ) -> None:
     # The server writes 256 KiB at a time, which is also aiohttp's read buffer.
@@ -388,3 +419,310 @@ async def test_a_body_of_several_pieces_is_cut_at_their_borders(
                 *(outcome(client, f"{n}", {}, READERS["read()"], content) for n in range(len(cuts)))
             )
     assert found == ["right"] * len(cuts)
+
+
+def check(bad: BadResponse, expected: bytes, found: bytes | errors.S3Error) -> None:
+    if isinstance(found, errors.S3Error):
+        assert bad.outcome != "whole", found
+        assert not isinstance(found, errors.ConfigurationError)
+        assert found.attempts in (1, 2, 3)
+    else:
+        assert found == expected
+        assert bad.outcome != "error"
+
+
+# Parsing what never ends slows the loop, and with it the beats that idle time is counted in.
+SLOW = "endless-interim-responses"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.deep) if name == SLOW else name
+        for name in BAD_RESPONSES
+    ],
+)
+async def test_malformed_response_gives_the_body_or_an_error(name: str) -> None:
+    for reader in ("read()", "async for"):
+        with ScriptedServer(BAD_RESPONSES[name].script) as server:
+            async with scripted_client(server) as client:
+                with nothing_leaks(client):
+                    found = await body_or_error(client, reader)
+        check(BAD_RESPONSES[name], bad_responses.CONTENT, found)
+
+
+async def test_unsolicited_response_is_not_taken_for_the_next_one() -> None:
+    ghost = [
+        read_request(),
+        send(http_response(bad_responses.CONTENT)),
+        wait(0.05),
+        send(http_response(b"ghost")),
+        hang(),
+    ]
+    with ScriptedServer(ghost, good_responses()) as server:
+        async with scripted_client(server) as client:
+            assert await body_or_error(client) == bad_responses.CONTENT
+            pooled = own_sessions(transport_of(client)).pooled
+            assert pooled is not None
+            assert pooled.connector is not None
+            ((kept, _),) = next(iter(pooled.connector._conns.values()))
+            async with asyncio.timeout(10):
+                while not kept._buffer:  # noqa: ASYNC110 - aiohttp's own, it tells nobody
+                    await asyncio.sleep(0.01)
+            assert await body_or_error(client) == bad_responses.CONTENT
+        assert [len(requests) for requests in server.connections] == [1, 1]
+
+
+@pytest.mark.parametrize("name", BAD_RANGE_RESPONSES)
+async def test_malformed_range_response_gives_the_body_or_an_error(name: str) -> None:
+    with ScriptedServer(BAD_RANGE_RESPONSES[name].script) as server:
+        async with scripted_client(server) as client:
+            with nothing_leaks(client):
+                found = await body_or_error(client, range="bytes=0-9")
+    check(BAD_RANGE_RESPONSES[name], bad_responses.CONTENT[:10], found)
+
+
+@pytest.mark.parametrize("name", BAD_TLS_RESPONSES)
+async def test_malformed_response_over_tls_gives_an_error(name: str, authority: Authority) -> None:
+    with ScriptedServer(BAD_TLS_RESPONSES[name].script, tls=authority.server_context()) as server:
+        async with scripted_client(server, verify=authority.client_context()) as client:
+            with nothing_leaks(client):
+                found = await body_or_error(client)
+    check(BAD_TLS_RESPONSES[name], bad_responses.CONTENT, found)
+
+
+GIB = 1 << 30
+
+
+HUGE: dict[str, Script] = {
+    "error-body": [
+        read_request(),
+        send(http_response(b"<Error><Code>SlowDown", status="503 Slow Down", length=GIB)),
+        flood(b" " * 65_536, GIB // 65_536),
+    ],
+    "error-body-in-chunks": [
+        read_request(),
+        send(http_response(b"", "Transfer-Encoding: chunked", status="403 Forbidden", length="")),
+        flood(b"10000\r\n" + b"x" * 65_536 + b"\r\n", GIB // 65_536),
+    ],
+    "one-header": [
+        read_request(),
+        send(b"HTTP/1.1 200 OK\r\nx-amz-meta-a: "),
+        flood(b"x" * 65_536, GIB // 65_536),
+    ],
+    "many-headers": [
+        read_request(),
+        send(b"HTTP/1.1 200 OK\r\n"),
+        flood(b"".join(b"x-amz-meta-%d: x\r\n" % n for n in range(3000)), 20_000),
+    ],
+    "announced-length": [
+        read_request(),
+        send(http_response(b"few", f"ETag: {bad_responses.ETAG}", length=4 * 1024 * GIB)),
+        close(),
+    ],
+    "body-never-read": [
+        read_request(),
+        send(http_response(b"", f"ETag: {bad_responses.ETAG}", length=GIB)),
+        flood(b"x" * 65_536, GIB // 65_536),
+    ],
+    "ghosts-behind-the-body": [
+        read_request(),
+        send(http_response(b"x", f"ETag: {bad_responses.ETAG}")),
+        flood(http_response(b"y" * 65_536), GIB // 65_536),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", HUGE)
+async def test_huge_response_takes_little_memory(name: str) -> None:
+    gc.collect()
+    with ScriptedServer(HUGE[name]) as server:
+        async with scripted_client(server) as client:
+            tracemalloc.start()
+            try:
+                if name == "body-never-read":
+                    async with client.get_object(BUCKET, KEY):
+                        await asyncio.sleep(0.1)
+                else:
+                    await body_or_error(client)
+                _, peak = tracemalloc.get_traced_memory()
+            finally:
+                tracemalloc.stop()
+            with nothing_leaks(client):
+                pass
+    assert peak < 16 * 1024 * 1024
+
+
+async def test_slow_head_is_an_idle_timeout() -> None:
+    crawl = [read_request(), drip(http_response(bad_responses.CONTENT), 0.02)]
+    with ScriptedServer(crawl) as server:
+        async with scripted_client(server) as client:
+            found = await body_or_error(client)
+    assert isinstance(found, errors.TransportTimeout)
+    assert found.limit == "idle"
+
+
+class CancelAt:
+    """Awaits something, and cancels its task at the given suspension, counted from 1."""
+
+    def __init__(self, inner: Awaitable[Any], at: int) -> None:
+        self._inner = inner
+        self._at = at
+        self.reached = False
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        inner = self._inner.__await__()
+        task = asyncio.current_task()
+        assert task is not None
+        count = 0
+        sent: BaseException | None = None
+        while True:
+            try:
+                waited = inner.throw(sent) if sent is not None else next(inner)
+            except StopIteration as done:
+                return done.value
+            count += 1
+            if count == self._at:
+                self.reached = True
+                # From outside, while the task is suspended here.
+                asyncio.get_running_loop().call_soon(task.cancel)
+            sent = None
+            try:
+                yield waited
+            except BaseException as error:
+                sent = error
+
+
+@contextmanager
+def no_warnings() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+        gc.collect()
+
+
+async def cancelled_everywhere(
+    client: Callable[[], S3Client], what: Callable[[S3Client], Awaitable[Any]]
+) -> int:
+    """Run it again and again, cancelled one suspension later each time; how many there were."""
+    at = 0
+    while True:
+        at += 1
+        fresh = client()
+        before = asyncio.all_tasks()
+        with no_warnings():
+            inner = CancelAt(what(fresh), at)
+            task = asyncio.ensure_future(_awaited(inner))
+            done, _ = await asyncio.wait({task}, timeout=20)
+            assert done, f"cancelled at suspension {at}, it hangs"
+            if not task.cancelled() and (error := task.exception()) is not None:
+                raise error
+            await _settled(before)
+            if asyncio.get_running_loop() in fresh._loops:
+                transport = transport_of(fresh)
+                assert transport.limiter.in_use == 0, at
+                assert acquired(transport) == 0, at
+            await fresh.aclose()
+        if not inner.reached:
+            return at - 1
+
+
+async def _awaited(inner: CancelAt) -> Any:
+    return await inner
+
+
+async def _settled(before: set["asyncio.Task[Any]"]) -> None:
+    """Tasks that go on on purpose, such as a load that others wait for, end soon."""
+    async with asyncio.timeout(10):
+        while asyncio.all_tasks() - before:  # noqa: ASYNC110 - they are nobody's to wait for
+            await asyncio.sleep(0.001)
+
+
+async def _get(client: S3Client) -> None:
+    await (await client.get_object(BUCKET, KEY)).aclose()
+
+
+async def _get_and_read(client: S3Client) -> None:
+    async with client.get_object(BUCKET, KEY) as obj:
+        assert await obj.read() == BIG
+
+
+async def _iterate(client: S3Client) -> None:
+    async with client.get_object(BUCKET, KEY) as obj:
+        assert b"".join([chunk async for chunk in obj]) == BIG
+
+
+async def _head(client: S3Client) -> None:
+    await client.head_object(BUCKET, KEY)
+
+
+async def _presign(client: S3Client) -> None:
+    await client.presign_get_object(BUCKET, KEY)
+
+
+async def _close(client: S3Client) -> None:
+    async with client:
+        obj = await client.get_object(BUCKET, KEY)
+        await obj.read(10)
+        await obj.aclose()
+
+
+async def _missing(client: S3Client) -> None:
+    try:
+        await client.get_object(BUCKET, "missing")
+    except LookupError:
+        raise AssertionError from None
+    except Exception:
+        return
+
+
+CALLS = [_get, _get_and_read, _iterate, _head, _presign, _close, _missing]
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize(
+    ("server", "warm"),
+    [("tls", False), ("tcp", True)],
+    indirect=["server"],
+    ids=["first-call-over-tls", "later-call-over-tcp"],
+)
+async def test_call_can_be_cancelled_at_every_suspension(
+    server: S3Server,
+    authority: Authority,
+    call: Callable[[S3Client], Awaitable[None]],
+    warm: bool,
+) -> None:
+    asyncio.get_running_loop().set_debug(False)
+    trust = authority.client_context()
+
+    def fresh() -> S3Client:
+        return quick_client(server, verify=trust)
+
+    async def warmed(client: S3Client) -> None:
+        await client.head_object(BUCKET, KEY)
+        await call(client)
+
+    count = await cancelled_everywhere(fresh, warmed if warm else call)
+    # From Python 3.14 on, a thread that is done at once suspends nobody.
+    presigning = 0 if sys.version_info >= (3, 14) else 1
+    assert count >= (presigning if call is _presign else 3)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [faults.drop_after(5000), faults.status(503), faults.reset_before_head()],
+    ids=lambda fault: fault.name,
+)
+@pytest.mark.parametrize("server", ["tls"], indirect=True)
+async def test_retry_can_be_cancelled_at_every_suspension(
+    server: S3Server, authority: Authority, fault: faults.Fault
+) -> None:
+    asyncio.get_running_loop().set_debug(False)
+    trust = authority.client_context()
+
+    def fresh() -> S3Client:
+        server.faults.clear()
+        server.faults.add(fault)
+        return quick_client(server, verify=trust)
+
+    assert await cancelled_everywhere(fresh, _get_and_read) >= 5

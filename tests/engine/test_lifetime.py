@@ -7,7 +7,9 @@ them every reference cycle through the exception.
 import asyncio
 import gc
 import tracemalloc
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import partial
 
 import pytest
 
@@ -17,12 +19,15 @@ from aios3get._engine.s3_object import S3Object
 from aios3get._engine.stream import ByteStream
 from aios3get._http.limiter import Permit
 from aios3get._http.transport import Response
+from aios3get._protocol.identity import Credentials
 from aios3get._protocol.retry import RetryPolicy
 from aios3get.client import S3Client
 from aios3get.testing import S3Server, faults
 from tests.reading_client import BUCKET, KEY, quick_client, transport_of
 
 CONTENT = bytes(range(256)) * 4000
+pytestmark = pytest.mark.lifetime
+
 LIVING = (Call, S3Object, ByteStream, Response, Permit)
 
 
@@ -169,3 +174,77 @@ async def test_resumed_downloads_do_not_accumulate(server: S3Server, client: S3C
     # One body at a time, and the copies that the server makes of it.
     assert left < 2 * size
     assert peak < 5 * size
+
+
+class Held:
+    """A local variable of a caller."""
+
+
+async def left_of_caller(
+    fails: Callable[[], Awaitable[object]], *expected: type[Exception]
+) -> Held | None:
+    """The local variable of a caller that failed, if it is still alive without a collection."""
+
+    async def caller() -> weakref.ref[Held]:
+        held = Held()
+        try:
+            await fails()
+        except expected:
+            return weakref.ref(held)
+        raise AssertionError("it did not fail")
+
+    gc.collect()
+    gc.disable()
+    try:
+        return (await caller())()
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("verb", ["get_object", "head_object"])
+@pytest.mark.parametrize("fault", [None, faults.reset_before_head()])
+async def test_error_keeps_no_variable_of_its_caller(
+    client: S3Client, server: S3Server, verb: str, fault: faults.Fault | None
+) -> None:
+    if fault is not None:
+        server.faults.add(fault, times=None)
+    expected = errors.NoSuchKey if fault is None else errors.TransportError
+    call = partial(getattr(client, verb), BUCKET, "missing")
+    assert await left_of_caller(call, expected) is None
+
+
+@pytest.mark.parametrize(
+    "unlucky",
+    [
+        [faults.drop_after(100), *[faults.drop_after(0)] * 5],
+        [faults.drop_after(100), faults.status(412), faults.status(403)],
+        [faults.stall_after(100)],
+        [faults.flip_byte(100)],
+    ],
+)
+async def test_error_of_a_body_keeps_no_variable_of_its_reader(
+    server: S3Server, unlucky: list[faults.Fault]
+) -> None:
+    server.put_object(BUCKET, KEY, CONTENT, checksum_algorithm="CRC64NVME")
+    for fault in unlucky:
+        server.faults.add(fault)
+    async with quick_client(server, retry=RetryPolicy(attempts=2, wait_initial=0)) as client:
+
+        async def call() -> None:
+            await (await client.get_object(BUCKET, KEY, deadline=0.3, checksum_mode=True)).read()
+
+        expected = errors.TransportError, errors.IntegrityError
+        assert await left_of_caller(call, *expected) is None
+
+
+@pytest.mark.parametrize("verb", ["get_object", "presign_get_object"])
+async def test_credentials_error_keeps_no_variable_of_its_caller(
+    server: S3Server, verb: str
+) -> None:
+    def unreachable() -> Credentials:
+        raise OSError
+
+    policy = RetryPolicy(attempts=1)
+    async with quick_client(server, credentials=unreachable, retry=policy) as client:
+        call = partial(getattr(client, verb), BUCKET, KEY)
+        assert await left_of_caller(call, errors.CredentialsError) is None

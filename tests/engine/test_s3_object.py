@@ -6,7 +6,9 @@ import pytest
 
 from aios3get import errors
 from aios3get._engine.s3_object import S3Object
+from aios3get._http import transport
 from aios3get._protocol.retry import RetryPolicy
+from aios3get._protocol.timeouts import Timeouts
 from aios3get.client import S3Client
 from aios3get.testing import S3Server, faults
 from tests.reading_client import (
@@ -17,6 +19,7 @@ from tests.reading_client import (
     quick_client,
     transport_of,
 )
+from tests.servers.tls import Authority
 
 LINES = [b"one\n", b"\n", b"two\r\n", b"\r\n", b"three\rfour\n", b"last"]
 CONTENT = b"".join(LINES)
@@ -40,12 +43,12 @@ async def client(server: S3Server) -> AsyncIterator[S3Client]:
             await made._start()
 
 
-async def test_nothing_is_read_of_nothing(client: S3Client) -> None:
+async def test_empty_object_reads_as_nothing(client: S3Client) -> None:
     for reader in READERS.values():
         assert await reader(await client.get_object(BUCKET, "empty")) == b""
 
 
-async def test_no_bytes_cost_no_reading(client: S3Client, server: S3Server) -> None:
+async def test_read_of_no_bytes_does_not_wait(client: S3Client, server: S3Server) -> None:
     server.faults.add(faults.stall_after(0))
     async with client.get_object(BUCKET, KEY) as obj:
         async with asyncio.timeout(0.1):
@@ -54,14 +57,14 @@ async def test_no_bytes_cost_no_reading(client: S3Client, server: S3Server) -> N
 
 
 @pytest.mark.parametrize("size", [None, -1])
-async def test_without_a_size_all_is_read(client: S3Client, size: int | None) -> None:
+async def test_read_without_a_size_returns_everything(client: S3Client, size: int | None) -> None:
     obj = await client.get_object(BUCKET, KEY)
     assert await obj.read(size) == CONTENT
     assert await obj.read() == await obj.read(5) == b""
     assert [chunk async for chunk in obj] == []
 
 
-async def test_ways_of_reading_may_be_mixed(client: S3Client) -> None:
+async def test_ways_of_reading_can_be_mixed(client: S3Client) -> None:
     async with client.get_object(BUCKET, "big") as obj:
         found = await obj.read(10)
         found += await anext(obj)
@@ -83,27 +86,29 @@ async def test_lines_end_with_line_feeds(client: S3Client) -> None:
 
 
 @pytest.mark.parametrize("cut", range(1, len(CONTENT)))
-async def test_lines_may_be_cut_anywhere(client: S3Client, server: S3Server, cut: int) -> None:
+async def test_lines_of_a_body_that_is_cut_are_whole(
+    client: S3Client, server: S3Server, cut: int
+) -> None:
     server.faults.add(faults.drop_after(cut))
     obj = await client.get_object(BUCKET, KEY)
     assert [line async for line in obj.iter_lines(keepends=True)] == LINES
 
 
 @pytest.mark.parametrize("size", [0, -1, True, 1.0, "1", None])
-async def test_a_chunk_size_that_cannot_be_is_refused(client: S3Client, size: Any) -> None:
+async def test_invalid_chunk_size_is_a_parameter_error(client: S3Client, size: Any) -> None:
     async with client.get_object(BUCKET, KEY) as obj:
         with pytest.raises(errors.ParameterError, match="size="):
             obj.iter_chunks(size)
 
 
-async def test_readinto_takes_a_buffer_of_other_items(client: S3Client) -> None:
+async def test_readinto_fills_a_buffer_of_other_items(client: S3Client) -> None:
     buffer = memoryview(bytearray(16)).cast("I")
     async with client.get_object(BUCKET, "big") as obj:
         assert await obj.readinto(buffer) == 16
     assert bytes(buffer) == BIG[:16]
 
 
-async def test_a_closed_body_says_so(client: S3Client) -> None:
+async def test_read_of_a_closed_body_is_a_usage_error(client: S3Client) -> None:
     obj = await client.get_object(BUCKET, KEY)
     await obj.aclose()
     await obj.aclose()
@@ -112,9 +117,7 @@ async def test_a_closed_body_says_so(client: S3Client) -> None:
             await reader(obj)
 
 
-async def test_a_body_that_failed_gives_no_further_bytes(
-    client: S3Client, server: S3Server
-) -> None:
+async def test_read_after_an_error_is_a_usage_error(client: S3Client, server: S3Server) -> None:
     server.faults.add(faults.drop_after(300_000))
     server.faults.add(faults.status(403))
     obj = await client.get_object(BUCKET, "big")
@@ -126,7 +129,7 @@ async def test_a_body_that_failed_gives_no_further_bytes(
         await obj.read()
 
 
-async def test_two_tasks_do_not_read_one_body(client: S3Client, server: S3Server) -> None:
+async def test_second_reader_gets_a_usage_error(client: S3Client, server: S3Server) -> None:
     server.faults.add(faults.stall_after(10, 0.1))
     async with client.get_object(BUCKET, KEY) as obj:
         assert await obj.read(10) == CONTENT[:10]
@@ -137,9 +140,7 @@ async def test_two_tasks_do_not_read_one_body(client: S3Client, server: S3Server
         assert await first == CONTENT[10:]
 
 
-async def test_closing_a_body_ends_another_tasks_reading(
-    client: S3Client, server: S3Server
-) -> None:
+async def test_closing_ends_the_read_of_another_task(client: S3Client, server: S3Server) -> None:
     server.faults.add(faults.stall_after(10), times=None)
     obj = await client.get_object(BUCKET, KEY)
     assert await obj.read(10) == CONTENT[:10]
@@ -155,9 +156,7 @@ async def test_closing_a_body_ends_another_tasks_reading(
     [faults.stall_before_head(0.1), faults.stall_before_head(), faults.status(503, retry_after=60)],
     ids=["an-answer-that-comes", "an-answer-that-does-not", "a-backoff"],
 )
-async def test_closing_a_body_while_it_resumes_ends_that(
-    server: S3Server, fault: faults.Fault
-) -> None:
+async def test_closing_ends_a_resume(server: S3Server, fault: faults.Fault) -> None:
     server.faults.add(faults.drop_after(10))
     server.faults.add(fault, times=None)
     async with quick_client(server, retry=RetryPolicy(wait_initial=0, wait_max=60)) as client:
@@ -173,7 +172,7 @@ async def test_closing_a_body_while_it_resumes_ends_that(
     assert len(server.requests) == 2
 
 
-async def test_closing_a_body_that_waits_in_line_to_resume_ends_that(server: S3Server) -> None:
+async def test_closing_ends_the_wait_for_a_permit_to_resume(server: S3Server) -> None:
     server.faults.add(faults.drop_after(10))
     async with quick_client(server, max_concurrency=1) as client:
         obj = await client.get_object(BUCKET, KEY)
@@ -186,7 +185,7 @@ async def test_closing_a_body_that_waits_in_line_to_resume_ends_that(server: S3S
                     await reading
 
 
-async def test_a_read_only_buffer_costs_no_bytes(client: S3Client) -> None:
+async def test_read_only_buffer_is_a_parameter_error_and_loses_no_bytes(client: S3Client) -> None:
     async with client.get_object(BUCKET, KEY) as obj:
         with pytest.raises(errors.ParameterError, match="writable buffer"):
             await obj.readinto(bytes(10))  # type: ignore[arg-type]  # the point of the test
@@ -194,14 +193,14 @@ async def test_a_read_only_buffer_costs_no_bytes(client: S3Client) -> None:
 
 
 @pytest.mark.parametrize("size", ["1", 1.5])
-async def test_a_size_that_is_no_number_costs_no_bytes(client: S3Client, size: Any) -> None:
+async def test_invalid_size_is_a_type_error_and_loses_no_bytes(client: S3Client, size: Any) -> None:
     async with client.get_object(BUCKET, KEY) as obj:
         with pytest.raises(TypeError):
             await obj.read(size)
         assert await obj.read(-2) == CONTENT
 
 
-async def test_closing_loses_what_was_not_read_and_says_so(client: S3Client) -> None:
+async def test_closing_drops_unread_bytes(client: S3Client) -> None:
     async with client.get_object(BUCKET, KEY, checksum_mode=True) as obj:
         assert await obj.read(3) == CONTENT[:3]
         assert repr(obj) == f"<S3Object '{BUCKET}/{KEY}' at 3 of 0..{len(CONTENT)}, open>"
@@ -213,7 +212,7 @@ async def test_closing_loses_what_was_not_read_and_says_so(client: S3Client) -> 
     assert obj.verified.state == "pending"
 
 
-async def test_lines_end_loudly_where_another_task_closes(client: S3Client) -> None:
+async def test_lines_of_a_closed_body_are_a_usage_error(client: S3Client) -> None:
     async with client.get_object(BUCKET, KEY) as obj:
         lines = obj.iter_lines()
         assert await anext(lines) == b"one"
@@ -222,7 +221,9 @@ async def test_lines_end_loudly_where_another_task_closes(client: S3Client) -> N
             await anext(lines)
 
 
-async def test_a_cancelled_read_of_everything_closes(client: S3Client, server: S3Server) -> None:
+async def test_cancelled_read_of_everything_closes_the_body(
+    client: S3Client, server: S3Server
+) -> None:
     server.faults.add(faults.stall_after(0))
     async with client.get_object(BUCKET, KEY) as obj:
         with pytest.raises(TimeoutError):
@@ -233,7 +234,7 @@ async def test_a_cancelled_read_of_everything_closes(client: S3Client, server: S
             await obj.read()
 
 
-async def test_the_repr_tells_where_the_reading_is(client: S3Client) -> None:
+async def test_repr_shows_the_position(client: S3Client) -> None:
     async with client.get_object(BUCKET, "big", range="bytes=100-") as obj:
         assert repr(obj) == f"<S3Object '{BUCKET}/big' at 100 of 100..{len(BIG)}, open>"
         await obj.read()
@@ -243,7 +244,7 @@ async def test_the_repr_tells_where_the_reading_is(client: S3Client) -> None:
     assert repr(obj).endswith("closed>")
 
 
-async def test_what_was_verified_is_told(client: S3Client, server: S3Server) -> None:
+async def test_verified_follows_the_reading(client: S3Client, server: S3Server) -> None:
     async with client.get_object(BUCKET, KEY, checksum_mode=True) as obj:
         assert obj.verified.state == "pending"
         await obj.read()
@@ -258,7 +259,7 @@ async def test_what_was_verified_is_told(client: S3Client, server: S3Server) -> 
     assert obj.verified.state == "unverified"
 
 
-async def test_a_range_sliced_from_the_whole_is_not_verified(
+async def test_range_sliced_from_the_whole_object_is_unverified(
     client: S3Client, server: S3Server
 ) -> None:
     server.faults.add(faults.ignore_range())
@@ -268,7 +269,7 @@ async def test_a_range_sliced_from_the_whole_is_not_verified(
 
 
 @pytest.mark.parametrize("framing", [faults.no_length(), faults.drop_after(10)])
-async def test_no_chunk_is_the_last_before_all_is_verified(
+async def test_last_chunk_is_handed_out_after_verification(
     client: S3Client, server: S3Server, framing: faults.Fault
 ) -> None:
     server.put_object(BUCKET, "lie", BIG, checksum_algorithm="SHA256")
@@ -289,7 +290,7 @@ async def test_no_chunk_is_the_last_before_all_is_verified(
         assert got < len(BIG)
 
 
-async def test_metadata_outlives_the_body(client: S3Client) -> None:
+async def test_info_outlives_the_body(client: S3Client) -> None:
     obj: S3Object = await client.get_object(BUCKET, KEY)
     info = obj.info
     assert info is obj.info
@@ -297,9 +298,35 @@ async def test_metadata_outlives_the_body(client: S3Client) -> None:
     assert (info.content_length, info.bucket, info.key) == (len(CONTENT), BUCKET, KEY)
 
 
-async def test_a_whole_body_frees_its_connection_at_once(client: S3Client) -> None:
+async def test_body_that_was_read_releases_its_permit_at_once(client: S3Client) -> None:
     obj = await client.get_object(BUCKET, "big")
     async for _ in obj:
         if obj._stream.state == "ended":
             break
     assert transport_of(client).limiter.in_use == 0
+
+
+@pytest.mark.parametrize("by_hand", [True, False])
+async def test_cancelled_block_does_not_wait_for_the_rest_of_the_body(
+    server: S3Server, authority: Authority, by_hand: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "_DRAIN_SECONDS", 60.0)
+    server.faults.add(faults.stall_after(len(CONTENT) - 10))
+    trust = authority.client_context()
+    async with quick_client(server, verify=trust, timeouts=Timeouts(idle=60)) as client:
+        read = asyncio.Event()
+
+        async def block() -> None:
+            opening = client.get_object(BUCKET, KEY)
+            async with await opening if by_hand else opening as obj:
+                await obj.read(len(CONTENT) - 10)
+                read.set()
+                await obj.read(10)
+
+        task = asyncio.create_task(block())
+        await read.wait()
+        task.cancel()
+        _, hanging = await asyncio.wait({task}, timeout=10)
+        assert not hanging
+        assert task.cancelled()
+        assert transport_of(client).limiter.in_use == 0

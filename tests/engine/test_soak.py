@@ -170,7 +170,7 @@ async def soaked(server: S3Server, count: int) -> Counter[str]:
     return outcomes
 
 
-async def test_downloads_under_random_faults_end_right_or_with_an_error(server: S3Server) -> None:
+async def test_downloads_under_random_faults_give_the_body_or_an_error(server: S3Server) -> None:
     await soaked(server, 250)
 
 

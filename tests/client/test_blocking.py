@@ -130,7 +130,7 @@ async def first_request(detector: Detector) -> float:
 
 
 @pytest.mark.usefixtures("profile")
-async def test_nothing_blocks_the_loop_up_to_the_end_of_a_first_request(
+async def test_first_request_does_not_block_the_event_loop(
     detector: Detector,
 ) -> None:
     # The beats count CPU of this thread, for another process on the machine blocks no loop.
@@ -139,14 +139,14 @@ async def test_nothing_blocks_the_loop_up_to_the_end_of_a_first_request(
     assert min(longest) < 0.010
 
 
-def test_creating_a_client_touches_nothing(detector: Detector) -> None:
+def test_creating_a_client_does_no_io(detector: Detector) -> None:
     detector.on = True
     S3Client(profile="reader", verify="/no/such/file")
     detector.on = False
     assert not detector.seen
 
 
-async def test_the_detector_detects(detector: Detector, tmp_path: Path) -> None:
+async def test_detector_sees_blocking_calls(detector: Detector, tmp_path: Path) -> None:
     detector.on = True
     (tmp_path / "file").write_text("x")
     ssl.create_default_context()
