@@ -18,7 +18,8 @@ from aios3get.testing import S3Server
 
 _root = Path(__file__).parents[1]
 DOCUMENTS = [_root / "README.md", *sorted((_root / "docs").glob("*.md"))]
-EXAMPLES = sorted((_root / "examples").glob("*.py"))
+# Web services do not end; tests/docs/test_services.py calls them.
+EXAMPLES = sorted(path for path in (_root / "examples").glob("*.py") if "_service" not in path.name)
 # The commands with uv that the README tells a reader to type.
 COMMANDS = {"pip install uv && uv run pytest", "pip install uv && uv run aios3get demo"}
 

@@ -11,7 +11,7 @@ from aios3get._http import resolver, transport
 from aios3get._protocol import correction, error_response, hashing, retry
 from aios3get._protocol.retry import RetryQuota
 
-_text = (Path(__file__).parents[1] / "docs" / "guarantees.md").read_text()
+_text = (Path(__file__).parents[2] / "docs" / "guarantees.md").read_text()
 # a row of three cells whose last one is code
 FIGURES = re.findall(r"^\| ([^|]+) \| ([^|]+) \| `([^`|]+)` \|$", _text, re.MULTILINE)
 

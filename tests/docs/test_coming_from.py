@@ -7,7 +7,7 @@ import pytest
 from aios3get import ObjectInfo, errors
 from aios3get._protocol.options import MEMBERS
 
-_text = (Path(__file__).parents[1] / "docs" / "from-boto3.md").read_text()
+_text = (Path(__file__).parents[2] / "docs" / "coming-from.md").read_text()
 _cell = re.compile(r"`([^`]+)`")
 
 
@@ -25,8 +25,8 @@ def members(operation: str, direction: str) -> set[str]:
 
 @pytest.mark.parametrize("operation", ["GetObject", "HeadObject"])
 def test_every_parameter_is_in_the_table(operation: str) -> None:
-    told = {name.partition("=")[0] for name in rows("Parameters")}
-    assert told == members(operation, "input")
+    documented = {name.partition("=")[0] for name in rows("Parameters")}
+    assert documented == members(operation, "input")
 
 
 def test_every_parameter_leads_to_an_option() -> None:
@@ -34,15 +34,15 @@ def test_every_parameter_leads_to_an_option() -> None:
     assert ours == MEMBERS.keys() - {"mirror_destination"}
 
 
-def test_every_member_of_an_answer_is_in_the_table() -> None:
+def test_every_member_of_a_response_is_in_the_table() -> None:
     theirs = members("GetObject", "output") | members("HeadObject", "output")
     checksums = {name for name in theirs if name.startswith("Checksum")} - {"ChecksumType"}
     expected = theirs - checksums - {"Body"} | {"ExpiresString", "ResponseMetadata"}
-    assert rows("The answer").keys() - {"ChecksumCRC64NVME"} == expected
+    assert rows("The response").keys() - {"ChecksumCRC64NVME"} == expected
 
 
-def test_every_member_of_an_answer_leads_to_an_attribute() -> None:
-    named = {name.partition("[")[0] for names in rows("The answer").values() for name in names}
+def test_every_member_of_a_response_leads_to_an_attribute() -> None:
+    named = {name.partition("[")[0] for names in rows("The response").values() for name in names}
     fields = set(ObjectInfo.__dataclass_fields__)
     assert {name for name in named if not hasattr(ObjectInfo, name)} <= fields
 
