@@ -149,7 +149,9 @@ async def test_any_writable_memory_will_do(server: S3Server, client: S3Client, m
 
 
 @pytest.mark.parametrize(
-    "buffer", [b"read-only", "text", None, memoryview(bytearray(20))[::2], 5], ids=repr
+    "buffer",
+    [b"read-only", "text", None, memoryview(bytearray(20))[::2], 5],
+    ids=["bytes", "str", "None", "not contiguous", "int"],
 )
 async def test_other_buffers_are_refused_before_any_request(
     server: S3Server, client: S3Client, buffer: Any
