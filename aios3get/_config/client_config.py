@@ -8,6 +8,7 @@ from typing import Any, Final, Literal, cast
 
 import aiohttp
 
+from aios3get._config.environ import without_items
 from aios3get._config.settings import (
     ChecksumValidation,
     ExplicitSettings,
@@ -144,7 +145,7 @@ async def load_config(
         ConfigurationError: a value is invalid (the message names its source), a file is malformed,
             or the profile does not exist.
     """
-    environ = os.environ if environ is None else environ
+    environ = without_items(os.environ if environ is None else environ)
     shared = await read_shared_config(environ)
     profile = profile_name(config.profile, environ)
     settings = resolve_settings(config.explicit_settings, environ, shared, profile)

@@ -50,16 +50,17 @@ def resolve_service_endpoint(
     Raises:
         ConfigurationError: a setting is invalid.
     """
+    is_global = region in (None, "aws-global")
+    region = _GLOBAL_REGION if region is None or is_global else region
     url = configured_endpoint_url(service, environ, shared, profile)
     if url is not None:
-        return ServiceEndpoint(url.rstrip("/"), region or _GLOBAL_REGION)
+        return ServiceEndpoint(url.rstrip("/"), region)
     use_fips = bool(USE_FIPS.resolve("", None, environ, profile))
     use_dualstack = bool(_USE_DUALSTACK.resolve("", None, environ, profile))
     if service == "sts" and not use_fips and not use_dualstack:
         legacy = _STS_REGIONAL_ENDPOINTS.resolve("", None, environ, profile)
-        if region in (None, "aws-global") or (legacy and region in _LEGACY_STS_REGIONS):
+        if is_global or (legacy and region in _LEGACY_STS_REGIONS):
             return ServiceEndpoint("https://sts.amazonaws.com", _GLOBAL_REGION)
-    region = region or _GLOBAL_REGION
     url = service_url(service, region, use_fips=use_fips, use_dualstack=use_dualstack)
     return ServiceEndpoint(url, region)
 

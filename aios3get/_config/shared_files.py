@@ -59,18 +59,24 @@ def _read(path: str) -> tuple[dict[str, Section], str]:
     if not os.path.isfile(path):
         return {}, f"{path} (no such file)"
     try:
-        with open(path, "rb") as file:
-            data = file.read(_MAX_BYTES + 1)
+        return parse_sections(_read_text(path), path), path
     except OSError as error:
         return {}, f"{path} ({error.strerror})"
-    if len(data) > _MAX_BYTES:
-        raise ConfigurationError(f"{path} is larger than 1 MiB; no AWS file is that large")
+
+
+def _read_text(path: str) -> str:
+    with open(path, "rb") as file:
+        data = file.read(_MAX_BYTES + 1)
     try:
-        text = data.decode("utf-8-sig")
+        if len(data) <= _MAX_BYTES:
+            return data.decode("utf-8-sig")
+        problem = "is larger than 1 MiB; no AWS file is that large"
     except UnicodeDecodeError:
         # That error carries the file's bytes.
-        raise ConfigurationError(f"{path} is not UTF-8 text") from None
-    return parse_sections(text, path), path
+        problem = "is not UTF-8 text"
+    # Error reporters send the locals of a frame that raises.
+    del data
+    raise ConfigurationError(f"{path} {problem}")
 
 
 def expand_path(path: str, environ: Mapping[str, str]) -> str:

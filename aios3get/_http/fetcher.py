@@ -156,21 +156,27 @@ class Fetcher:
             )
         except OSError as error:
             return ConnectionLost(f"the connection to {request.host} broke: {error.strerror}")
+        except (RuntimeError, ValueError) as error:
+            # The session was closed meanwhile, or the host cannot be one.
+            failure = ConnectionFailed(
+                f"no request can be sent to {request.host}: {type(error).__name__}"
+            )
+            failure.retryable = False
+            return failure
 
     async def _send(
         self, request: FetchRequest, connect_timeout: float | None, max_bytes: int, proxy: bool
     ) -> FetchedResponse | TransportError:
+        added: dict[str, str] = {}
         route: dict[str, Any] = {}
-        headers = {**UNSIGNED_HEADERS, **request.headers}
         parts = urlsplit(request.url)
         if proxy and not _is_local(parts.hostname or ""):
             added, route = self._proxies.route(parts.scheme, request.host)
-            headers |= added
         async with self._session().request(
             request.method,
             URL(request.url, encoded=True),
             data=request.body or None,
-            headers=headers,
+            headers={**UNSIGNED_HEADERS, **request.headers, **added},
             allow_redirects=False,
             timeout=aiohttp.ClientTimeout(sock_connect=connect_timeout),
             **route,

@@ -9,7 +9,7 @@ import configparser
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from aios3get.errors import ConfigurationError
 
@@ -129,15 +129,29 @@ def parse_sections(text: str, file: str) -> dict[str, Section]:
         ConfigurationError: the text is not of this format; the message names the line's number,
             never its content.
     """
+    sections: dict[str, Section] = {}
+    problem = _parse(text, sections)
+    if problem is not None:
+        # Error reporters send the locals of a frame that raises.
+        del text, sections
+        raise ConfigurationError(f"{file} cannot be read: {problem}")
+    return sections
+
+
+def _parse(text: str, sections: dict[str, Section]) -> str | None:
+    """Add the text's sections; what is wrong with it, if anything."""
     parser = configparser.RawConfigParser()
     try:
         parser.read_string(text)
     except configparser.Error as error:
-        raise ConfigurationError(f"{file} cannot be read: {_what_is_wrong(error)}") from None
-    return {
-        title: {name: _value(value, file, name) for name, value in parser.items(title)}
-        for title in parser.sections()
-    }
+        return _what_is_wrong(error)
+    for title in parser.sections():
+        values = {name: _value(value) for name, value in parser.items(title)}
+        for name, value in values.items():
+            if value is None:
+                return f"a line in the group {name!r} is not name = value"
+        sections[title] = cast(Section, values)
+    return None
 
 
 def _what_is_wrong(error: configparser.Error) -> str:
@@ -155,15 +169,11 @@ def _what_is_wrong(error: configparser.Error) -> str:
             return "it is not an INI file"
 
 
-def _value(value: str, file: str, name: str) -> str | dict[str, str]:
+def _value(value: str) -> str | dict[str, str] | None:
+    """A setting's text, or the nested group under an empty one; None if a line has no value."""
     if not value.startswith("\n"):
         return value
-    nested: dict[str, str] = {}
-    for line in filter(None, map(str.strip, value.splitlines())):
-        key, equals, text = line.partition("=")
-        if not equals:
-            raise ConfigurationError(
-                f"{file} cannot be read: a line in the group {name!r} is not name = value"
-            )
-        nested[key.strip()] = text.strip()
-    return nested
+    lines = [line.partition("=") for line in filter(None, map(str.strip, value.splitlines()))]
+    if not all(equals for _, equals, _ in lines):
+        return None
+    return {name.strip(): text.strip() for name, _, text in lines}

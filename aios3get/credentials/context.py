@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from aios3get._config.certificates import load_certificates
 from aios3get._config.client_config import ClientConfig, LoadedConfig
+from aios3get._config.environ import without_items
 from aios3get._config.settings import resolve_settings
 from aios3get._config.shared_files import profile_name, read_shared_config
 from aios3get._http.proxies import DIRECT, Proxies
@@ -69,7 +70,7 @@ class ProviderContext:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         random: Callable[[], float] = random.random,
     ) -> None:
-        self.environ = dict(os.environ) if environ is None else environ
+        self.environ = without_items(dict(os.environ) if environ is None else environ)
         self.profile_argument = profile
         self._clock = clock
         self._correct_clock = correct_clock

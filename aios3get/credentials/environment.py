@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/sdkref/latest/guide/feature-static-credentials.html
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+from aios3get._config.environ import without_items
 from aios3get._protocol.identity import Credentials
 from aios3get.credentials.context import ProviderContext
 from aios3get.credentials.provider import Provider, Unavailable
@@ -30,7 +31,7 @@ class EnvironmentCredentials(Provider):
     """
 
     def __init__(self, *, environ: Mapping[str, str] | None = None) -> None:
-        self._environ = environ
+        self._environ = None if environ is None else without_items(environ)
 
     def __repr__(self) -> str:
         return "EnvironmentCredentials()"
@@ -61,7 +62,7 @@ def _credentials(environ: Mapping[str, str]) -> Credentials:
             _expires_at(environ.get(_EXPIRY)),
         )
     except ConfigurationError as error:
-        raise CredentialsError(f"environment variables {_ID} and kin: {error}") from None
+        raise CredentialsError(f"environment variables {_ID} and others: {error}") from None
 
 
 def _expires_at(text: str | None) -> datetime | None:

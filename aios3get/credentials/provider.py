@@ -146,9 +146,10 @@ async def load_from(
         return Unavailable("gave None")
     if isinstance(result, Credentials | BearerToken | Anonymous):
         return result
-    raise CredentialsError(
-        f"{name_of(provider)} gave a {type(result).__name__}; a provider gives Credentials"
-    )
+    kind = type(result).__name__
+    # Error reporters send the locals of a frame that raises.
+    del result
+    raise CredentialsError(f"{name_of(provider)} gave a {kind}; a provider gives Credentials")
 
 
 def _call(provider: CredentialsProvider) -> object:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from aios3get import S3Client
 from aios3get.credentials import (
     AssumeRole,
     ContainerCredentials,
@@ -17,7 +18,7 @@ from aios3get.credentials import (
 )
 from aios3get.credentials.context import ProviderContext
 from aios3get.credentials.provider import Provider
-from aios3get.errors import S3Error
+from aios3get.errors import ConfigurationError, CredentialsError, S3Error
 from tests.servers.http_service import HttpService, Request, Response
 from tests.servers.sign_in import SESSION, SignIn
 from tests.servers.sso import Sso
@@ -141,5 +142,74 @@ async def test_locals_of_a_failure_hold_no_secret(
         # IMDS that is not one is no failure.
         assert source == "instance"
         return
+    found = [text for text in locals_of(error) if SECRET in text]
+    assert not found
+
+
+KEY = f"aws_access_key_id = AKIAIOSFODNN7EXAMPLE\naws_secret_access_key = {SECRET}\n"
+KEY_OF_ENVIRONMENT = {
+    "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
+    "AWS_SECRET_ACCESS_KEY": SECRET,
+    "AWS_SESSION_TOKEN": SECRET,
+}
+INVALID: dict[str, tuple[str, dict[str, str]]] = {
+    "file that is no INI file": (f"{KEY}", {}),
+    "line without a value": (f"[default]\n{KEY}nonsense", {}),
+    "group without a value": (f"[default]\n{KEY}s3 =\n  {SECRET}", {}),
+    "file that is no text": (f"[default]\n{KEY}\udcff", {}),
+    "file that is too large": (f"[default]\n{KEY}" + "#" * 1_100_000, {}),
+    "secret with a line break": (f"[default]\n{KEY}  {SECRET}", {}),
+    "half a key": (f"[default]\naws_access_key_id = AKIA\naws_session_token = {SECRET}", {}),
+    "invalid setting": (f"[default]\n{KEY}use_fips_endpoint = perhaps", KEY_OF_ENVIRONMENT),
+    "invalid variable": (KEY, KEY_OF_ENVIRONMENT | {"AWS_USE_FIPS_ENDPOINT": "perhaps"}),
+    "invalid end": ("", KEY_OF_ENVIRONMENT | {"AWS_CREDENTIAL_EXPIRATION": "soon"}),
+    "half a key of the environment": (
+        "",
+        KEY_OF_ENVIRONMENT | {"AWS_SECRET_ACCESS_KEY": ""},
+    ),
+    "invalid key of the environment": (
+        "",
+        KEY_OF_ENVIRONMENT | {"AWS_SESSION_TOKEN": f"{SECRET} {SECRET}"},
+    ),
+    "missing profile": (f"[default]\n{KEY}", {"AWS_PROFILE": "none", "TOKEN": SECRET}),
+    "role without a source": (f"[default]\n{KEY}role_arn = {ROLE}", {}),
+    "web identity without a role": (
+        "",
+        {"AWS_WEB_IDENTITY_TOKEN_FILE": "/token", "TOKEN": SECRET},
+    ),
+    "container elsewhere": (
+        "",
+        {
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"http://192.0.2.1/{SECRET}",
+            "AWS_CONTAINER_AUTHORIZATION_TOKEN": SECRET,
+        },
+    ),
+    "container with an invalid token": (
+        "",
+        {
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1/",
+            "AWS_CONTAINER_AUTHORIZATION_TOKEN": f"{SECRET}\n",
+        },
+    ),
+    "nothing": ("", {"TOKEN": SECRET}),
+}
+
+
+@pytest.mark.parametrize("name", INVALID)
+async def test_locals_of_a_configuration_error_hold_no_secret(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text, environ = INVALID[name]
+    (tmp_path / "credentials").write_bytes(text.encode(errors="surrogateescape"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    for variable, value in environ.items():
+        monkeypatch.setenv(variable, value)
+    error: S3Error | None = None
+    async with S3Client() as client:
+        try:
+            await client.presign_get_object("amzn-s3-demo-bucket", "sample.jpg")
+        except S3Error as caught:
+            error = caught
+    assert isinstance(error, ConfigurationError | CredentialsError)
     found = [text for text in locals_of(error) if SECRET in text]
     assert not found

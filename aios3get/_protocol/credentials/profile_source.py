@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 from aios3get._protocol.identity import Credentials
-from aios3get._protocol.shared_config import Profile, Section, SharedConfig
+from aios3get._protocol.shared_config import Profile, SharedConfig
 from aios3get.errors import ConfigurationError, CredentialsError
 
 __all__ = [
@@ -223,14 +223,14 @@ def _direct_source(profile: Profile, environ: Mapping[str, str]) -> _Source | No
         return web_identity
     if profile.get("sso_account_id") or profile.get("sso_role_name"):
         return SsoSource(profile)
-    key = _key(profile.name, "credentials file", profile.credentials)
+    key = _key(profile, "credentials")
     if key is not None:
         return key
     if session := profile.get("login_session"):
         return LoginSource(session)
     if command := profile.get("credential_process"):
         return ProcessSource(command)
-    return _key(profile.name, "config file", profile.config)
+    return _key(profile, "config")
 
 
 def _web_identity(profile: Profile, environ: Mapping[str, str]) -> WebIdentitySource | None:
@@ -252,21 +252,28 @@ def _web_identity(profile: Profile, environ: Mapping[str, str]) -> WebIdentitySo
     )
 
 
-def _key(profile: str, file: str, section: Section) -> Credentials | None:
-    # Both halves come from one file: a mixture would be nobody's key.
-    if not _text(section, _ID):
+def _key(profile: Profile, file: Literal["credentials", "config"]) -> Credentials | None:
+    # Both halves come from one file: a mixture would be nobody's key. The file's section is no
+    # local: error reporters send those of a frame that raises.
+    if not _text(profile, file, _ID):
         return None
-    if not _text(section, _SECRET):
+    if not _text(profile, file, _SECRET):
         raise CredentialsError(
-            f"profile {profile!r} in the {file} has {_ID} but no {_SECRET}; write both or neither"
+            f"profile {profile.name!r} in the {file} file has {_ID} but no {_SECRET}; write both or"
+            " neither"
         )
-    token = next(filter(None, (_text(section, name) for name in _TOKENS)), None)
     try:
-        return Credentials(_text(section, _ID), _text(section, _SECRET), token)
+        return Credentials(
+            _text(profile, file, _ID), _text(profile, file, _SECRET), _token(profile, file)
+        )
     except ConfigurationError as error:
-        raise CredentialsError(f"profile {profile!r} in the {file}: {error}") from None
+        raise CredentialsError(f"profile {profile.name!r} in the {file} file: {error}") from None
 
 
-def _text(section: Section, name: str) -> str:
-    value = section.get(name)
+def _token(profile: Profile, file: str) -> str | None:
+    return next(filter(None, (_text(profile, file, name) for name in _TOKENS)), None)
+
+
+def _text(profile: Profile, file: str, name: str) -> str:
+    value = getattr(profile, file).get(name)
     return value.strip() if isinstance(value, str) else ""
