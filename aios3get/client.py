@@ -1,4 +1,4 @@
-"""``S3Client``: the wiring of signer, resolver, transport and parser, and their lifetime."""
+"""``S3Client``: its verbs, its configuration and its lifetime."""
 
 import asyncio
 import os
@@ -50,13 +50,12 @@ from aios3get.errors import ParameterError, UsageError
 
 __all__ = ["S3Client"]
 
-
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 def _hint_at_names(method: Callable[P, T]) -> Callable[P, T]:
-    """Have a call with botocore's ``Bucket=`` and ``Key=`` raise an error that names ours."""
+    """Name ``bucket=`` and ``key=`` to callers who pass botocore's ``Bucket=`` and ``Key=``."""
 
     @wraps(method)
     def call(*args: P.args, **options: P.kwargs) -> T:
@@ -73,54 +72,56 @@ def _hint_at_names(method: Callable[P, T]) -> Callable[P, T]:
 
 
 class S3Client(ParallelMethods):
-    """Reads objects from S3 and from what speaks like it.
+    """Reads objects from S3 and S3-compatible services.
 
-    Creating one does no I/O: environment, shared files and connections come with the first call.
-    ``async with`` closes it, or ``await client.aclose()``; so does the end of its event loop. One
-    client serves any number of tasks, several event loops (each with connections of its own) and
-    processes forked from this one; it pickles as its configuration.
+    Creating a client does no I/O: the first call reads the environment and the shared files, and
+    opens connections. ``async with`` or ``await client.aclose()`` closes the client, and so does
+    the end of its event loop. One client serves any number of tasks, several event loops (each with
+    its own connections) and forked processes. It pickles as its configuration.
 
-    What is None is looked up: first the environment, then the profile, then S3's defaults.
+    An argument that is None is taken from the environment, then from the profile, then from S3's
+    defaults.
 
     Args:
-        region: AWS region, such as ``eu-central-1``; where S3 knows better, its answer is followed
-            and remembered.
+        region: an AWS region, such as ``eu-central-1``. If a bucket is in another region, the
+            client follows S3's response and remembers it.
         credentials: ``Credentials``, ``ANONYMOUS`` for unsigned requests, or a provider: a sync or
-            async callable without arguments that gives ``Credentials``.
-        profile: name of a profile in the shared files.
-        endpoint_url: of a server that is not AWS's, or of a proxy; http or https.
+            async callable without arguments that returns ``Credentials``.
+        profile: the name of a profile in the shared files.
+        endpoint_url: the http or https URL of another S3 server, or of a proxy of S3's API.
         addressing_style: ``"path"`` for ``host/bucket/key``, ``"virtual"`` for
-            ``bucket.host/key``, ``"auto"`` for the latter wherever it can work.
-        use_fips: FIPS 140 endpoints.
-        use_dualstack: endpoints with IPv6.
-        use_accelerate: S3 Transfer Acceleration.
-        use_arn_region: go to the region that an ARN names rather than to ``region``.
-        use_global_endpoint: ``s3.amazonaws.com`` for us-east-1.
-        disable_access_points: refuse the ARNs of access points and Object Lambda access points.
-        disable_multi_region_access_points: refuse multi-region access point ARNs.
-        disable_s3_express_session_auth: sign each request to a directory bucket with the
-            credentials themselves rather than with a session's.
-        retry: how often and how patiently a failed attempt is repeated.
-        timeouts: limits of silence; a download as a whole has none.
-        max_concurrency: requests and open bodies at a time; further calls wait in line.
-        response_checksum_validation: ``"when_supported"`` asks AWS for checksums with every GET
-            and verifies them; ``"when_required"`` only where ``checksum_mode=True`` is passed.
-        request_payer: ``"requester"`` to accept the cost of reading, with every call.
+            ``bucket.host/key``, ``"auto"`` for the latter wherever it is possible.
+        use_fips: use FIPS 140 endpoints.
+        use_dualstack: use endpoints with IPv6.
+        use_accelerate: use S3 Transfer Acceleration.
+        use_arn_region: use the region of an ARN instead of ``region``.
+        use_global_endpoint: use ``s3.amazonaws.com`` for us-east-1.
+        disable_access_points: reject the ARNs of access points and Object Lambda access points.
+        disable_multi_region_access_points: reject the ARNs of multi-region access points.
+        disable_s3_express_session_auth: sign requests to directory buckets with the credentials
+            instead of a session's.
+        retry: how often and after which waits a failed attempt is repeated.
+        timeouts: limits for connecting, silence and waiting; a download as a whole has none.
+        max_concurrency: the number of requests and open bodies at a time; further calls wait.
+        response_checksum_validation: ``"when_supported"`` requests and verifies checksums with
+            every GET; ``"when_required"`` only with ``checksum_mode=True``.
+        request_payer: ``"requester"`` accepts the cost of reading with every call.
         verify: False to accept any certificate, a path to a CA bundle, or an ``ssl.SSLContext``.
-        proxy: URL of an HTTP proxy for all requests; ``""`` for none whatever the environment says.
-        session: an ``aiohttp.ClientSession`` of yours to send with. Its resolver, connector and
-            TLS apply instead of ``verify``; it stays yours to close, and binds the client to its
-            loop. One that would add a login, headers that S3 acts upon, or cookies to every host,
-            is refused by the first call.
-        on_attempt: called with an ``AttemptRecord`` at the end of each attempt, on its event loop;
-            it must not block. An exception of its own is logged, and the call goes on.
+        proxy: the URL of an HTTP proxy for all requests; ``""`` for none, whatever the environment
+            says.
+        session: an ``aiohttp.ClientSession`` to send with. Its resolver, connector and TLS apply
+            instead of ``verify``. The client does not close it, and serves only its event loop. The
+            first call rejects a session that adds a login, headers that S3 acts upon, or cookies
+            for every host.
+        on_attempt: called with an ``AttemptRecord`` at the end of each attempt, on the event loop
+            of the call; it must not block. Its exceptions are logged and ignored.
         allow_insecure_sse_customer_key: send SSE-C keys over plain http too.
-        pickle_credentials: let explicit ``Credentials``, and a proxy's password, travel inside a
-            pickle of the client.
+        pickle_credentials: include explicit ``Credentials`` and a proxy's password in a pickle of
+            the client.
 
     Raises:
-        ConfigurationError: an argument cannot be right by itself. What takes a look at the
-            environment, at files or at other arguments is raised by the first call.
+        ConfigurationError: an argument is invalid by itself. The first call raises it for values of
+            the environment and the profile, and for arguments that contradict each other.
     """
 
     def __init__(
@@ -183,7 +184,7 @@ class S3Client(ParallelMethods):
         if request_payer is not None:
             self._options["request_payer"] = request_payer
         self._closed = False
-        self._shared: ClientState | None = None
+        self._state: ClientState | None = None
         self._loops: dict[asyncio.AbstractEventLoop, _Running] = {}
         self._loading: dict[asyncio.AbstractEventLoop, asyncio.Lock] = {}
         _clients.add(self)
@@ -197,20 +198,26 @@ class S3Client(ParallelMethods):
         deadline: float | None = None,
         **options: Unpack[GetObjectOptions],
     ) -> GetObjectCall:
-        """The object: ``await`` it, or use it as ``async with`` to have it closed.
+        """Get an object: its metadata at once, its bytes as they are read.
+
+        ``obj = await s3.get_object(...)``, or ``async with s3.get_object(...) as obj`` to have it
+        closed. Invalid arguments are rejected immediately, before anything is awaited.
 
         Args:
             bucket: a bucket name, an access point alias or any S3 ARN.
-            key: the key as text; encoded once, never normalised.
+            key: the key as text; encoded exactly once, never normalised.
             deadline: seconds for the call and the reading of its body together.
-            options: see ``GetObjectOptions``.
+            options: S3's parameters, see ``GetObjectOptions``.
 
         Raises:
-            ConfigurationError: the call cannot be right.
+            ParameterError: an argument is invalid.
             ServiceError: S3 refused, as with ``NoSuchKey`` or ``AccessDenied``.
-            NotModified: the condition says that your copy is current.
-            TransportError: no answer came.
+            NotModified: by the condition of the call, your copy is current.
+            TransportError: no response arrived within the retry policy.
+            IntegrityError: the response is not of the requested bytes, version or SSE-C key.
             CredentialsError: there are no credentials to sign with.
+            ConfigurationError: the environment or the profile is invalid.
+            UsageError: the client is closed.
 
         https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
         """
@@ -230,10 +237,10 @@ class S3Client(ParallelMethods):
         deadline: float | None = None,
         **options: Unpack[GetObjectOptions],
     ) -> ObjectInfo:
-        """The object's metadata, without its bytes.
+        """Get the metadata of an object.
 
-        Takes what ``get_object`` takes and raises what it raises. S3 gives no reason with a
-        refused HEAD, so its class comes from the status: a missing bucket, too, is ``NoSuchKey``.
+        Arguments and errors are those of ``get_object``. A response to HEAD has no error code, so
+        the status selects the class of the error: a missing bucket is ``NoSuchKey`` too.
 
         https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
         """
@@ -253,21 +260,21 @@ class S3Client(ParallelMethods):
         expires_in: int | timedelta = 3600,
         **options: Unpack[GetObjectOptions],
     ) -> PresignedUrl:
-        """A link that gets the object without credentials.
+        """Create a link that gets the object without credentials.
 
         Args:
             bucket: as for ``get_object``.
             key: as for ``get_object``.
-            expires_in: seconds from now, 1 to 604,800 (7 days); the link ends with the credentials
-                that sign it if they end sooner.
-            options: as for ``get_object``; those that travel in headers are in the result's
-                ``headers``, and its holder must send them.
+            expires_in: seconds from now, 1 to 604,800 (7 days). The link expires with the
+                credentials that sign it, if that is sooner.
+            options: as for ``get_object``. The holder of the link must send those that are in the
+                ``headers`` of the result.
 
         Raises:
-            ConfigurationError: the call cannot be right.
+            ParameterError: an argument is invalid.
             CredentialsError: there are no credentials, or they have expired.
-            ServiceError: S3 refused the session that a directory bucket's link is signed with.
-            TransportError: no answer came about that session.
+            ServiceError: S3 refused the session that signs the link of a directory bucket.
+            TransportError: no response arrived about that session.
 
         https://docs.aws.amazon.com/AmazonS3/latest/userguide/ShareObjectPreSignedURL.html
         """
@@ -285,24 +292,25 @@ class S3Client(ParallelMethods):
         headers: Mapping[str, str] | None = None,
         deadline: float | None = None,
     ) -> GetObjectCall:
-        """The object behind somebody's presigned link, with the same body as ``get_object``.
+        """Get the object of a presigned link; the result is that of ``get_object``.
 
-        The URL goes out byte for byte as it is, and no credentials of the client do. A link that
-        is signed for a range or a part cannot be asked for other bytes: its body is not resumed.
+        The URL is sent byte for byte as it is, without the client's credentials. The body of a link
+        that is signed for a range or a part is not resumed.
 
         Args:
-            url: the link, or a ``PresignedUrl``, whose ``headers`` are sent along.
-            range: the bytes wanted.
-            headers: what the link's maker said must be sent.
+            url: the link, or a ``PresignedUrl``, whose ``headers`` are sent too.
+            range: the requested bytes.
+            headers: the headers that the link is signed with.
             deadline: seconds for the call and the reading of its body together.
 
         Raises:
-            ConfigurationError: the URL or a header cannot be sent as it is, or ``range`` is given
-                with a link to a part.
-            PresignedUrlExpired: the link's time is over.
-            AccessDenied: the link's signer may not read the object.
+            ParameterError: the URL or a header cannot be sent as it is, or ``range`` is passed with
+                a link to a part.
+            PresignedUrlExpired: the link has expired.
+            AccessDenied: the signer of the link may not read the object.
             ServiceError: S3 refused for another reason.
-            TransportError: no answer came.
+            TransportError: no response arrived within the retry policy.
+            IntegrityError: as for ``get_object``.
         """
         sent = dict(url.headers) if isinstance(url, PresignedUrl) else {}
         sent.update(headers or {})
@@ -314,7 +322,7 @@ class S3Client(ParallelMethods):
         return GetObjectCall(_get_url(self, Call("GET", request, deadline, place)))
 
     async def aclose(self) -> None:
-        """Close the client's connections; bodies that are still open break."""
+        """Close the client's connections. Reading an open body raises ``ConnectionLost``."""
         self._closed = True
         running, self._loops = self._loops, {}
         here = running.pop(asyncio.get_running_loop(), None)
@@ -364,7 +372,7 @@ class S3Client(ParallelMethods):
         return GetObject.create(bucket, key, options)
 
     def _with_defaults(self, bucket: str, options: GetObjectOptions) -> GetObjectOptions:
-        # Directory buckets know no requester pays, the one option with a client-wide default.
+        # Directory buckets do not support Requester Pays.
         if isinstance(bucket, str) and bucket.endswith(("--x-s3", "--xa-s3")):
             return options
         return {**self._options, **options}
@@ -398,23 +406,23 @@ class S3Client(ParallelMethods):
         return None if running is None else running.exchange
 
     async def _start(self) -> Exchange:
-        """The running loop's exchange, with all configuration loaded."""
+        """The exchange of the running loop; loads the configuration first."""
         loop = asyncio.get_running_loop()
-        # Many first calls at once load once; if the one that does is cancelled, the next one does.
+        # Concurrent first calls load once; if the one that loads is cancelled, the next one does.
         async with self._loading.setdefault(loop, asyncio.Lock()):
-            if self._shared is None:
+            if self._state is None:
                 loaded = await _load(self._config)
-                # Two loops may have loaded at once; what the first one learns must not be lost.
-                self._shared = self._shared or loaded
+                # Another loop may have loaded meanwhile, and its state may have learned something.
+                self._state = self._state or loaded
         self._loading.pop(loop, None)
-        shared = self._shared
+        state = self._state
         if self._closed:
             raise UsageError("the client is closed; create a new one")
         if loop not in self._loops:
             for each in list(self._loops):
                 if each.is_closed():
                     self._loops.pop(each, None)
-            self._loops[loop] = _Running(shared, self._config.session)
+            self._loops[loop] = _Running(state, self._config.session)
             await self._loops[loop].start()
         return self._loops[loop].exchange
 
@@ -433,23 +441,23 @@ _get_url.__qualname__ = "S3Client.get_url"
 
 
 class _Running:
-    """A client on one event loop: its exchange, and the guard that closes it with the loop."""
+    """A client on one event loop: its exchange, and the generator that closes it."""
 
-    def __init__(self, shared: ClientState, session: aiohttp.ClientSession | None) -> None:
+    def __init__(self, state: ClientState, session: aiohttp.ClientSession | None) -> None:
         transport = Transport(
-            timeouts=shared.timeouts,
-            max_concurrency=shared.max_concurrency,
+            timeouts=state.timeouts,
+            max_concurrency=state.max_concurrency,
             session=session,
-            verify=shared.verify,
-            proxies=shared.proxies,
+            verify=state.verify,
+            proxies=state.proxies,
         )
-        self.exchange = Exchange(shared, transport)
-        self._guard = self.exchange.guard = _closed_with_loop(transport, shared)
+        self.exchange = Exchange(state, transport)
+        self._guard = self.exchange.guard = _closed_with_loop(transport, state)
         self._closing: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        # An event loop finalises the asynchronous generators that were begun on it when it ends,
-        # and when they are collected: this one closes the connections then.
+        # An event loop closes its asynchronous generators when it ends, and when they are
+        # collected; this one then closes the connections.
         await anext(self._guard)
 
     async def aclose(self) -> None:
@@ -459,20 +467,18 @@ class _Running:
         self._closing = asyncio.get_running_loop().create_task(self.aclose())
 
 
-async def _closed_with_loop(
-    transport: Transport, shared: ClientState
-) -> AsyncGenerator[None, None]:
+async def _closed_with_loop(transport: Transport, state: ClientState) -> AsyncGenerator[None, None]:
     try:
         yield
     finally:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(transport.aclose)
-            stack.push_async_callback(shared.contexts.aclose)
-            stack.push_async_callback(shared.credentials.aclose)
+            stack.push_async_callback(state.contexts.aclose)
+            stack.push_async_callback(state.credentials.aclose)
 
 
 async def _load(config: ClientConfig) -> ClientState:
-    """The whole configuration; files are read and certificates loaded off the loop."""
+    """Load the configuration; files and certificates are read in threads."""
     loaded = await load_config(config)
     settings, credentials = loaded.settings, config.credentials
     if credentials is None:
@@ -521,7 +527,7 @@ def _unpickle(arguments: dict[str, Any]) -> S3Client:
     return S3Client(**arguments)
 
 
-# Sockets and locks of the parent are nothing that a child may use, or close.
+# A forked child may neither use nor close the sockets and locks of its parent.
 _clients: WeakSet[S3Client] = WeakSet()
 _left_to_parent: list[object] = []
 

@@ -1,4 +1,4 @@
-"""What all event loops of one client share: its resolved configuration, and what it learns."""
+"""What all event loops of one client share: its configuration, and what it has learned."""
 
 import ssl
 import time
@@ -18,17 +18,18 @@ from aios3get.credentials.source import CredentialsSource
 
 __all__ = ["ClientState"]
 
-_LEARNT_LIMIT = 1024
+_LEARNED_LIMIT = 1024
 
 
 @dataclass(slots=True, kw_only=True)
 class ClientState:
-    """Configuration that stays, and facts found on the way.
+    """The configuration of a client, and facts from responses.
 
     Attributes:
-        clock_offset: seconds that S3's clock is ahead of ours.
-        regions: bucket → region, where S3 corrected us.
-        without_checksum_mode: hosts that refuse ``x-amz-checksum-mode``.
+        clock: seconds since the epoch by the local clock.
+        clock_offset: seconds that S3's clock is ahead of it.
+        regions: the regions of buckets that are not in the client's.
+        without_checksum_mode: the hosts that refuse ``x-amz-checksum-mode``.
     """
 
     resolver: EndpointResolver
@@ -49,7 +50,7 @@ class ClientState:
     without_checksum_mode: set[str] = field(default_factory=set[str])
 
     def now(self) -> float:
-        """Seconds since the epoch by S3's clock, as far as it is known."""
+        """Seconds since the epoch by the clock of S3, as far as it is known."""
         return self.clock() + self.clock_offset
 
     def check_clock(self, date: str) -> None:
@@ -60,7 +61,7 @@ class ClientState:
             self.clock_offset = 0.0
 
     def remember_region(self, bucket: str, region: str) -> None:
-        """Send the bucket's next requests there at once."""
-        if bucket not in self.regions and len(self.regions) >= _LEARNT_LIMIT:
+        """Send the next requests for the bucket to this region."""
+        if bucket not in self.regions and len(self.regions) >= _LEARNED_LIMIT:
             del self.regions[next(iter(self.regions))]
         self.regions[bucket] = region

@@ -213,8 +213,8 @@ async def test_day_of_hourly_rotation_with_outages(
         failures = reads = 0
         async with client:
             await client._start()
-            assert client._shared is not None
-            client._shared.clock = clock
+            assert client._state is not None
+            client._state.clock = clock
             for _ in range(24 * 15):
                 clock.now += timedelta(minutes=4)
                 try:

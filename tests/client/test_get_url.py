@@ -121,8 +121,8 @@ class TestLinks:
             server.clock_skew = 7200.0
             with pytest.raises(errors.S3Error):
                 await client.get_url(link)
-            assert client._shared is not None
-            assert client._shared.clock_offset == 0.0
+            assert client._state is not None
+            assert client._state.clock_offset == 0.0
 
     async def test_a_link_needs_no_credentials_of_the_client(self, server: S3Server) -> None:
         async with quick_client(server) as client:

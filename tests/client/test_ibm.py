@@ -119,8 +119,8 @@ async def test_token_is_refreshed_ahead_of_expiry_and_no_call_waits(
     assert await read(client) == CONTENT
     assert object_requests(server)[-1].headers["Authorization"] == first
     await until(lambda: len(token_requests(server)) == 2)
-    assert client._shared is not None
-    await until(client._shared.credentials.current)
+    assert client._state is not None
+    await until(client._state.credentials.current)
     assert await read(client) == CONTENT
     assert object_requests(server)[-1].headers["Authorization"] != first
     clock.now += 3601

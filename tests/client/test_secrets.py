@@ -100,7 +100,7 @@ async def test_no_error_repr_or_log_shows_a_secret(
                 await call(client)
             except errors.S3Error as error:
                 shown += _texts(error)
-            shown += [repr(client), repr(client._shared), str(client._loops)]
+            shown += [repr(client), repr(client._state), str(client._loops)]
         requests += [request.raw_path for request in server.requests]
     shown += [repr(record.__dict__) + record.getMessage() for record in caplog.records]
     assert len(shown) > 60

@@ -147,8 +147,8 @@ async def test_stale_connection_costs_no_attempt_and_no_quota(server: S3Server) 
             assert server.requests[-1].connection != server.requests[-2].connection
             # The one kept for the next time is used again after a new one.
             assert await read(client) == CONTENT
-        assert client._shared is not None
-        assert client._shared.quota.left == max(500, 30 * 64)
+        assert client._state is not None
+        assert client._state.quota.left == max(500, 30 * 64)
 
 
 async def test_lost_new_connection_costs_an_attempt(server: S3Server) -> None:
@@ -189,8 +189,8 @@ async def test_other_region_is_followed_once_and_remembered(
         async with loopback_client(server, authority) as client:
             assert await read(client) == CONTENT
             assert await read(client) == CONTENT
-            assert client._shared is not None
-            assert client._shared.regions == {BUCKET: "eu-central-1"}
+            assert client._state is not None
+            assert client._state.regions == {BUCKET: "eu-central-1"}
     assert [r.signing_region for r in server.requests] == [
         "us-east-1",
         "eu-central-1",
@@ -229,13 +229,13 @@ async def test_clock_of_an_odd_date_is_not_learned_from_a_refused_head(server: S
         with pytest.raises(errors.AccessDenied):
             await client.head_object(BUCKET, KEY)
         assert len(server.requests) == 2  # the correction was tried
-        assert client._shared is not None
-        assert client._shared.clock_offset == 0.0
+        assert client._state is not None
+        assert client._state.clock_offset == 0.0
         server.faults.add(odd)
         # It is tried again, and taken back again, by the next call.
         with pytest.raises(errors.AccessDenied):
             await client.head_object(BUCKET, KEY)
-        assert client._shared.clock_offset == 0.0
+        assert client._state.clock_offset == 0.0
         assert await read(client) == CONTENT
     assert [request.status for request in server.requests][-1] == 200
 
@@ -244,13 +244,13 @@ async def test_clock_that_is_right_again_is_learned_from_a_good_response(server:
     server.clock_skew = 1000.0
     async with quick_client(server) as client:
         await read(client)
-        assert client._shared is not None
-        assert 990 < client._shared.clock_offset < 1010
+        assert client._state is not None
+        assert 990 < client._state.clock_offset < 1010
         await read(client)
-        assert 990 < client._shared.clock_offset < 1010
+        assert 990 < client._state.clock_offset < 1010
         server.clock_skew = 200.0  # as after a step of NTP; S3 allows 900 s
         await read(client)
-        assert client._shared.clock_offset == 0.0
+        assert client._state.clock_offset == 0.0
         await read(client)
     assert [request.status for request in server.requests] == [403, 200, 200, 200, 200]
 
@@ -453,8 +453,8 @@ async def test_region_is_remembered_only_after_a_response_from_it(authority: Aut
             _unknown("eu-nowhere-1", client)
             with pytest.raises(errors.ConnectionFailed):
                 await read(client)
-            assert client._shared is not None
-            assert not client._shared.regions
+            assert client._state is not None
+            assert not client._state.regions
             assert await read(client) == CONTENT
 
 
@@ -477,8 +477,8 @@ async def test_region_is_remembered_after_an_error_response_from_it(authority: A
         async with loopback_client(server, authority) as client:
             with pytest.raises(errors.NoSuchKey):
                 await read(client)
-            assert client._shared is not None
-            assert client._shared.regions == {BUCKET: "eu-central-1"}
+            assert client._state is not None
+            assert client._state.regions == {BUCKET: "eu-central-1"}
 
 
 async def test_refused_head_is_sent_again_only_with_refreshable_credentials(

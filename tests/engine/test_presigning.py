@@ -34,8 +34,8 @@ async def test_link_is_signed_by_the_clock_that_a_call_has_learned(server: S3Ser
     server.clock_skew = 3600.0
     async with quick_client(server) as client:
         assert await read(client) == CONTENT
-        assert client._shared is not None
-        assert 3590 < client._shared.clock_offset < 3610
+        assert client._state is not None
+        assert 3590 < client._state.clock_offset < 3610
         assert await read(client) == CONTENT
         link = await client.presign_get_object(BUCKET, KEY)
     assert [request.status for request in server.requests] == [403, 200, 200]

@@ -75,8 +75,8 @@ async def test_every_attempt_is_signed_anew(server: S3Server) -> None:
     async with quick_client(server) as client:
         await read(client)
         server.requests.clear()
-        assert client._shared is not None
-        client._shared.clock = lambda: time.time() - 100 + next(ticks)
+        assert client._state is not None
+        client._state.clock = lambda: time.time() - 100 + next(ticks)
         server.faults.add(faults.status(500), times=3)
         assert await read(client) == CONTENT
     dates = [request.headers["x-amz-date"] for request in server.requests]
@@ -89,8 +89,8 @@ async def test_request_is_signed_once_it_has_a_permit(server: S3Server) -> None:
         async with client.get_object(BUCKET, KEY):
             waiting = asyncio.create_task(read(client))
             await asyncio.sleep(0.05)
-            assert client._shared is not None
-            client._shared.clock = lambda: time.time() + 100
+            assert client._state is not None
+            client._state.clock = lambda: time.time() + 100
         assert await waiting == CONTENT
     first, second = (request.headers["x-amz-date"] for request in server.requests)
     later = datetime.strptime(second, "%Y%m%dT%H%M%SZ") - datetime.strptime(first, "%Y%m%dT%H%M%SZ")
