@@ -59,6 +59,7 @@ JOURNEYS = {
     },
     "credentials": {"frames"},
     "engine": {"fault_matrix", "lifetime", "soak"},
+    "engine/parallel": {"fault_matrix", "memory_limit"},
     "protocol": {"linear_time", "samples"},
 }
 
