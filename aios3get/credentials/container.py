@@ -6,18 +6,19 @@ https://docs.aws.amazon.com/sdkref/latest/guide/feature-container-credentials.ht
 from aios3get._config.small_files import read_small_file
 from aios3get._protocol.credentials.container import (
     FULL_URI,
+    NO_TOKEN,
     RELATIVE_URI,
     ContainerSettings,
-    check_token,
     container_settings,
     credentials_request,
+    is_token,
     parse_credentials,
 )
 from aios3get._protocol.credentials.failure import no_response
 from aios3get._protocol.identity import Credentials
 from aios3get.credentials.context import ProviderContext
 from aios3get.credentials.provider import Provider, Unavailable
-from aios3get.errors import CredentialsError, TransportError
+from aios3get.errors import ConfigurationError, CredentialsError, TransportError
 
 __all__ = ["ContainerCredentials"]
 
@@ -68,5 +69,8 @@ async def _token(settings: ContainerSettings) -> str | None:
             f"the file that AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE names cannot be read:"
             f" {error.strerror}: {path}"
         ) from None
-    check_token(token, f"the file {path}")
+    if not is_token(token):
+        # Error reporters send the locals of a frame that raises.
+        del token
+        raise ConfigurationError(f"the file {path} {NO_TOKEN}")
     return token

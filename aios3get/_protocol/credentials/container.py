@@ -18,11 +18,12 @@ from aios3get.errors import ConfigurationError
 
 __all__ = [
     "FULL_URI",
+    "NO_TOKEN",
     "RELATIVE_URI",
     "ContainerSettings",
-    "check_token",
     "container_settings",
     "credentials_request",
+    "is_token",
     "parse_credentials",
 ]
 
@@ -38,6 +39,9 @@ _LINK_LOCAL: Final = frozenset({"169.254.170.2", "169.254.170.23", "fd00:ec2::23
 _is_visible = re.compile(r"[!-~]+").fullmatch
 # RFC 9110 section 5.5, without obs-text.
 _is_header_value = re.compile(r"[!-~](?:[ -~\t]*[!-~])?").fullmatch
+
+
+NO_TOKEN: Final = "holds no valid authorization token; was a line break copied along?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,38 +73,46 @@ def container_settings(environ: Mapping[str, str]) -> ContainerSettings | None:
         ConfigurationError: the place is not a valid URL, or credentials from there would cross a
             network in the clear.
     """
-    relative, full = environ.get(RELATIVE_URI), environ.get(FULL_URI)
-    if relative:
-        variable, url = RELATIVE_URI, f"{_ECS}{relative}"
-        if not relative.startswith("/"):
-            raise ConfigurationError(f"environment variable {RELATIVE_URI} must start with a slash")
-    elif full:
-        variable, url = FULL_URI, full
-    else:
+    settings = _read_settings(environ)
+    if settings is None:
         return None
-    _check_url(url, variable)
+    # The URL and the token are no locals of this frame: error reporters send those.
+    problem = _url_problem(settings.url, settings.variable)
+    if problem is not None:
+        raise ConfigurationError(f"environment variable {settings.variable} {problem}")
+    if settings.token is not None and not is_token(settings.token):
+        raise ConfigurationError(f"environment variable {_TOKEN} {NO_TOKEN}")
+    return settings
+
+
+def _read_settings(environ: Mapping[str, str]) -> ContainerSettings | None:
     token_file = environ.get(_TOKEN_FILE) or None
     token = None if token_file else environ.get(_TOKEN) or None
-    if token is not None:
-        check_token(token, f"environment variable {_TOKEN}")
-    return ContainerSettings(variable, url, token, token_file)
+    if relative := environ.get(RELATIVE_URI):
+        return ContainerSettings(RELATIVE_URI, f"{_ECS}{relative}", token, token_file)
+    if full := environ.get(FULL_URI):
+        return ContainerSettings(FULL_URI, full, token, token_file)
+    return None
 
 
-def _check_url(url: str, variable: str) -> None:
+def _url_problem(url: str, variable: str) -> str | None:
+    if variable == RELATIVE_URI and not url.startswith(f"{_ECS}/"):
+        return "must start with a slash"
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError:
-        raise ConfigurationError(f"environment variable {variable} is not a URL") from None
+        return "is not a URL"
     if not host or parts.scheme not in {"http", "https"} or not _is_visible(url):
-        raise ConfigurationError(f"environment variable {variable} is not an HTTP URL")
+        return "is not an HTTP URL"
     if parts.username or parts.password:
-        raise ConfigurationError(f"environment variable {variable} has a user name in its URL")
+        return "has a user name in its URL"
     if parts.scheme == "http" and not _is_local(host):
-        raise ConfigurationError(
-            f"environment variable {variable} names the host {host!r} over http; use https, or a"
-            f" loopback address, or one of {', '.join(sorted(_LINK_LOCAL))}"
+        return (
+            f"names the host {host!r} over http; use https, or a loopback address, or one of"
+            f" {', '.join(sorted(_LINK_LOCAL))}"
         )
+    return None
 
 
 def _is_local(host: str) -> bool:
@@ -112,16 +124,9 @@ def _is_local(host: str) -> bool:
         return False
 
 
-def check_token(token: str, source: str) -> None:
-    """Accept an authorization token only if it can be a header's value.
-
-    Raises:
-        ConfigurationError: it cannot; the message names the source.
-    """
-    if not _is_header_value(token):
-        raise ConfigurationError(
-            f"{source} holds no valid authorization token; was a line break copied along?"
-        )
+def is_token(text: str) -> bool:
+    """Whether an authorization token can be a header's value."""
+    return _is_header_value(text) is not None
 
 
 def credentials_request(settings: ContainerSettings, token: str | None) -> FetchRequest:
