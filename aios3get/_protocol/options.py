@@ -43,7 +43,7 @@ class GetObjectOptions(TypedDict, total=False):
 
     The names are S3's in snake_case. None is the same as leaving the option out.
 
-    Keys:
+    Attributes:
         if_match: return the object only if its ETag is this one, quotes included; otherwise
             ``PreconditionFailed``.
         if_none_match: return the object only if its ETag is another one; otherwise

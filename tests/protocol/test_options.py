@@ -67,7 +67,7 @@ def test_options_and_members_are_the_same() -> None:
 
 
 def test_help_shows_the_text_of_every_option() -> None:
-    keys = inspect.cleandoc(GetObjectOptions.__doc__ or "").partition("Keys:\n")[2]
+    keys = inspect.cleandoc(GetObjectOptions.__doc__ or "").partition("Attributes:\n")[2]
     assert re.findall(r"^ {4}(\w+): \S", keys, re.MULTILINE) == [*MEMBERS]
     shown = pydoc.plain(pydoc.render_doc(GetObjectOptions))
     assert all(line.strip() in shown for line in keys.splitlines())
