@@ -46,7 +46,7 @@ from aios3get._protocol.url_request import UrlRequest
 from aios3get.credentials import CredentialsSource, default_chain
 from aios3get.credentials.context import ClientContexts
 from aios3get.credentials.provider import provider_for
-from aios3get.errors import ParameterError, UsageError
+from aios3get.errors import ParameterError, S3Error, UsageError
 
 __all__ = ["S3Client"]
 
@@ -223,11 +223,13 @@ class S3Client(ParallelMethods):
         """
         if deadline is not None:
             check_deadline(deadline)
+        if self._options:
+            options = self._with_defaults(bucket, options)
+        request = GetObject.create(bucket, key, options)
         # A Place costs 0.1 µs, which every call can afford; a line number costs ten times as much.
         frame = sys._getframe(2)
-        place = frame.f_code, frame.f_lasti
-        request = self._request(bucket, key, options)
-        return GetObjectCall(_get_object(self, Call("GET", request, deadline, place)))
+        call = Call("GET", request, deadline, (frame.f_code, frame.f_lasti))
+        return GetObjectCall("S3Client.get_object", self._open(call))
 
     async def head_object(
         self,
@@ -318,8 +320,8 @@ class S3Client(ParallelMethods):
         if deadline is not None:
             check_deadline(deadline)
         frame = sys._getframe(1)
-        place = frame.f_code, frame.f_lasti
-        return GetObjectCall(_get_url(self, Call("GET", request, deadline, place)))
+        call = Call("GET", request, deadline, (frame.f_code, frame.f_lasti))
+        return GetObjectCall("S3Client.get_url", self._open(call))
 
     async def aclose(self) -> None:
         """Close the client's connections. Reading an open body raises ``ConnectionLost``."""
@@ -378,9 +380,17 @@ class S3Client(ParallelMethods):
         return {**self._options, **options}
 
     async def _open(self, call: Call) -> S3Object:
-        exchange = self._exchange() or await self._start()
-        response = await exchange.send(call, call.request)
-        return S3Object(call, response, ByteStream.of_response(exchange, call, response))
+        # Not by ``call.run``, because another coroutine costs more than these lines.
+        try:
+            running = self._loops.get(asyncio.get_running_loop())
+            if running is None:
+                exchange = await call.within_deadline(self._start())
+            else:
+                exchange = running.exchange
+            response = await call.within_deadline(exchange.send(call, call.request))
+            return S3Object(call, response, ByteStream.of_response(exchange, call, response))
+        except (S3Error, asyncio.CancelledError) as error:
+            raise call.failure(error) from error.__cause__
 
     async def _head(self, call: Call) -> ObjectInfo:
         exchange = self._exchange() or await self._start()
@@ -425,19 +435,6 @@ class S3Client(ParallelMethods):
             self._loops[loop] = _Running(state, self._config.session)
             await self._loops[loop].start()
         return self._loops[loop].exchange
-
-
-async def _get_object(client: S3Client, call: Call) -> S3Object:
-    return await call.run(client._open(call))
-
-
-async def _get_url(client: S3Client, call: Call) -> S3Object:
-    return await call.run(client._open(call))
-
-
-# The warning about a coroutine that was never awaited, and the repr of a task, show these names.
-_get_object.__qualname__ = "S3Client.get_object"
-_get_url.__qualname__ = "S3Client.get_url"
 
 
 class _Running:

@@ -146,10 +146,12 @@ class Call:
         """Await within the deadline; an error gets the facts of the call and loses its frames."""
         try:
             return await self.within_deadline(awaitable)
-        except S3Error as error:
-            raise plain(self.annotate(error)) from error.__cause__
-        except asyncio.CancelledError as error:
-            raise plain(error) from None
+        except (S3Error, asyncio.CancelledError) as error:
+            raise self.failure(error) from error.__cause__
+
+    def failure(self, error: S3Error | asyncio.CancelledError) -> BaseException:
+        """The error to raise: with the facts of the call, and without frames."""
+        return plain(self.annotate(error) if isinstance(error, S3Error) else error)
 
 
 def plain(error: E) -> E:

@@ -75,13 +75,26 @@ class Exchange:
             CredentialsError: there are no credentials to sign with.
             ParameterError: the request is invalid at its endpoint.
         """
+        transport, signer, on_attempt = self.transport, self.signer, self.state.on_attempt
         if call.deadline is not None:
-            call.watchdog = self.transport.watchdog
+            call.watchdog = transport.watchdog
         if call.not_before is not None:
             await self.wait(call)
         while True:
             try:
-                response = await self._attempt(call, request)
+                if on_attempt is not None:
+                    call.observation = Observation(on_attempt, call.method)
+                place = call.opened_at
+                permit = transport.try_acquire(place) or await transport.acquire(place)
+                # Signed only now: a signature grows old while it waits for a permit.
+                try:
+                    http = signer.sign_nowait(call, request) or await signer.sign(call, request)
+                except BaseException:
+                    permit.release()
+                    raise
+                call.sending()
+                response = await transport.send(http, permit, fresh=call.fresh)
+                call.responded(response)
                 if response.status in (200, 206):
                     self._accept(call, response)
                     return response
@@ -92,24 +105,6 @@ class Exchange:
                 if not self.recover(call, error):
                     raise
                 await self.wait(call, error)
-
-    async def _attempt(self, call: Call, request: ObjectRequest) -> Response:
-        transport, signer = self.transport, self.signer
-        if self.state.on_attempt is not None:
-            call.observation = Observation(self.state.on_attempt, call.method)
-        permit = transport.try_acquire(call.opened_at)
-        if permit is None:
-            permit = await transport.acquire(call.opened_at)
-        # Signed only now: a signature grows old while it waits for a permit.
-        try:
-            http = signer.sign_nowait(call, request) or await signer.sign(call, request)
-        except BaseException:
-            permit.release()
-            raise
-        call.sending()
-        response = await transport.send(http, permit, fresh=call.fresh)
-        call.responded(response)
-        return response
 
     def recover(self, call: Call, error: S3Error, resume_at: int | None = None) -> bool:
         """Whether another attempt may succeed; if so, prepare the call for it.

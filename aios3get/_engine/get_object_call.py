@@ -19,11 +19,16 @@ class GetObjectCall(Coroutine[Any, Any, S3Object]):
 
     As ``async with`` it also closes the object at the end of the block. It is a coroutine, so
     ``asyncio.create_task`` and the like take it, and one that is never awaited warns.
+
+    Args:
+        name: the method that was called, as that warning and the repr of a task show it.
+        coroutine: returns the object.
     """
 
     __slots__ = ("_coroutine", "_object")
 
-    def __init__(self, coroutine: Coroutine[Any, Any, S3Object]) -> None:
+    def __init__(self, name: str, coroutine: Coroutine[Any, Any, S3Object]) -> None:
+        coroutine.__qualname__ = name  # type: ignore[attr-defined]  # typeshed has it elsewhere
         self._coroutine = coroutine
         self._object: S3Object | None = None
 

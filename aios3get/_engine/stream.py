@@ -7,8 +7,8 @@ from aios3get._engine.call import Call, plain
 from aios3get._engine.exchange import Exchange
 from aios3get._http.transport import Response
 from aios3get._protocol.checksum import Unverified, Verified, Verifier, select_verifier
-from aios3get._protocol.extent import Extent
-from aios3get._protocol.pin import Pin, first_extent
+from aios3get._protocol.extent import Extent, parse_extent
+from aios3get._protocol.pin import Pin, check_identity
 from aios3get._protocol.ranges import ByteRange
 from aios3get.errors import (
     ConnectionLost,
@@ -112,7 +112,8 @@ class ByteStream:
         request, attempt = call.request, call.attempt
         status, headers = response.status, response.headers
         try:
-            extent = first_extent(request, status, headers)
+            check_identity(request, headers)
+            extent = parse_extent(status, headers, request.range, request.part_number)
         except BaseException:
             response.close()
             raise
@@ -176,7 +177,8 @@ class ByteStream:
     @property
     def verified(self) -> Verified:
         """Whether the bytes that were handed out are verified."""
-        return self._verifier.verified if self.exhausted else self._verifier.unread
+        exhausted = self.state == "ended" and self._at == len(self._ready)
+        return self._verifier.verified if exhausted else self._verifier.unread
 
     def read_nowait(self, *, restartable: bool = False) -> bytes | None:
         """All remaining bytes, if the body has arrived completely; else None.

@@ -354,7 +354,8 @@ class Response:
         except BROKEN:
             return None  # ``read`` raises it as an error of this package
         # At the body's end aiohttp has given the connection back already.
-        self._release_permit()
+        self._transport.responses.discard(self)
+        self.permit.release()
         return rest
 
     async def read_error_body(self, limit: int, seconds: float) -> bytes:
@@ -405,11 +406,8 @@ class Response:
                 self._receiver.abort()
             if self._response.connection is not None or not self._body.is_eof():
                 self._response.close()
-            self._release_permit()
-
-    def _release_permit(self) -> None:
-        self._transport.responses.discard(self)
-        self.permit.release()
+            self._transport.responses.discard(self)
+            self.permit.release()
 
     def close_soon(self) -> None:
         """Close the connection from any thread, such as that of the garbage collector."""

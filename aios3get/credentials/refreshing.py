@@ -20,6 +20,7 @@ __all__ = ["Expiring", "Refreshing"]
 
 _logger: Final = logging.getLogger("aios3get")
 
+_NEVER: Final = float("inf")
 _ADVISORY_SECONDS: Final = 900.0
 _LONGEST_PAUSE: Final = 60.0
 # Without a valid value, a long pause would outlast the trouble.
@@ -93,7 +94,7 @@ class Refreshing(Generic[T]):
     def current(self) -> T | None:
         """The value if it needs no refresh yet, at once; else None: then await ``get()``."""
         held = self._held
-        if held is not None and self._clock() < held.advisory:
+        if held is not None and (held.advisory == _NEVER or self._clock() < held.advisory):
             return held.value
         return None
 
@@ -148,7 +149,7 @@ class Refreshing(Generic[T]):
             CredentialsError: it has expired already.
         """
         if value.expires_at is None:
-            held = _Held(value, float("inf"), float("inf"), float("inf"))
+            held = _Held(value, _NEVER, _NEVER, _NEVER)
         else:
             now, end = self._clock(), value.expires_at.timestamp()
             if end <= now:
