@@ -82,6 +82,13 @@ def nothing_leaks(client: S3Client) -> Iterator[None]:
     assert acquired(transport) == 0
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for what nothing announces."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - nothing announces it
+            await asyncio.sleep(0.001)
+
+
 async def _whole(obj: S3Object) -> bytes:
     return await obj.read()
 

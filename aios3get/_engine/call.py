@@ -92,13 +92,13 @@ class Call:
 
     def responded(self, response: Response) -> None:
         """Note the head of the response to the latest attempt."""
-        self.record(response.headers)
+        # For the request ids of errors; a long download may be interrupted without end.
+        self._responses = (*self._responses[1 - _LATEST :], response.headers)
         if self.observation is not None:
             self.observation.responded(response)
 
     def record(self, headers: Mapping[str, str]) -> None:
-        """Keep the headers of a response, for the request ids of errors."""
-        # A long download may be interrupted without end.
+        """Keep the headers of a response that another call received."""
         self._responses = (*self._responses[1 - _LATEST :], headers)
 
     def annotate(self, error: S3Error) -> S3Error:

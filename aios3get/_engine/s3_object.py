@@ -230,6 +230,8 @@ class S3Object:
 
     def __del__(self) -> None:
         stream = self._stream
+        if stream.state == "ended":
+            return
         if stream.abandon() and stream.position == stream.start:
             place = self._call.opened_at
             opened = "" if place is None else f", opened at {describe(place)},"

@@ -41,15 +41,18 @@ class Signer:
             ParameterError: the request is invalid at its endpoint.
             ConfigurationError: the request would show a secret to the network.
         """
-        if not isinstance(request, GetObject):
+        presigned = request.presigned
+        if presigned is not None:
             call.attempt = Attempt(request)
-            return request.presigned
-        endpoint = self._resolve(call, request)
+            return presigned
+        # Whatever is not presigned is a GetObject.
+        get_object = cast(GetObject, request)
+        endpoint = self._resolve(call, get_object)
         identity = self._state.credentials.current()
         if identity is None or endpoint.auth != "sigv4":
             return None
-        attempt = call.attempt = self._attempt(call, request, endpoint, identity)
-        return self._sign(call.method, request, endpoint, identity, attempt)
+        attempt = call.attempt = self._attempt(call, get_object, endpoint, identity)
+        return self._sign(call.method, get_object, endpoint, identity, attempt)
 
     async def sign(self, call: Call, request: ObjectRequest) -> HttpRequest:
         """The HTTP request and ``call.attempt``, with credentials and sessions from elsewhere.

@@ -3,7 +3,7 @@ import logging
 import re
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -25,6 +25,7 @@ from tests.reading_client import (
     own_sessions,
     quick_client,
     transport_of,
+    until,
 )
 from tests.servers.tls import Authority
 
@@ -497,17 +498,11 @@ async def test_refused_head_is_sent_again_only_with_refreshable_credentials(
     assert len(server.requests) == 3
 
 
-async def _until(met: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not met():  # noqa: ASYNC110 - nobody tells
-            await asyncio.sleep(0.01)
-
-
 async def test_backoff_ends_when_the_client_is_closed(server: S3Server) -> None:
     server.faults.add(faults.status(503, retry_after=60), times=None)
     client = quick_client(server, retry=RetryPolicy(wait_max=60))
     waiting = asyncio.create_task(read(client))
-    await _until(lambda: bool(server.requests))
+    await until(lambda: bool(server.requests))
     await asyncio.sleep(0.05)
     began = time.monotonic()
     await client.aclose()

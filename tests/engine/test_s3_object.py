@@ -18,6 +18,7 @@ from tests.reading_client import (
     nothing_leaks,
     quick_client,
     transport_of,
+    until,
 )
 from tests.servers.tls import Authority
 
@@ -163,7 +164,7 @@ async def test_closing_ends_a_resume(server: S3Server, fault: faults.Fault) -> N
         with nothing_leaks(client):
             obj = await client.get_object(BUCKET, KEY)
             reading = asyncio.create_task(obj.read())
-            await asyncio.sleep(0.05)
+            await until(lambda: len(server.requests) == 2)
             await obj.aclose()
             await obj.aclose()
             async with asyncio.timeout(10):

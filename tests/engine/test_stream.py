@@ -23,6 +23,7 @@ from tests.reading_client import (
     quick_client,
     scripted_client,
     transport_of,
+    until,
 )
 from tests.servers.scripted import (
     Script,
@@ -139,9 +140,7 @@ async def test_reads_cancelled_during_a_backoff_spend_no_attempts_and_keep_its_t
         async with scripted_client(server, retry=retry) as client:
             obj = await client.get_object(BUCKET, KEY)
             reading = asyncio.create_task(obj.read(SIZE))
-            async with asyncio.timeout(10):
-                while obj._call.not_before is None or len(server.requests) < 2:  # noqa: ASYNC110 - nothing else tells
-                    await asyncio.sleep(0.001)
+            await until(lambda: obj._call.not_before is not None and len(server.requests) == 2)
             began = time.monotonic()
             reading.cancel()
             for _ in range(8):
