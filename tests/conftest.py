@@ -11,7 +11,9 @@ import pytest
 from hypothesis import settings
 
 from aios3get import S3Client
+from aios3get._http import connections, direct
 from aios3get.testing import S3Server
+from tests.http.sending import take_or_make_connection
 from tests.reading_client import Connect, nothing_leaks, quick_client
 from tests.servers.process import RealServer, tail
 from tests.servers.radosgw import find_ceph, radosgw_server
@@ -66,6 +68,16 @@ def no_aws_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(nothing))
         patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
         yield
+
+
+@pytest.fixture(params=["session", "direct"])
+def request_path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Has aiohttp's session send all requests, or none of the GETs, not even the first."""
+    if request.param == "session":
+        monkeypatch.setattr(connections, "SUPPORTED", False)
+    else:
+        monkeypatch.setattr(direct, "take_idle_connection", take_or_make_connection)
+    return str(request.param)
 
 
 @pytest.fixture(scope="session")

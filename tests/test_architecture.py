@@ -36,7 +36,7 @@ IMPURE = {
 HTTP_LIBRARIES = {"aiohttp", "yarl"}
 KNOW_THEM = {
     *("_http/transport.py", "_http/connections.py", "_http/user_session.py"),
-    *("_http/exception_mapping.py", "_http/fetcher.py", "_http/receive.py"),
+    *("_http/exception_mapping.py", "_http/fetcher.py", "_http/receive.py", "_http/direct.py"),
     *("_http/aiohttp_private.py", "_http/resolver.py"),
 }
 

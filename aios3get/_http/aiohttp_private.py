@@ -5,26 +5,53 @@ of a GET of 1 KiB, measured with aiohttp 3.14.5 and Python 3.11, of 60 µs in ai
 """
 
 import asyncio
-from collections.abc import Awaitable
+import inspect
+from collections.abc import Awaitable, Iterable
 from functools import partial
-from typing import Any
+from types import FunctionType
+from typing import Any, Final
+from typing import Protocol as TypingProtocol
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.client_reqrep import ConnectionKey
+from aiohttp.connector import Connection
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.http_parser import HttpResponseParser, RawResponseMessage
 from multidict import CIMultiDict
 from yarl import URL
 
+from aios3get._http.exception_mapping import HEAD_LIMITS
 from aios3get._http.watchdog import Watchdog
 
 __all__ = [
+    "Connection",
+    "ConnectionKey",
     "Connector",
+    "HttpProcessingError",
+    "HttpResponseParser",
     "Protocol",
+    "RawResponseMessage",
     "Request",
+    "ResponseHandler",
     "address_of",
+    "connection_key",
+    "end_body",
     "has_middlewares",
+    "head_parser",
+    "is_observed",
     "loop_of",
+    "missing_parts",
+    "parse_next_response",
     "start_request",
+    "take_idle_connection",
 ]
+
+_PARSER_OPTIONS: Final[dict[str, Any]] = {
+    "auto_decompress": False,
+    "read_until_eof": True,
+    **HEAD_LIMITS,
+}
 
 
 def start_request(
@@ -47,12 +74,116 @@ def has_middlewares(session: aiohttp.ClientSession) -> bool:
     return bool(session._middlewares)
 
 
-def address_of(response: aiohttp.ClientResponse) -> str | None:
+def address_of(response: object) -> str | None:
     """The server's address, also after the connection has gone back to the pool.
 
     ``ClientResponse.connection`` is None from then on. A test double has no protocol.
     """
     return getattr(getattr(response, "_protocol", None), "address", None)
+
+
+def _request_function() -> FunctionType | None:
+    """aiohttp's own ``ClientSession._request``; None if something replaced it before."""
+    function: object = vars(aiohttp.ClientSession).get("_request")
+    if isinstance(function, FunctionType) and function.__globals__ is aiohttp.client.__dict__:
+        return function
+    return None
+
+
+_request: Final = _request_function()
+
+
+def is_observed(session: aiohttp.ClientSession) -> bool:
+    """Whether something expects to see every request that the session sends.
+
+    Test doubles and tracers replace ``ClientSession._request`` or add a ``TraceConfig``.
+    """
+    function: object = getattr(session._request, "__func__", None)
+    return function is not _request or _request is None or bool(session.trace_configs)
+
+
+def connection_key(origin: URL) -> ConnectionKey:
+    """The key under which a connector keeps its connections to an origin."""
+    return aiohttp.ClientRequest("GET", origin, loop=asyncio.get_running_loop()).connection_key
+
+
+def take_idle_connection(
+    connector: aiohttp.BaseConnector, key: ConnectionKey
+) -> Awaitable[Connection | None]:
+    """Take a connection that the connector keeps, if it has one.
+
+    ``connect()`` would make a new one.
+    """
+    return connector._get(key, [])
+
+
+def head_parser(handler: ResponseHandler, loop: asyncio.AbstractEventLoop) -> HttpResponseParser:
+    """A parser that can be fed with one response head after the other."""
+    return HttpResponseParser(handler, loop, 0, response_with_body=False, **_PARSER_OPTIONS)
+
+
+def parse_next_response(handler: ResponseHandler) -> None:
+    """Have aiohttp parse what the connection receives from now on as a new response."""
+    handler.set_response_params(**_PARSER_OPTIONS)
+
+
+def end_body(handler: ResponseHandler, body: aiohttp.StreamReader, *, reusable: bool) -> None:
+    """End a body that aiohttp has not seen; it keeps the connection or closes it."""
+    if not reusable:
+        handler.force_close()
+    parse_next_response(handler)  # the parser still waits for the body
+    body.feed_eof()
+
+
+_METHODS: Final[list[tuple[type[Any], str, Iterable[str]]]] = [
+    (aiohttp.TCPConnector, "_get", ["key", "traces"]),
+    (aiohttp.ClientRequest, "__init__", ["method", "url", "loop"]),
+    (ResponseHandler, "set_response_params", _PARSER_OPTIONS),
+    (ResponseHandler, "data_received", ["data"]),
+    (ResponseHandler, "read", []),
+    (ResponseHandler, "force_close", []),
+    (Connection, "release", []),
+    (Connection, "close", []),
+]
+_PROPERTIES: Final[list[tuple[type[Any], str]]] = [
+    (aiohttp.ClientRequest, "connection_key"),
+    (ResponseHandler, "should_close"),
+    (ResponseHandler, "upgraded"),
+    (Connection, "protocol"),
+]
+
+
+def missing_parts() -> list[str]:
+    """Which parts of aiohttp that requests without a ``ClientSession`` need this release lacks."""
+    missing = [
+        f"{owner.__name__}.{name}"
+        for owner, name in _PROPERTIES
+        if not isinstance(getattr(owner, name, None), property)
+    ]
+    for owner, name, parameters in _METHODS:
+        method = getattr(owner, name, None)
+        known = inspect.signature(method).parameters if callable(method) else ()
+        if method is None or not set(parameters).issubset(known):
+            missing.append(f"{owner.__name__}.{name}")
+    if not _parses_heads():
+        missing.append("HttpResponseParser")
+    return missing
+
+
+def _parses_heads() -> bool:
+    head = b"HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\n\r\n"
+    unused: Any = object()  # no body is parsed
+    try:
+        parser = head_parser(unused, unused)
+        for _ in range(2):
+            ((message, _),), upgraded, rest = parser.feed_data(head)
+            if (message.code, *message.headers.items()) != (404, ("Content-Length", "5")):
+                return False
+            if message.should_close or message.chunked or upgraded or rest:
+                return False
+    except Exception:
+        return False
+    return True
 
 
 class Request(aiohttp.ClientRequest):
@@ -102,14 +233,24 @@ class Connector(aiohttp.TCPConnector):
         return protocol
 
 
+class Removable(TypingProtocol):
+    """A protocol that receives in the place of aiohttp's."""
+
+    def remove(self) -> None:
+        """Have aiohttp's protocol receive again."""
+
+
 class Protocol(ResponseHandler):
     """One connection.
 
     Attributes:
         address: the peer's, None before the connection is made.
+        receiver: receives the responses to requests that aiohttp's session does not send; None
+            before the first.
     """
 
     address: str | None = None
+    receiver: Removable | None = None
     _is_tls = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -128,6 +269,12 @@ class Protocol(ResponseHandler):
             self.abort()
         else:
             super().close()
+
+    def set_response_params(self, **params: Any) -> None:
+        """Receive the next response here."""
+        if self.receiver is not None:
+            self.receiver.remove()
+        super().set_response_params(**params)
 
     def resume_reading(self, *args: Any, **options: Any) -> None:
         """Resume a paused connection; aiohttp calls this after every chunk, paused or not."""

@@ -1,6 +1,6 @@
 """The client's own aiohttp sessions, which send each request once and exactly as it is."""
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from http.cookies import SimpleCookie
 from ssl import SSLContext
@@ -10,6 +10,7 @@ import aiohttp
 from yarl import URL
 
 from aios3get._http.aiohttp_private import Connector, Request, start_request
+from aios3get._http.direct import SUPPORTED, DirectRequests, DirectResponse
 from aios3get._http.exception_mapping import HEAD_LIMITS, ConnectionBroken
 from aios3get._http.resolver import Resolver
 from aios3get._http.watchdog import Watchdog
@@ -49,20 +50,29 @@ class OwnSessions:
         timeouts: their ``connect`` and ``keep_alive`` hold.
         verify: True for aiohttp's default TLS context, False to check nothing, or a context.
         watchdog: learns which requests are connecting.
+        buffer: for small responses.
 
     Attributes:
         resolver: shared by both sessions.
     """
 
-    def __init__(self, timeouts: Timeouts, verify: SSLContext | bool, watchdog: Watchdog) -> None:
+    def __init__(
+        self,
+        timeouts: Timeouts,
+        verify: SSLContext | bool,
+        watchdog: Watchdog,
+        buffer: bytearray,
+    ) -> None:
         self.resolver = Resolver(aiohttp.DefaultResolver())
         self.pooled: aiohttp.ClientSession | None = None
         self.fresh: aiohttp.ClientSession | None = None
         self._timeouts = timeouts
         self._verify = verify
         self._watchdog = watchdog
+        self._buffer = buffer
+        self._direct: DirectRequests | None = None
 
-    def send(
+    async def send(
         self,
         method: str,
         url: str,
@@ -70,7 +80,7 @@ class OwnSessions:
         options: Mapping[str, Any],
         *,
         fresh: bool,
-    ) -> Awaitable[aiohttp.ClientResponse]:
+    ) -> aiohttp.ClientResponse | DirectResponse:
         """Send a request and wait for the response's head.
 
         Args:
@@ -81,7 +91,11 @@ class OwnSessions:
             fresh: use a new connection, to an address looked up anew.
         """
         session = (self.fresh if fresh else self.pooled) or self._open(fresh=fresh)
-        return start_request(
+        if self._direct is not None and method == "GET" and not fresh and not options:
+            response = await self._direct.send(url, headers)
+            if response is not None:
+                return response
+        return await start_request(
             session,
             method,
             URL(url, encoded=True),
@@ -126,6 +140,8 @@ class OwnSessions:
             self.fresh = session
         else:
             self.pooled = session
+            if SUPPORTED:
+                self._direct = DirectRequests(session, UNSIGNED_HEADERS, self._buffer)
         return session
 
 

@@ -11,7 +11,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import aiohttp
-from aiohttp.client_proto import ResponseHandler
+
+from aios3get._http.aiohttp_private import ResponseHandler, end_body, parse_next_response
+from aios3get._http.direct import DirectResponse, switch_protocol
 
 __all__ = ["SPARE_BYTES", "BodyReceiver", "OnData"]
 
@@ -39,13 +41,13 @@ class BodyReceiver(asyncio.BufferedProtocol):
         response: aiohttp's, with its head received. Whatever was read of its body before was read
             from ``response.content``.
         spare: at least ``SPARE_BYTES`` of memory. It is used within single callbacks only, so all
-            receivers of an event loop can share it.
+            connections of an event loop can share it.
     """
 
-    def __init__(self, response: aiohttp.ClientResponse, spare: memoryview) -> None:
+    def __init__(self, response: aiohttp.ClientResponse | DirectResponse, spare: bytearray) -> None:
         self._response = response
         self._content = response.content
-        self._spare = spare
+        self._spare = memoryview(spare)
         self._loop = asyncio.get_running_loop()
         # Set while the connection is diverted from aiohttp.
         self._transport: asyncio.Transport | None = None
@@ -133,10 +135,10 @@ class BodyReceiver(asyncio.BufferedProtocol):
         self._missing = length - self._content.total_bytes
         if min(self._missing, wanted) < _WORTHWHILE_BYTES:
             return False
-        # uvloop selects its read callbacks when reading starts.
-        transport.pause_reading()
         self._handler = connection.protocol
         self._diverted = transport.get_protocol()
+        # uvloop selects its read callbacks when reading starts.
+        transport.pause_reading()
         transport.set_protocol(self)
         self._transport = transport
         return True
@@ -217,14 +219,8 @@ class BodyReceiver(asyncio.BufferedProtocol):
         handler = self._handler
         assert transport is not None
         assert handler is not None
-        if not transport.is_closing():
-            transport.pause_reading()
-            transport.set_protocol(self._diverted)
-            transport.resume_reading()
-        if excess:
-            handler.force_close()
-        handler.set_response_params()  # replaces the parser, which still waits for the body
-        self._content.feed_eof()
+        switch_protocol(transport, self._diverted)
+        end_body(handler, self._content, reusable=not excess)
 
     def eof_received(self) -> None:
         """Pass the end of the stream on to aiohttp."""
@@ -235,18 +231,14 @@ class BodyReceiver(asyncio.BufferedProtocol):
         self._transport = None
         # The parser would raise that nothing of the body arrived; its traceback holds this frame.
         assert self._handler is not None
-        self._handler.set_response_params()
+        parse_next_response(self._handler)
         self._diverted.connection_lost(exc)
         if self._lost is None:
             self._lost = str(exc or "the server closed the connection")
         self._wake()
 
-    def pause_writing(self) -> None:
-        """Pass it on to aiohttp."""
-        self._diverted.pause_writing()
-
     def resume_writing(self) -> None:
-        """Pass it on to aiohttp."""
+        """Pass on to aiohttp that the request is sent, which may take longer than the head."""
         self._diverted.resume_writing()
 
     def _wake(self) -> None:
@@ -262,7 +254,7 @@ def _copy(chunk: bytes, target: memoryview, filled: int, on_data: OnData | None)
     return stop
 
 
-def _content_length(response: aiohttp.ClientResponse) -> int | None:
+def _content_length(response: aiohttp.ClientResponse | DirectResponse) -> int | None:
     """The length of the body, if nothing but ``Content-Length`` frames it."""
     values = response.headers.getall("Content-Length", ())
     if len(values) != 1 or "Transfer-Encoding" in response.headers:

@@ -13,6 +13,7 @@ from aios3get import errors
 from aios3get._http.aiohttp_private import address_of
 from aios3get._http.call_site import Place
 from aios3get._http.connections import OwnSessions
+from aios3get._http.direct import DirectResponse
 from aios3get._http.exception_mapping import BROKEN, map_exception
 from aios3get._http.limiter import ConcurrencyLimiter, Permit
 from aios3get._http.proxies import DIRECT, Proxies
@@ -57,12 +58,12 @@ class Transport:
         self.watchdog = Watchdog(timeouts.idle)
         self.loop = asyncio.get_running_loop()
         self.responses = set[Response]()
-        self.spare = memoryview(bytearray(SPARE_BYTES))
+        self.buffer = bytearray(SPARE_BYTES)
         self.sessions: OwnSessions | UserSession
         # The watchdog cannot see whether a user's session is connecting, which has its own limit.
         self._grace = 0.0
         if session is None:
-            self.sessions = OwnSessions(timeouts, verify, self.watchdog)
+            self.sessions = OwnSessions(timeouts, verify, self.watchdog, self.buffer)
         else:
             self.sessions = UserSession(session, timeouts.connect)
             self._grace = timeouts.connect
@@ -166,7 +167,9 @@ class Transport:
         finally:
             del failure  # its traceback holds this frame
 
-    def _start(self, request: HttpRequest, *, fresh: bool) -> Awaitable[aiohttp.ClientResponse]:
+    def _start(
+        self, request: HttpRequest, *, fresh: bool
+    ) -> Awaitable[aiohttp.ClientResponse | DirectResponse]:
         method, url, headers = request.method, request.url, request.headers
         options: Mapping[str, Any] = _NO_OPTIONS
         if self._proxies is not None:
@@ -256,7 +259,10 @@ class Response:
     """
 
     def __init__(
-        self, transport: Transport, permit: Permit, response: aiohttp.ClientResponse
+        self,
+        transport: Transport,
+        permit: Permit,
+        response: aiohttp.ClientResponse | DirectResponse,
     ) -> None:
         self._transport = transport
         self._response = response
@@ -309,7 +315,7 @@ class Response:
             TransportError: the connection broke or was idle for too long.
         """
         if self._receiver is None:
-            self._receiver = BodyReceiver(self._response, self._transport.spare)
+            self._receiver = BodyReceiver(self._response, self._transport.buffer)
         count = await self._guard(self._receiver.readinto(target, self._watched(on_data)))
         if self._body.at_eof():
             self.close()

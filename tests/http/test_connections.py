@@ -12,6 +12,8 @@ from tests.http.sending import OpenTransport, get, read_body
 from tests.reading_client import own_sessions
 from tests.servers.scripted import ScriptedServer, close, hang, http_response, read_request, send
 
+pytestmark = pytest.mark.usefixtures("request_path")
+
 
 async def test_url_and_headers_are_sent_as_given_with_two_headers_added(
     transport: Transport,

@@ -13,6 +13,7 @@ import pytest
 from multidict import CIMultiDict
 
 from aios3get._http.receive import SPARE_BYTES, BodyReceiver, OnData
+from tests.http.sending import LARGE_HEADERS, read_large_request
 from tests.servers.scripted import (
     Script,
     ScriptedServer,
@@ -36,7 +37,7 @@ MIB = 1 << 20
 BODY = random.Random(1).randbytes(3 * MIB)
 SMALL = http_response(b"small")
 UNTOUCHED = 0xEE
-SPARE = memoryview(bytearray(SPARE_BYTES))
+SPARE = bytearray(SPARE_BYTES)
 
 
 @pytest.fixture(params=["http", "https"])
@@ -181,6 +182,7 @@ async def test_destinations_of_any_size_share_one_body(
                 count = await receiver.readinto(memoryview(memory), reported.extend)
                 assert count == len(memory) or len(received) + count == len(BODY)
                 received += memory[:count]
+                assert await receiver.readinto(memoryview(bytearray())) == 0
             assert await receiver.readinto(memoryview(bytearray(1))) == 0
             assert await receiver.readany() == b""
         assert received == reported == BODY
@@ -398,6 +400,21 @@ async def test_read_after_a_cancelled_one_goes_on_behind_it(
             assert reading.cancelled()
             await asyncio.sleep(0.1)
             await receiver.readinto(memory[len(destination.reported) :], destination.on_data)
+        destination.assert_holds(BODY[:MIB])
+        await assert_usable(session, server.url)
+        assert len(server.connections) == 1
+
+
+async def test_request_that_is_still_being_sent(
+    session: aiohttp.ClientSession, tls: ssl.SSLContext | None
+) -> None:
+    whole = http_response(BODY[:MIB])
+    early = [send(whole[:-1]), wait(0.05), read_large_request, send(whole[-1:])]
+    with ScriptedServer([*early, *serving(SMALL)], tls=tls) as server:
+        destination = Destination(MIB)
+        async with session.get(server.url, headers=LARGE_HEADERS) as response:
+            receiver = BodyReceiver(response, SPARE)
+            await receiver.readinto(memoryview(destination.memory), destination.on_data)
         destination.assert_holds(BODY[:MIB])
         await assert_usable(session, server.url)
         assert len(server.connections) == 1

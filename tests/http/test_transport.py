@@ -34,6 +34,8 @@ from tests.servers.scripted import (
 )
 from tests.servers.tls import Authority
 
+pytestmark = pytest.mark.usefixtures("request_path")
+
 YARL = tuple(int(number) for number in yarl.__version__.split(".")[:2])
 
 
