@@ -21,6 +21,7 @@ ROOMS = {
     "aios3get/_protocol/endpoints": "protocol/endpoints",
     "aios3get/_protocol/signing": "protocol/signing",
     "aios3get/credentials": "credentials",
+    "aios3get/fsspec": "fsspec",
     "aios3get/testing": "testing",
 }
 # Modules that are tested through what uses them.
@@ -58,6 +59,7 @@ JOURNEYS = {
         *("real_servers", "secrets"),
     },
     "credentials": {"frames"},
+    "fsspec": {"frameworks"},
     "engine": {"fault_matrix", "lifetime", "soak"},
     "engine/parallel": {"fault_matrix", "memory_limit"},
     "protocol": {"linear_time", "samples"},

@@ -1,0 +1,148 @@
+"""Libraries that read files through fsspec, each a file of its own format."""
+
+import asyncio
+import io
+import zipfile
+from typing import Any
+
+import fsspec
+import h5py
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+import pytest
+import zarr
+from zarr.storage import FsspecStore, MemoryStore
+
+from aios3get.fsspec import S3FileSystem
+from aios3get.testing import S3Server
+from tests.fsspec.conftest import Options
+from tests.reading_client import BUCKET
+from tests.servers.foreign import botocore_client
+from tests.servers.process import RealServer
+
+pytestmark = pytest.mark.usefixtures("shared_instances")
+
+FRAME = pd.DataFrame({"number": range(5000), "square": [n * n for n in range(5000)]})
+
+
+def parquet(frame: pd.DataFrame) -> bytes:
+    target = io.BytesIO()
+    frame.to_parquet(target, index=False)
+    return target.getvalue()
+
+
+def bytes_sent(server: S3Server) -> int:
+    return sum(each.bytes_sent for each in server.requests)
+
+
+def test_pandas_reads_csv_and_parquet(server: S3Server, storage_options: Options) -> None:
+    server.put_object(BUCKET, "frame.csv", FRAME.to_csv(index=False))
+    server.put_object(BUCKET, "frame.parquet", parquet(FRAME))
+    url = f"aios3get://{BUCKET}/frame"
+    read = pd.read_csv(f"{url}.csv", storage_options=storage_options)
+    pd.testing.assert_frame_equal(read, FRAME)
+    read = pd.read_parquet(f"{url}.parquet", storage_options=storage_options)
+    pd.testing.assert_frame_equal(read, FRAME)
+
+
+def test_pyarrow_reads_a_partitioned_dataset(server: S3Server, fs: S3FileSystem) -> None:
+    for year in (2025, 2026):
+        for number in range(2):
+            server.put_object(BUCKET, f"sales/year={year}/{number}.parquet", parquet(FRAME))
+    dataset = ds.dataset(f"{BUCKET}/sales", filesystem=fs, partitioning="hive")
+    wanted = (ds.field("year") == 2026) & (ds.field("number") < 10)
+    table = dataset.to_table(filter=wanted)
+    assert table.num_rows == 20
+    assert set(table["year"].to_pylist()) == {2026}
+    # One file of the other partition is opened for the schema.
+    opened = {each.key for each in server.requests if "year=2025" in (each.key or "")}
+    assert len(opened) <= 1
+
+
+def test_pyarrow_reads_one_column_of_a_file(server: S3Server, fs: S3FileSystem) -> None:
+    random = np.random.default_rng(1)
+    wide = pd.DataFrame({f"c{n}": random.random(20_000) for n in range(40)})
+    body = parquet(wide)
+    server.put_object(BUCKET, "wide.parquet", body)
+    with fs.open(f"{BUCKET}/wide.parquet") as file:
+        table = pq.ParquetFile(file, pre_buffer=True).read(columns=["c20"])
+    assert np.array_equal(table["c20"].to_numpy(), wide["c20"].to_numpy())
+    assert bytes_sent(server) < len(body) // 2
+
+
+def test_polars_reads_csv_and_parquet(server: S3Server, fs: S3FileSystem) -> None:
+    server.put_object(BUCKET, "frame.csv", FRAME.to_csv(index=False))
+    server.put_object(BUCKET, "frame.parquet", parquet(FRAME))
+    with fs.open(f"{BUCKET}/frame.parquet") as file:
+        assert pl.read_parquet(file)["square"].to_list() == list(FRAME.square)
+    with fs.open(f"{BUCKET}/frame.csv") as file:
+        assert pl.read_csv(file)["square"].to_list() == list(FRAME.square)
+    dataset = ds.dataset(f"{BUCKET}/frame.parquet", filesystem=fs)
+    few: Any = pl.scan_pyarrow_dataset(dataset).filter(pl.col("number") < 3).collect()
+    assert few["square"].to_list() == [0, 1, 4]
+
+
+def test_zarr_reads_part_of_an_array(server: S3Server, storage_options: Options) -> None:
+    numbers = np.arange(10_000).reshape(100, 100)
+    stored: dict[str, Any] = {}
+    group = zarr.create_group(MemoryStore(stored))
+    array = group.create_array("numbers", shape=numbers.shape, chunks=(10, 100), dtype="int64")
+    array[:] = numbers
+    for name, buffer in stored.items():
+        server.put_object(BUCKET, f"example.zarr/{name}", buffer.to_bytes())
+    store = FsspecStore.from_url(
+        f"aios3get://{BUCKET}/example.zarr",
+        storage_options={**storage_options, "asynchronous": True},
+        read_only=True,
+    )
+    read: Any = zarr.open_group(store, mode="r")["numbers"]
+    assert np.array_equal(read[5:25, 3], numbers[5:25, 3])
+    assert not any("/c/5" in (each.key or "") for each in server.requests)
+
+
+def test_h5py_reads_part_of_a_dataset(server: S3Server, fs: S3FileSystem) -> None:
+    numbers = np.arange(1_000_000).reshape(1000, 1000)
+    target = io.BytesIO()
+    with h5py.File(target, "w") as file:
+        file.create_dataset("numbers", data=numbers, chunks=(100, 1000))
+    server.put_object(BUCKET, "numbers.h5", target.getvalue())
+    with fs.open(f"{BUCKET}/numbers.h5") as opened, h5py.File(opened, "r") as file:
+        assert np.array_equal(file["numbers"][500:510, :7], numbers[500:510, :7])
+    assert bytes_sent(server) < len(target.getvalue()) // 2
+
+
+def test_zipfile_reads_one_member(server: S3Server, fs: S3FileSystem) -> None:
+    noise = np.random.default_rng(1).bytes(3 << 20)
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as archive:
+        archive.writestr("noise.bin", noise)
+        archive.writestr("hello.txt", "Hello")
+    server.put_object(BUCKET, "archive.zip", target.getvalue())
+    with fs.open(f"{BUCKET}/archive.zip") as opened, zipfile.ZipFile(opened) as archive:
+        assert archive.namelist() == ["noise.bin", "hello.txt"]
+        assert archive.read("hello.txt") == b"Hello"
+        assert archive.read("noise.bin") == noise
+
+
+def test_server_that_is_not_ours(rclone: RealServer) -> None:
+    s3 = botocore_client(rclone)
+    s3.create_bucket(Bucket="frames")
+    for number in range(3):
+        s3.put_object(Bucket="frames", Key=f"logs/{number}.parquet", Body=parquet(FRAME))
+    options = {
+        "key": rclone.access_key_id,
+        "secret": rclone.secret_access_key,
+        "endpoint_url": rclone.endpoint_url,
+        "region": rclone.region,
+    }
+    fs = fsspec.filesystem("aios3get", **options)
+    names = [f"frames/logs/{number}.parquet" for number in range(3)]
+    assert fs.find("frames") == fs.glob("frames/*/*.parquet") == names
+    assert ds.dataset("frames/logs", filesystem=fs).to_table().num_rows == 3 * len(FRAME)
+    read = pd.read_parquet(f"aios3get://{names[0]}", storage_options=options)
+    pd.testing.assert_frame_equal(read, FRAME)
+    s3.close()
+    assert asyncio.run(fs._exists(names[1]))
