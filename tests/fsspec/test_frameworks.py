@@ -6,15 +6,7 @@ import zipfile
 from typing import Any
 
 import fsspec
-import h5py
-import numpy as np
-import pandas as pd
-import polars as pl
-import pyarrow.dataset as ds
-import pyarrow.parquet as pq
 import pytest
-import zarr
-from zarr.storage import FsspecStore, MemoryStore
 
 from aios3get.fsspec import S3FileSystem
 from aios3get.testing import S3Server
@@ -23,12 +15,22 @@ from tests.reading_client import BUCKET
 from tests.servers.foreign import botocore_client
 from tests.servers.process import RealServer
 
+_reason = "the group frameworks is not installed: uv run --group frameworks pytest tests/fsspec"
+h5py = pytest.importorskip("h5py", reason=_reason)
+np = pytest.importorskip("numpy", reason=_reason)
+pd = pytest.importorskip("pandas", reason=_reason)
+pl = pytest.importorskip("polars", reason=_reason)
+ds = pytest.importorskip("pyarrow.dataset", reason=_reason)
+pq = pytest.importorskip("pyarrow.parquet", reason=_reason)
+zarr = pytest.importorskip("zarr", reason=_reason)
+zarr_storage = pytest.importorskip("zarr.storage", reason=_reason)
+
 pytestmark = pytest.mark.usefixtures("shared_instances")
 
 FRAME = pd.DataFrame({"number": range(5000), "square": [n * n for n in range(5000)]})
 
 
-def parquet(frame: pd.DataFrame) -> bytes:
+def parquet(frame: Any) -> bytes:
     target = io.BytesIO()
     frame.to_parquet(target, index=False)
     return target.getvalue()
@@ -88,12 +90,12 @@ def test_polars_reads_csv_and_parquet(server: S3Server, fs: S3FileSystem) -> Non
 def test_zarr_reads_part_of_an_array(server: S3Server, storage_options: Options) -> None:
     numbers = np.arange(10_000).reshape(100, 100)
     stored: dict[str, Any] = {}
-    group = zarr.create_group(MemoryStore(stored))
+    group = zarr.create_group(zarr_storage.MemoryStore(stored))
     array = group.create_array("numbers", shape=numbers.shape, chunks=(10, 100), dtype="int64")
     array[:] = numbers
     for name, buffer in stored.items():
         server.put_object(BUCKET, f"example.zarr/{name}", buffer.to_bytes())
-    store = FsspecStore.from_url(
+    store = zarr_storage.FsspecStore.from_url(
         f"aios3get://{BUCKET}/example.zarr",
         storage_options={**storage_options, "asynchronous": True},
         read_only=True,
