@@ -203,10 +203,12 @@ class S3Object:
                 buffer = None
             except asyncio.CancelledError:
                 if size is None:
-                    # Nobody else would want to keep all of the object.
+                    # A cancelled read of everything would keep the object in memory.
                     stream.close()
                 else:
                     self._partial = buffer
+                    if stream.remaining == 0:
+                        self._put_back()  # the next read has to verify the end first
                 raise
 
     def _put_back(self) -> None:
@@ -274,8 +276,8 @@ class _Buffer:
         """Collect the remaining bytes from the stream."""
         if self._room is None:
             while self.filled != self.size:
-                wanted = None if self.size is None else self.size - self.filled
-                chunk = await stream.read(wanted, restartable=restartable)
+                limit = None if self.size is None else self.size - self.filled
+                chunk = await stream.read(limit, restartable=restartable)
                 if not chunk:
                     return
                 self.filled += self._bytes.write(chunk)

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Final, Literal, Self
 
-from aios3get._engine.call import Call, plain
+from aios3get._engine.call import Call
 from aios3get._engine.exchange import Exchange
 from aios3get._http.transport import Response
 from aios3get._protocol.checksum import Unverified, Verified, Verifier, select_verifier
@@ -203,13 +203,12 @@ class ByteStream:
                 self._verifier.finish(rest)
                 self.state = "ended"
                 self._response = None
-                if self._call.observation is not None:
-                    self._observe(None)
+                self._observe()
                 return rest
             self._held = self._accept(rest)
             self._finish(restartable)
         except S3Error as error:
-            raise plain(self._failed(error)) from error.__cause__
+            raise self._failure(error) from error.__cause__
         return self._release(0) if self.state == "ended" else None
 
     async def read(self, limit: int | None = None, *, restartable: bool = False) -> bytes:
@@ -263,7 +262,10 @@ class ByteStream:
 
     def put_back(self, data: bytes) -> None:
         """Make ``data`` the next bytes again: those that a cancelled read took last."""
-        self._ready, self._at = data + self._ready[self._at :], 0
+        if self.state == "open" and self._received == self._extent.stop:
+            self._held = data + self._held  # the end is not verified yet
+        else:
+            self._ready, self._at = data + self._ready[self._at :], 0
 
     async def aclose(self) -> None:
         """Close the stream: drop what was not handed out, and give the connection back."""
@@ -273,7 +275,7 @@ class ByteStream:
         if remaining is not None:
             remaining -= self._received
         if response is not None:
-            self._observe(None)
+            self._observe()
         self._close()
         if response is not None and self._reading:
             response.close()  # another task waits for its bytes
@@ -323,9 +325,9 @@ class ByteStream:
             # The connection may have been lost behind the last byte.
             self._ready, self._at = self._release(0), 0
         except S3Error as error:
-            raise plain(self._failed(error)) from error.__cause__
+            raise self._failure(error) from error.__cause__
         except asyncio.CancelledError as error:
-            raise plain(error) from None
+            raise self._call.failure(error) from None
         finally:
             self._reading = False
         return 0
@@ -360,11 +362,11 @@ class ByteStream:
         self._check_open()
         # Nothing is awaited between receiving bytes and counting them, so a cancellation loses
         # none.
-        wanted = self._accept(chunk)
-        self._held += wanted
+        requested = self._accept(chunk)
+        self._held += requested
         if not chunk or (self._received == self._extent.stop and self._is_over(response)):
             self._finish(restartable)
-        self._ready, self._at = self._release(len(wanted)), 0
+        self._ready, self._at = self._release(len(requested)), 0
 
     async def _read_into(self, response: Response, target: memoryview, restartable: bool) -> None:
         count = await self._call.within_deadline(response.readinto(target, self._count))
@@ -386,7 +388,7 @@ class ByteStream:
         self._verifier.update(piece)
 
     def _accept(self, chunk: bytes) -> bytes:
-        """Count and hash the wanted bytes of the chunk, and return them."""
+        """Count and hash the requested bytes of the chunk, and return them."""
         extent = self._extent
         stop = extent.stop
         if extent.skip or extent.sliced:
@@ -402,7 +404,7 @@ class ByteStream:
         return chunk
 
     def _is_over(self, response: Response) -> bool:
-        """Whether nothing can follow the last wanted byte.
+        """Whether nothing can follow the last requested byte.
 
         With chunked framing, more than was announced may follow, or the end may be missing.
         """
@@ -505,14 +507,14 @@ class ByteStream:
             response.close()
             raise
 
-    def _failed(self, error: S3Error) -> S3Error:
-        """Close the stream; the error with the facts of the stream and its call."""
+    def _failure(self, error: S3Error) -> BaseException:
+        """Close the stream; the error to raise, with the facts of the stream and its call."""
         stop = self._extent.stop
         error.bytes_received = self._received - self.start
         error.bytes_expected = None if stop is None else stop - self.start
         self._drop(error)
         self._close()
-        return self._call.annotate(error)
+        return self._call.failure(error)
 
     def _misuse(self, message: str) -> S3Error:
         return self._call.annotate(UsageError(message))
@@ -531,10 +533,9 @@ class ByteStream:
         response, self._response = self._response, None
         if response is not None:
             response.close()
-            if self._call.observation is not None:
-                self._observe(error)
+            self._observe(error)
 
-    def _observe(self, error: S3Error | None) -> None:
+    def _observe(self, error: S3Error | None = None) -> None:
         """End the observation of the attempt whose response has ended."""
         observation = self._call.observation
         if observation is not None:
