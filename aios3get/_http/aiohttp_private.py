@@ -6,9 +6,9 @@ of a GET of 1 KiB, measured with aiohttp 3.14.5 and Python 3.11, of 60 µs in ai
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Iterable, Sequence
 from functools import partial
-from types import FunctionType
+from types import FunctionType, MethodType
 from typing import Any, Final
 from typing import Protocol as TypingProtocol
 
@@ -82,24 +82,30 @@ def address_of(response: object) -> str | None:
     return getattr(getattr(response, "_protocol", None), "address", None)
 
 
-def _request_function() -> FunctionType | None:
+def _own_request() -> object:
     """aiohttp's own ``ClientSession._request``; None if something replaced it before."""
-    function: object = vars(aiohttp.ClientSession).get("_request")
-    if isinstance(function, FunctionType) and function.__globals__ is aiohttp.client.__dict__:
-        return function
-    return None
+    function: Any = vars(aiohttp.ClientSession).get("_request")
+    # isinstance() believes the proxies of wrapt, with which instrumentations replace functions.
+    genuine = type(function) is FunctionType and function.__globals__ is aiohttp.client.__dict__
+    return function if genuine else None
 
 
-_request: Final = _request_function()
+_request: Final = _own_request()
 
 
-def is_observed(session: aiohttp.ClientSession) -> bool:
+def is_observed(session: aiohttp.ClientSession, middlewares: Sequence[object]) -> bool:
     """Whether something expects to see every request that the session sends.
 
-    Test doubles and tracers replace ``ClientSession._request`` or add a ``TraceConfig``.
+    Test doubles and tracers replace ``ClientSession._request``, or add a ``TraceConfig`` or a
+    middleware to the given ones.
     """
-    function: object = getattr(session._request, "__func__", None)
-    return function is not _request or _request is None or bool(session.trace_configs)
+    method: Any = session._request
+    return (
+        type(method) is not MethodType
+        or method.__func__ is not _request
+        or bool(session.trace_configs)
+        or session._middlewares != middlewares
+    )
 
 
 def connection_key(origin: URL) -> ConnectionKey:
@@ -285,5 +291,6 @@ class Protocol(ResponseHandler):
         """Fail the body that is being read: after invalid chunk framing aiohttp leaves it open."""
         body = self._payload
         super().connection_lost(exc)
+        self.receiver = None
         if body is not None and not body.is_eof() and body.exception() is None:
             body.set_exception(aiohttp.ClientPayloadError("the body's framing is not HTTP"))

@@ -43,6 +43,9 @@ async def send_once(
         raise ConnectionBroken from error
 
 
+_MIDDLEWARES: Final = (send_once,)
+
+
 class OwnSessions:
     """Two aiohttp sessions: one keeps connections, the other makes one for each request.
 
@@ -130,7 +133,7 @@ class OwnSessions:
             cookie_jar=_NoCookies(),
             request_class=Request,
             headers=UNSIGNED_HEADERS,
-            middlewares=(send_once,),
+            middlewares=_MIDDLEWARES,
             # Without a pool limit nothing queues, so this covers names, TCP and TLS.
             timeout=aiohttp.ClientTimeout(connect=self._timeouts.connect),
             auto_decompress=False,
@@ -141,7 +144,7 @@ class OwnSessions:
         else:
             self.pooled = session
             if SUPPORTED:
-                self._direct = DirectRequests(session, UNSIGNED_HEADERS, self._buffer)
+                self._direct = DirectRequests(session, _MIDDLEWARES, UNSIGNED_HEADERS, self._buffer)
         return session
 
 

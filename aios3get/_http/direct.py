@@ -13,7 +13,7 @@ request of a session, and where aiohttp lacks a part that this needs.
 import asyncio
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import aiohttp
@@ -72,15 +72,21 @@ class DirectRequests:
 
     Args:
         session: a session of the client's own, whose connector makes ``Protocol`` connections.
+        middlewares: the ones that the session was given.
         headers: sent with every request, besides its own.
         buffer: received into; responses that do not fit take aiohttp's way.
     """
 
     def __init__(
-        self, session: aiohttp.ClientSession, headers: Mapping[str, str], buffer: bytearray
+        self,
+        session: aiohttp.ClientSession,
+        middlewares: Sequence[object],
+        headers: Mapping[str, str],
+        buffer: bytearray,
     ) -> None:
         assert session.connector is not None
         self._session = session
+        self._middlewares = middlewares
         self._connector = session.connector
         self._headers = _serialize(headers)
         self._buffer = buffer
@@ -100,8 +106,10 @@ class DirectRequests:
             aiohttp.ClientError: the connection broke, or the response is not HTTP.
             ValueError: the URL or a header has a line break in it.
         """
+        if is_observed(self._session, self._middlewares):
+            return None
         end = url.find("/", 8)
-        if end < 0 or not _is_plain(url) or is_observed(self._session):
+        if end < 0 or not _is_plain(url):
             return None
         origin = self._origins.get(url[:end]) or self._add_origin(url[:end])
         if origin is None:

@@ -2,10 +2,10 @@ import asyncio
 import gc
 import os
 import ssl
-import subprocess
-import sys
 import weakref
 from collections.abc import Sequence
+from functools import partial
+from types import FunctionType
 from typing import Any
 from unittest.mock import Mock
 
@@ -345,6 +345,34 @@ async def test_connections_that_receive_at_once_share_a_buffer(
             assert await asyncio.gather(*(fetch(number) for number in range(64))) == bodies
 
 
+class LyingProxy:
+    """Passes for the original function, as wrapt's proxies do."""
+
+    original: Any = vars(aiohttp.ClientSession)["_request"]
+
+    def __init__(self, patched: Any) -> None:
+        self._patched = patched
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        return FunctionType
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(LyingProxy.original, name)
+
+    def __get__(self, session: Any, owner: Any = None) -> Any:
+        return self if session is None else LyingMethod(self._patched, session)
+
+
+class LyingMethod:
+    def __init__(self, patched: Any, session: Any) -> None:
+        self.__func__ = LyingProxy.original
+        self._call = partial(patched, session)
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        return self._call(*args, **options)
+
+
 class TestOrdinaryWay:
     """What has to see each request sees it."""
 
@@ -364,7 +392,7 @@ class TestOrdinaryWay:
             for _ in range(2):
                 await warm_up(transport, "http://example.test/")
 
-    @pytest.mark.parametrize("where", ["class", "instance"])
+    @pytest.mark.parametrize("where", ["class", "instance", "proxy"])
     async def test_with_a_patched_session(
         self, transport: Transport, monkeypatch: pytest.MonkeyPatch, where: str
     ) -> None:
@@ -383,27 +411,39 @@ class TestOrdinaryWay:
             assert session is not None
             if where == "class":
                 monkeypatch.setattr(aiohttp.ClientSession, "_request", patched)
+            elif where == "proxy":
+                monkeypatch.setattr(aiohttp.ClientSession, "_request", LyingProxy(patched))
             else:
                 monkeypatch.setattr(session, "_request", patched.__get__(session))
             for _ in range(2):
                 await warm_up(transport, f"{server.url}/")
         assert seen == ["GET", "GET"]
 
-    async def test_with_a_trace_that_an_instrumentation_adds(
-        self, transport: Transport, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize("what", ["trace", "middleware"])
+    async def test_with_what_an_instrumentation_adds(
+        self, transport: Transport, monkeypatch: pytest.MonkeyPatch, what: str
     ) -> None:
         seen: list[str] = []
 
         async def on_start(_: Any, __: Any, params: aiohttp.TraceRequestStartParams) -> None:
             seen.append(params.method)
 
-        trace = aiohttp.TraceConfig()
-        trace.on_request_start.append(on_start)
-        trace.freeze()
+        async def middleware(
+            request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+        ) -> aiohttp.ClientResponse:
+            seen.append(request.method)
+            return await handler(request)
+
         original = aiohttp.ClientSession.__init__
 
         def init(session: aiohttp.ClientSession, *args: Any, **options: Any) -> None:
-            original(session, *args, trace_configs=[trace], **options)
+            if what == "trace":
+                trace = aiohttp.TraceConfig()
+                trace.on_request_start.append(on_start)
+                options["trace_configs"] = [trace]
+            else:
+                options["middlewares"] = (*options["middlewares"], middleware)
+            original(session, *args, **options)
 
         monkeypatch.setattr(aiohttp.ClientSession, "__init__", init)
         await self.assert_taken(transport)
@@ -459,21 +499,18 @@ def test_missing_part_is_named_in_a_warning(
     assert f"lacks {part}: small GETs take the ordinary way" in record.getMessage()
 
 
-def test_session_that_was_patched_before_the_import() -> None:
-    program = """
-import aiohttp
-original = aiohttp.ClientSession._request
-async def patched(self, *args, **options):
-    return await original(self, *args, **options)
-aiohttp.ClientSession._request = patched
-import asyncio
-from aios3get._http import aiohttp_private
-async def main():
+async def test_function_that_was_replaced_before_the_import_is_not_taken_for_aiohttps(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def patched(*args: Any, **options: Any) -> None: ...
+
+    for replacement in (patched, LyingProxy(patched), None):
+        monkeypatch.setattr(aiohttp.ClientSession, "_request", replacement)
+        assert aiohttp_private._own_request() is None
+    monkeypatch.undo()
+    monkeypatch.setattr(aiohttp_private, "_request", None)
     async with aiohttp.ClientSession() as session:
-        assert aiohttp_private.is_observed(session)
-asyncio.run(main())
-"""
-    subprocess.run([sys.executable, "-c", program], check=True)
+        assert aiohttp_private.is_observed(session, ())
 
 
 @pytest.mark.parametrize(
