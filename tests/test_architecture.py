@@ -181,6 +181,14 @@ def test_only_uri_turns_text_into_percent_escapes(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", _sources, ids=_ids)
+def test_only_the_configuration_reads_the_environment(path: Path) -> None:
+    if _name(path).startswith(("_config/", "credentials/", "cli/", "testing/")):
+        return
+    attributes = {node.attr for node in ast.walk(_tree(path)) if isinstance(node, ast.Attribute)}
+    assert not attributes & {"environ", "environb", "getenv"}
+
+
+@pytest.mark.parametrize("path", _sources, ids=_ids)
 def test_only_the_command_prints(path: Path) -> None:
     if _name(path).startswith("cli"):
         return

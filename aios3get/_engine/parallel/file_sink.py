@@ -1,7 +1,6 @@
 """Writes the parts of a download to its temporary file."""
 
 import asyncio
-import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,8 +14,7 @@ from aios3get._protocol.hashing import Algorithm
 __all__ = ["FileSink"]
 
 # Small enough to stay in the processor's cache between receiving and writing.
-_BUFFER: Final = int(os.environ.get("FS_BUF", MIB))
-MODE = os.environ.get("FS_MODE", "auto")
+_BUFFER: Final = MIB
 _THREADS: Final = 2
 # A write that takes longer blocks the event loop noticeably.
 _SLOW_SECONDS: Final = 0.005
@@ -69,7 +67,7 @@ class FileSink:
 
     def write(self, data: memoryview, offset: int) -> "asyncio.Future[None] | None":
         """Write at once, or in a thread if writes are slow."""
-        if MODE == "thread" or (self.off_loop and MODE != "inline"):
+        if self.off_loop:
             return self._loop.run_in_executor(self._executor, self._timed, data, offset)
         self._timed(data, offset)
         return None
