@@ -396,8 +396,7 @@ class S3Client(ParallelMethods):
         exchange = self._exchange() or await self._start()
         response = await exchange.send(call, call.request)
         response.close()
-        if call.observation is not None:
-            call.observation.end()
+        call.end_attempt()
         request = call.request
         check_identity(request, response.headers)
         return ObjectInfo(response.status, response.headers, bucket=request.bucket, key=request.key)

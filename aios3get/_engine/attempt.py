@@ -66,7 +66,7 @@ class Observation:
         self._response = response
         self._responded = time.monotonic()
 
-    def end(self, error: Exception | None = None, bytes_received: int = 0) -> None:
+    def end(self, error: BaseException | None = None, bytes_received: int = 0) -> None:
         """Give the hook the record of the attempt, if it was sent and has not ended before."""
         sent, attempt, response = self._sent, self._attempt, self._response
         if sent is None or attempt is None:

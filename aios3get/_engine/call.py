@@ -13,7 +13,7 @@ from aios3get._protocol.object_request import ObjectRequest
 from aios3get._protocol.retry import Budget
 from aios3get.errors import ParameterError, S3Error, TransportTimeout
 
-__all__ = ["Call", "check_deadline", "plain"]
+__all__ = ["Call", "PartCall", "check_deadline", "plain"]
 
 T = TypeVar("T")
 E = TypeVar("E", bound=BaseException)
@@ -97,9 +97,10 @@ class Call:
         if self.observation is not None:
             self.observation.responded(response)
 
-    def record(self, headers: Mapping[str, str]) -> None:
-        """Keep the headers of a response that another call received."""
-        self._responses = (*self._responses[1 - _LATEST :], headers)
+    def end_attempt(self, error: BaseException | None = None, bytes_received: int = 0) -> None:
+        """Note that the latest attempt is over, its response included."""
+        if self.observation is not None:
+            self.observation.end(error, bytes_received)
 
     def annotate(self, error: S3Error) -> S3Error:
         """Set the facts of the call on ``error`` and return it."""
@@ -152,6 +153,40 @@ class Call:
     def failure(self, error: S3Error | asyncio.CancelledError) -> BaseException:
         """The error to raise: with the facts of the call, and without frames."""
         return plain(self.annotate(error) if isinstance(error, S3Error) else error)
+
+
+class PartCall(Call):
+    """One of the requests that a call makes at once, with its own attempts and retries.
+
+    Its attempts and responses are those of the whole call, too.
+
+    Args:
+        whole: the call of the user's.
+        method: ``GET`` or ``HEAD``.
+        request: what is requested.
+    """
+
+    def __init__(self, whole: Call, method: str, request: ObjectRequest) -> None:
+        super().__init__(method, request, None, whole.opened_at)
+        self.region, self.clock_offset = whole.region, whole.clock_offset
+        self._whole = whole
+
+    def sending(self) -> None:
+        """Count an attempt, which is about to be sent."""
+        self._whole.attempts += 1
+        super().sending()
+
+    def responded(self, response: Response) -> None:
+        """Note the head of the response to the latest attempt."""
+        super().responded(response)
+        whole = self._whole
+        whole._responses = (*whole._responses[1 - _LATEST :], response.headers)
+
+    def adopt_attempt(self) -> None:
+        """Go on with the latest attempt of the whole call, which has its response."""
+        whole = self._whole
+        self.attempt, self.attempts = whole.attempt, whole.attempts
+        self.observation, whole.observation = whole.observation, None
 
 
 def plain(error: E) -> E:

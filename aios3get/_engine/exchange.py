@@ -1,5 +1,6 @@
 """The attempt loop: one request to one good response."""
 
+import asyncio
 import logging
 import random
 import time
@@ -99,9 +100,11 @@ class Exchange:
                     self._accept(call, response)
                     return response
                 raise await self._error(call, response)
+            except asyncio.CancelledError as error:
+                call.end_attempt(error)
+                raise
             except S3Error as error:
-                if call.observation is not None:
-                    call.observation.end(error)
+                call.end_attempt(error)
                 if not self.recover(call, error):
                     raise
                 await self.wait(call, error)
@@ -208,8 +211,7 @@ class Exchange:
             )
         error = _parse(call, response, body)
         if lacks_bucket_region(call, response):
-            if call.observation is not None:
-                call.observation.end(error)
+            call.end_attempt(error)
             region = await find_bucket_region(self.transport, self.state, call)
             error = _parse(call, response, body, region)
         if not isinstance(error, WrongRegion | AuthorizationHeaderMalformed):

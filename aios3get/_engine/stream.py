@@ -114,8 +114,9 @@ class ByteStream:
         try:
             check_identity(request, headers)
             extent = parse_extent(status, headers, request.range, request.part_number)
-        except BaseException:
+        except BaseException as error:
             response.close()
+            call.end_attempt(error)
             raise
         if not extent.delimited and not response.from_wire:
             # A test double of aiohttp's has no framing, so its body is complete.
@@ -503,8 +504,9 @@ class ByteStream:
         response = await exchange.send(call, pin.request)
         try:
             return response, pin.check_restart(response.status, response.headers)
-        except BaseException:
+        except BaseException as error:
             response.close()
+            call.end_attempt(error)
             raise
 
     def _failure(self, error: S3Error) -> BaseException:
@@ -581,8 +583,9 @@ async def reopen(
             raise pin.changed(None, "another or gone") from refusal
     try:
         extent = pin.check(response.status, response.headers, range, open_ended=open_ended)
-    except BaseException:
+    except BaseException as error:
         response.close()
+        call.end_attempt(error)
         raise
     return response, extent
 

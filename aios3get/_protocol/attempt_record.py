@@ -15,7 +15,8 @@ class AttemptRecord:
         method: ``GET`` or ``HEAD``.
         bucket: the bucket as the caller wrote it; empty for a presigned link.
         key: the key as the caller wrote it, or the path of a presigned link.
-        attempt: the number of the attempt within its call, from 1.
+        attempt: the number of the attempt within its call, from 1; where a call makes several
+            requests at once, each of them counts its own.
         host: the host that the request went to; empty for a presigned link.
         region: the region of the signature; None for a presigned link.
         status: the HTTP status; None if no response arrived.

@@ -86,6 +86,29 @@ async def test_hook_gets_the_record_of_a_body_that_was_not_read_to_its_end(
     assert record.bytes_received >= 1000
 
 
+async def test_hook_gets_the_record_of_an_attempt_that_was_cancelled_before_its_response(
+    client: S3Client, server: S3Server, records: list[AttemptRecord]
+) -> None:
+    server.faults.add(faults.stall_before_head())
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await client.get_object(BUCKET, KEY)
+    assert [(r.attempt, r.status, r.error) for r in records] == [(1, None, "CancelledError")]
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+async def test_hook_gets_the_record_of_a_response_with_other_bytes(
+    client: S3Client, server: S3Server, records: list[AttemptRecord], resumed: bool
+) -> None:
+    if resumed:
+        server.faults.add(faults.drop_after(1000))
+    server.faults.add(faults.wrong_range(), times=None)
+    with pytest.raises(errors.RangeMismatch):
+        await (await client.get_object(BUCKET, KEY, range="bytes=5-5000")).read()
+    errors_seen = ["ConnectionLost"] * resumed + ["RangeMismatch"]
+    assert [record.error for record in records] == errors_seen
+
+
 async def test_hook_gets_the_records_of_heads_and_links(
     client: S3Client, records: list[AttemptRecord]
 ) -> None:

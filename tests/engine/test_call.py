@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from aios3get._engine.call import Call, check_deadline
+from aios3get._engine.call import Call, PartCall, check_deadline
 from aios3get._http.watchdog import Watchdog
 from aios3get._protocol.get_object import GetObject
 from aios3get.errors import ParameterError, S3Error, TransportTimeout
@@ -17,6 +17,17 @@ def call(deadline: float | None = None, **options: Any) -> Call:
 
 async def test_result_within_the_deadline_is_returned() -> None:
     assert await call(10.0).within_deadline(asyncio.sleep(0, "done")) == "done"
+
+
+def test_attempts_of_parts_count_for_the_whole_call() -> None:
+    whole = call()
+    whole.region, whole.clock_offset = "eu-west-1", 5.0
+    parts = [PartCall(whole, "GET", whole.request) for _ in range(2)]
+    for part in (*parts, parts[0]):
+        part.sending()
+    assert [part.attempts for part in parts] == [2, 1]
+    assert whole.attempts == 3
+    assert {(part.region, part.clock_offset) for part in parts} == {("eu-west-1", 5.0)}
 
 
 async def test_deadline_that_passes_is_a_transport_timeout() -> None:

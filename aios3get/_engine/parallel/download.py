@@ -123,7 +123,7 @@ class Downloader:
                 reading = self._transfer(begun, pieces, journal, sink, progress)
             verified = await progress.during(reading)
         finally:
-            begun.response.close()
+            self._read.discard(begun)
         attempts = self._read.call.attempts
         return Download(self._path, begun.info, progress.done, resumed, verified, attempts)
 
@@ -142,7 +142,7 @@ class Downloader:
             else:
                 if begun.stream is None and self._identify(begun) == identification:
                     return begun, pieces
-                begun.response.close()
+                self._read.discard(begun)
             self._worth_keeping = False
         return await self._read.begin(), []
 

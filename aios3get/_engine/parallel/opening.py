@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, NamedTuple, cast
 
-from aios3get._engine.call import Call
+from aios3get._engine.call import Call, PartCall
 from aios3get._engine.exchange import Exchange
 from aios3get._engine.parallel.parts import MIN_PART, Span
 from aios3get._engine.stream import ByteStream
@@ -110,7 +110,7 @@ class ObjectRead:
             begun = None
         if begun is None or (begun.stream is None and not _divisible(begun)):
             if begun is not None:
-                begun.response.close()
+                self.discard(begun)
             begun = await self._begin(request, None)
         return begun
 
@@ -124,9 +124,14 @@ class ObjectRead:
         self.exchange = await self._start()
         begun = await self._begin(self.changed(range=range), 0)
         if not _divisible(begun):
-            begun.response.close()
+            self.discard(begun)
             raise not_divisible()
         return begun
+
+    def discard(self, begun: Beginning) -> None:
+        """Close the first response, unless something reads it."""
+        begun.response.close()
+        self.call.end_attempt()
 
     def _first_request(self, size: int, at: int | None) -> GetObject:
         wanted = self.request.range
@@ -153,8 +158,9 @@ class ObjectRead:
         status, headers = response.status, response.headers
         try:
             extent = first_extent(first, status, headers)
-        except BaseException:
+        except BaseException as error:
             response.close()
+            self.call.end_attempt(error)
             raise
         attempt = self.call.attempt
         assert attempt is not None
@@ -196,12 +202,10 @@ class ObjectRead:
         options: dict[str, Any] = dict.fromkeys(_SELECTING)
         options |= {"checksum_mode": True, "part_number": part_number, "if_match": pin.if_match}
         request = self.changed(**options)
-        call = Call("HEAD", request)
-        try:
-            response = await self.exchange.send(call, request)
-        finally:
-            self.call.attempts += call.attempts
+        call = PartCall(self.call, "HEAD", request)
+        response = await self.exchange.send(call, request)
         response.close()
+        call.end_attempt()
         return response.status, response.headers
 
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from aios3get._engine.call import Call
+from aios3get._engine.call import Call, PartCall
 from aios3get._engine.exchange import Exchange
 from aios3get._engine.parallel.concurrency import Link
 from aios3get._engine.parallel.parts import Span
@@ -61,7 +61,9 @@ class PartReader:
     def adopt(self, response: Response, extent: Extent) -> "PartStream":
         """The body of the response that fixed the version."""
         assert extent.stop is not None
-        stream = PartStream(self, self._part_call(), Span(extent.start, extent.stop))
+        call = self._part_call()
+        call.adopt_attempt()
+        stream = PartStream(self, call, Span(extent.start, extent.stop))
         stream.response = response
         return stream
 
@@ -79,21 +81,16 @@ class PartReader:
         finally:
             stream.close()
 
-    def _part_call(self) -> Call:
-        whole, state = self._call, self._exchange.state
-        call = Call("GET", whole.request, None, whole.opened_at)
-        call.region, call.clock_offset = whole.region, whole.clock_offset
+    def _part_call(self) -> PartCall:
+        state = self._exchange.state
+        call = PartCall(self._call, "GET", self._call.request)
         call.budget = _PartBudget(state.retry, state.quota, self)
         return call
 
     async def request(self, call: Call, range: ByteRange) -> tuple[Response, Extent]:
         """A checked response with a range of the version."""
         attempts, sent = call.attempts, self._loop.time()
-        try:
-            response, extent = await reopen(self._exchange, call, self.pin, range)
-        finally:
-            self._call.attempts += call.attempts - attempts
-        self._call.record(response.headers)
+        response, extent = await reopen(self._exchange, call, self.pin, range)
         if call.attempts == attempts + 1:
             self.link.waited(self._loop.time() - sent)
         return response, extent
@@ -117,7 +114,7 @@ class PartStream:
     def __init__(self, reader: PartReader, call: Call, span: Span) -> None:
         self._reader = reader
         self._call = call
-        self.at = self._progress = span.start
+        self.at = self._progress = self._response_start = span.start
         self._stop = span.stop
         # Bytes before the range and after it, from a server that ignores ranges.
         self._skip = 0
@@ -129,6 +126,7 @@ class PartStream:
         range = ByteRange(self.at, self._stop)
         self.response, extent = await self._reader.request(self._call, range)
         self._skip, self._sliced = extent.skip, extent.sliced
+        self._response_start = self.at
 
     async def readinto(self, target: memoryview, on_data: OnData | None = None) -> None:
         """Fill ``target`` with the next bytes.
@@ -175,18 +173,23 @@ class PartStream:
         self._skip -= count
 
     async def _recover(self, error: S3Error) -> bool:
-        self.close()
+        self.close(error)
         if self.at > self._progress:
             self._progress = self.at
             assert self._call.budget is not None
             self._call.budget.progress()
         return await self._reader.recover(self._call, error)
 
-    def close(self) -> None:
-        """Close the connection, unless the body was read to its end."""
+    def close(self, error: S3Error | None = None) -> None:
+        """Close the connection, unless the body was read to its end.
+
+        Args:
+            error: why it ends.
+        """
         response, self.response = self.response, None
         if response is not None:
             response.close()
+            self._call.end_attempt(error, self.at - self._response_start)
 
 
 class _PartBudget(Budget):

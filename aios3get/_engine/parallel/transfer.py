@@ -88,6 +88,7 @@ class Transfer:
         connections: int = CONNECTIONS,
     ) -> None:
         self._loop = asyncio.get_running_loop()
+        self._read = read
         self._begun = begun
         self._sink = sink
         self._progress = progress
@@ -97,7 +98,7 @@ class Transfer:
         limit = min(read.connections or MAX_CONNECTIONS, read.exchange.state.max_concurrency)
         concurrency = Concurrency(read.connections or connections, limit, self._loop.time())
         self._scheduler = Scheduler(
-            self._work, self._read, concurrency, self._link, read.least_part, read.part_size
+            self._work, self._read_part, concurrency, self._link, read.least_part, read.part_size
         )
         self._reader.on_push_back = self._scheduler.push_back
         self._first: Part | None = None
@@ -122,11 +123,11 @@ class Transfer:
                 return Verified("unverified", None, self._unverified)
             return await verification.conclude(self._sink.read_back)
         finally:
-            self._begun.response.close()
+            self._read.discard(self._begun)
             if verification is not None:
                 verification.close()
 
-    async def _read(self, part: Part) -> None:
+    async def _read_part(self, part: Part) -> None:
         """Read one part, which may become shorter meanwhile."""
         stream = await self._open(part)
         started = self._loop.time()

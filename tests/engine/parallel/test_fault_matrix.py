@@ -1,12 +1,14 @@
 """Every fault against every way to read with many requests: the right bytes, or the right error."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
-from aios3get import ByteRange, S3Client, errors
+from aios3get import AttemptRecord, ByteRange, S3Client, errors
 from aios3get.testing import RecordedRequest, S3Server, faults
 from aios3get.testing.faults import Fault
 from tests.engine.parallel.conftest import CONTENT, PART, covering
@@ -63,15 +65,25 @@ def server(request: pytest.FixtureRequest, authority: Authority) -> Iterator[S3S
         yield running
 
 
+class Setup(NamedTuple):
+    server: S3Server
+    client: S3Client
+    folder: Path
+    records: list[AttemptRecord]
+
+
 @pytest.fixture
-async def client(server: S3Server, authority: Authority) -> S3Client:
+async def setup(server: S3Server, authority: Authority, tmp_path: Path) -> Setup:
     asyncio.get_running_loop().set_debug(False)
-    return quick_client(
+    records: list[AttemptRecord] = []
+    client = quick_client(
         server,
         # Credentials that are passed as such are not fetched again when they have expired.
         credentials=lambda: credentials_of(server.credentials),
         verify=authority.client_context(),
+        on_attempt=records.append,
     )
+    return Setup(server, client, tmp_path, records)
 
 
 only_tcp = pytest.mark.parametrize("server", ["tcp"], indirect=True)
@@ -86,12 +98,10 @@ def of(key: str, offset: int) -> Callable[[RecordedRequest], bool]:
 
 
 async def outcomes(
-    server: S3Server,
-    client: S3Client,
-    folder: Path,
-    cases: Iterable[tuple[Fault, int, int | None, set[str], Expected]],
+    setup: Setup, cases: Iterable[tuple[Fault, int, int | None, set[str], Expected]]
 ) -> list[str]:
     """The cases that came out otherwise: fault, its byte, how often, front ends, expected error."""
+    server, client, folder, _ = setup
     server.faults.clear()
     server.requests.clear()
 
@@ -118,7 +128,22 @@ async def outcomes(
         with nothing_leaks(client):
             found = await asyncio.gather(*checks)
     assert len(found) > 4
-    return [each for each in found if each is not None]
+    return [each for each in found if each is not None] + unrecorded(setup)
+
+
+def unrecorded(setup: Setup) -> list[str]:
+    """The keys whose attempts have other records than the server received requests.
+
+    It may not have received those that were given up or cancelled before a response.
+    """
+    received = Counter((request.key or "", request.method) for request in setup.server.requests)
+    recorded = Counter((record.key, record.method) for record in setup.records)
+    responded = Counter((each.key, each.method) for each in setup.records if each.status)
+    return [
+        f"{key}: {received[key, method]} {method}s, but {recorded[key, method]} records"
+        for key, method in received | recorded
+        if not responded[key, method] <= received[key, method] <= recorded[key, method]
+    ]
 
 
 CUTS: dict[str, Callable[[int], Fault]] = {
@@ -131,15 +156,13 @@ CUTS: dict[str, Callable[[int], Fault]] = {
 
 
 @pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS)
-async def test_cut_part_is_read_to_its_end(
-    server: S3Server, client: S3Client, tmp_path: Path, cut: Callable[[int], Fault]
-) -> None:
+async def test_cut_part_is_read_to_its_end(setup: Setup, cut: Callable[[int], Fault]) -> None:
     cases: list[tuple[Fault, int, int | None, set[str], Expected]] = [
         (cut(count), offset, 1, ALL, None)
         for count in (0, 1, 500, 999)
         for offset in (0, 1500, SIZE - 1)
     ]
-    assert await outcomes(server, client, tmp_path, cases) == []
+    assert await outcomes(setup, cases) == []
 
 
 HEADS = [
@@ -158,13 +181,11 @@ HEADS = [
 
 @only_tcp
 @pytest.mark.parametrize("offset", [0, 1500, SIZE - 1])
-async def test_failed_attempt_is_repeated(
-    server: S3Server, client: S3Client, tmp_path: Path, offset: int
-) -> None:
+async def test_failed_attempt_is_repeated(setup: Setup, offset: int) -> None:
     cases: list[tuple[Fault, int, int | None, set[str], Expected]] = [
         (fault, offset, 1, ALL, None) for fault in HEADS
     ]
-    assert await outcomes(server, client, tmp_path, cases) == []
+    assert await outcomes(setup, cases) == []
 
 
 LATER_RESPONSES: list[tuple[Fault, set[str], Expected]] = [
@@ -197,12 +218,12 @@ LATER_RESPONSES: list[tuple[Fault, set[str], Expected]] = [
 
 @only_tcp
 async def test_wrong_response_for_a_later_part_gives_the_bytes_or_its_error(
-    server: S3Server, client: S3Client, tmp_path: Path
+    setup: Setup,
 ) -> None:
     cases: list[tuple[Fault, int, int | None, set[str], Expected]] = [
         (fault, 1500, None, names, expected) for fault, names, expected in LATER_RESPONSES
     ]
-    assert await outcomes(server, client, tmp_path, cases) == []
+    assert await outcomes(setup, cases) == []
 
 
 # The first request of ``ranges`` is for the last range.
@@ -230,19 +251,19 @@ FIRST_RESPONSES: list[tuple[Fault, set[str], Expected]] = [
 
 @only_tcp
 async def test_wrong_first_response_gives_the_bytes_or_its_error(
-    server: S3Server, client: S3Client, tmp_path: Path
+    setup: Setup,
 ) -> None:
     cases: list[tuple[Fault, int, int | None, set[str], Expected]] = [
         (fault, 0, 1, names, expected) for fault, names, expected in FIRST_RESPONSES
     ]
-    assert await outcomes(server, client, tmp_path, cases) == []
+    assert await outcomes(setup, cases) == []
 
 
 @only_tcp
 async def test_parts_cut_again_and_again_are_read_to_their_end(
-    server: S3Server, client: S3Client, tmp_path: Path
+    setup: Setup,
 ) -> None:
     cases: list[tuple[Fault, int, int | None, set[str], Expected]] = [
         (faults.drop_after(90), offset, None, ALL, None) for offset in (999, 1999)
     ]
-    assert await outcomes(server, client, tmp_path, cases) == []
+    assert await outcomes(setup, cases) == []

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from aios3get import S3Client, errors
+from aios3get import AttemptRecord, S3Client, errors
 from aios3get.testing import S3Server, faults
 from tests.engine.parallel.conftest import CONTENT, PART, covering
 from tests.reading_client import BUCKET, KEY, Connect
@@ -205,6 +205,30 @@ async def test_failing_part_is_raised_plain_and_cancels_the_others(
     assert caught.value.__cause__ is None
     assert caught.value.__context__ is None
     assert caught.value.attempts > 1
+
+
+async def test_error_of_a_part_has_the_id_of_its_request(
+    server: S3Server, client: S3Client
+) -> None:
+    server.put_object(BUCKET, KEY, CONTENT)
+    refusal = faults.status(403, headers={"x-amz-request-id": "4442587FB7D0A2F9"})
+    server.faults.add(refusal, where=covering(3000))
+    with pytest.raises(errors.AccessDenied) as caught:
+        await client.read_into(BUCKET, KEY, bytearray(SIZE))
+    assert "4442587FB7D0A2F9" in caught.value.request_ids
+
+
+async def test_every_request_has_its_record(server: S3Server, connect: Connect) -> None:
+    server.put_object(BUCKET, KEY, CONTENT, checksum_algorithm="CRC64NVME")
+    server.faults.add(faults.drop_after(300), where=covering(3000))
+    records: list[AttemptRecord] = []
+    client = connect(on_attempt=records.append)
+    await client.read_into(BUCKET, KEY, bytearray(SIZE))
+    assert sum(record.bytes_received for record in records) == SIZE
+    found = sorted((r.method, r.attempt, r.error, r.bytes_received) for r in records if r.error)
+    assert found == [("GET", 1, "ConnectionLost", 300)]
+    assert sorted(record.attempt for record in records) == [1] * 9 + [2]
+    assert sorted(record.method for record in records) == ["GET"] * 9 + ["HEAD"]
 
 
 async def test_parts_count_their_retries_apart(server: S3Server, client: S3Client) -> None:
