@@ -89,6 +89,8 @@ class DirectRequests:
         self._middlewares = middlewares
         self._connector = session.connector
         self._headers = _serialize(headers)
+        # A request with one of these, which a link's may be, replaces a header of the client's own.
+        self._replaceable = frozenset({"host", *headers, *(name.lower() for name in headers)})
         self._buffer = buffer
         self._origins: dict[str, tuple[ConnectionKey, str]] = {}
 
@@ -97,7 +99,7 @@ class DirectRequests:
 
         Args:
             url: sent exactly as it is.
-            headers: sent exactly as they are.
+            headers: sent exactly as they are; their names are in lower case, or as S3 writes them.
 
         Returns:
             None if the request has to take the ordinary way; nothing was sent then.
@@ -109,7 +111,7 @@ class DirectRequests:
         if is_observed(self._session, self._middlewares):
             return None
         end = url.find("/", 8)
-        if end < 0 or not _is_plain(url):
+        if end < 0 or not _is_plain(url) or not self._replaceable.isdisjoint(headers):
             return None
         origin = self._origins.get(url[:end]) or self._add_origin(url[:end])
         if origin is None:

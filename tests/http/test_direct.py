@@ -119,6 +119,18 @@ async def test_both_ways_send_the_same(
     assert sorted(ordinary) == sorted(direct)
 
 
+@pytest.mark.parametrize("name", ["host", "user-agent", "accept-encoding"])
+async def test_a_header_of_the_request_replaces_the_clients_own(
+    transport: Transport, name: str
+) -> None:
+    with ScriptedServer(serving(WARM, WARM)) as server:
+        for _ in range(2):
+            response = await get(transport, f"{server.url}/", {name: "a.example"})
+            await read_body(response)
+        ordinary, second = (sorted(request.split(b"\r\n")) for request in server.requests)
+    assert ordinary == second
+
+
 @pytest.mark.parametrize("where", ["path", "name", "value"])
 async def test_a_line_break_is_not_sent(transport: Transport, where: str) -> None:
     with ScriptedServer(serving(WARM)) as server:
