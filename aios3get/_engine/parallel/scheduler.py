@@ -51,10 +51,14 @@ class Scheduler:
         Args:
             first: a part that was taken before.
         """
-        async with plain_task_group() as self._tasks:
-            if first is not None:
-                self._start(first)
-            self.grow()
+        try:
+            async with plain_task_group() as self._tasks:
+                if first is not None:
+                    self._start(first)
+                self.grow()
+        finally:
+            self._tasks = None
+            del self._read  # it leads to the owner of this, and on to the destination's memory
 
     def received(self, count: int) -> None:
         """Count bytes that arrived; begin more parts if the concurrency has grown."""
@@ -71,14 +75,20 @@ class Scheduler:
         size = self._part_size(current)
         while self._running < current:
             part = self._next(size)
-            if part is None:
+            if part is None or not self._start(part):
                 return
-            self._start(part)
 
-    def _start(self, part: Part) -> None:
+    def _start(self, part: Part) -> bool:
+        """Begin a part, unless all of them are being cancelled."""
         assert self._tasks is not None
+        reading = self._run(part)
         self._running += 1
-        self._tasks.create_task(self._run(part))
+        try:
+            self._tasks.create_task(reading)
+        except RuntimeError:
+            reading.close()
+            return False
+        return True
 
     async def _run(self, part: Part | None) -> None:
         try:

@@ -123,6 +123,33 @@ async def test_first_failure_cancels_the_others_and_is_raised_plain() -> None:
     assert reads.running == 0
 
 
+@pytest.mark.parametrize("cancelled", [False, True])
+async def test_bytes_that_arrive_while_parts_are_cancelled_begin_no_part(cancelled: bool) -> None:
+    class Ending(Reads):
+        async def read(self, part: Part) -> None:
+            try:
+                await (failed.wait() if part.start == 0 else asyncio.sleep(10))
+                raise ValueError("no such part")
+            except asyncio.CancelledError:
+                # As data does that comes before the cancellation has closed the connection.
+                self.scheduler.grow()
+                raise
+
+    failed = asyncio.Event()
+    reads = Ending()
+    running = asyncio.create_task(schedule(reads, first=2, size=100).run())
+    await until(lambda: len(reads.parts) == 2)
+    reads.scheduler._concurrency.current = 4
+    if cancelled:
+        running.cancel()
+    else:
+        failed.set()
+    with pytest.raises(asyncio.CancelledError if cancelled else ValueError):
+        await running
+    assert len(reads.parts) == 2
+    assert reads.running == 0
+
+
 async def test_cancellation_reaches_every_part() -> None:
     class Waiting(Reads):
         async def read(self, part: Part) -> None:
