@@ -113,7 +113,7 @@ async def read_into(read: ObjectRead, view: memoryview) -> BytesRead:
     assert span is not None
     wanted = Span(span.start, min(span.stop, span.start + len(view)))
     sink = MemorySink(view, span.start)
-    transfer = Transfer(read, begun, [wanted], sink)
+    transfer = Transfer(read, begun._replace(span=wanted), [wanted], sink)
     return BytesRead.create(wanted.size, begun.info, await transfer.run())
 
 

@@ -75,10 +75,11 @@ class ParallelMethods(ABC):
         """
         from aios3get._engine.parallel.memory import read_into, writable_view
 
-        view = writable_view(buffer)
-        read = self._object_read(bucket, key, options, connections, deadline)
-        del options  # error reporters send the variables of frames along
-        return await read.call.run(read_into(read, view))
+        # The traceback of an error must not hold the memory, which ``mmap.close`` refuses.
+        with writable_view(buffer) as view:
+            read = self._object_read(bucket, key, options, connections, deadline)
+            del options  # error reporters send the variables of frames along
+            return await read.call.run(read_into(read, view))
 
     async def download_object(
         self,

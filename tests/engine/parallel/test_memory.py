@@ -1,6 +1,8 @@
 import asyncio
+import gc
 import mmap
 from array import array
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,6 +13,14 @@ from tests.engine.parallel.conftest import CONTENT, PART, covering
 from tests.reading_client import BUCKET, KEY, Connect
 
 SIZE = len(CONTENT)
+
+
+@pytest.fixture
+def no_collection() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
 
 
 def methods(server: S3Server) -> list[str]:
@@ -41,6 +51,45 @@ async def test_memory_takes_what_fits(server: S3Server, client: S3Client, size: 
 async def test_memory_without_bytes_takes_none(server: S3Server, client: S3Client) -> None:
     server.put_object(BUCKET, KEY, CONTENT)
     assert await client.read_into(BUCKET, KEY, bytearray()) == 0
+
+
+@pytest.mark.parametrize("size", [0, PART - 1, PART, PART + 1, 3 * PART, SIZE - 1])
+async def test_bytes_that_fit_are_not_compared_with_the_checksum_of_the_object(
+    server: S3Server, client: S3Client, size: int
+) -> None:
+    server.put_object(BUCKET, KEY, CONTENT, checksum_algorithm="CRC64NVME")
+    buffer = bytearray(size)
+    count = await client.read_into(BUCKET, KEY, buffer, checksum_mode=True)
+    assert buffer == CONTENT[:size]
+    assert count.verified.reason.startswith("the bytes are not the whole object")
+
+
+@pytest.mark.parametrize("size", [PART, SIZE])
+@pytest.mark.usefixtures("no_collection")
+async def test_memory_can_be_closed_once_it_is_read(
+    server: S3Server, client: S3Client, size: int
+) -> None:
+    server.put_object(BUCKET, KEY, CONTENT[:size], checksum_algorithm="CRC64NVME")
+    with mmap.mmap(-1, SIZE) as memory:
+        await client.read_into(BUCKET, KEY, memory)
+
+
+@pytest.mark.parametrize("failure", [faults.status(403), faults.stall_before_head()])
+@pytest.mark.parametrize("offset", [0, SIZE - 1])
+@pytest.mark.usefixtures("no_collection")
+async def test_memory_can_be_closed_where_a_failure_passes(
+    server: S3Server, client: S3Client, failure: faults.Fault, offset: int
+) -> None:
+    server.put_object(BUCKET, KEY, CONTENT, checksum_algorithm="CRC64NVME")
+    server.faults.add(failure, where=covering(offset), times=None)
+
+    async def read() -> None:
+        async with asyncio.timeout(0.1):
+            with mmap.mmap(-1, SIZE) as memory:
+                await client.read_into(BUCKET, KEY, memory)
+
+    with pytest.raises((errors.AccessDenied, TimeoutError)):
+        await read()
 
 
 async def test_small_object_takes_one_request(server: S3Server, client: S3Client) -> None:
