@@ -21,7 +21,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from aios3get import S3Client, S3Object, Verified
+from aios3get import ObjectStream, S3Client, S3Object, Verified
 from aios3get.cli.locations import LinkLocation, Location, ObjectLocation
 
 __all__ = ["Summary", "copy_to_file", "copy_to_stdout", "download", "progress_bar"]
@@ -156,19 +156,23 @@ async def copy_to_stdout(
     """Write an object to standard output, in order."""
     started = time.monotonic()
     out = sys.stdout.buffer
+    source: S3Object | ObjectStream
     if isinstance(location, LinkLocation):
-        async with s3.get_url(location.url, **options) as obj:
-            async for chunk in obj:
+        async with s3.get_url(location.url, **options) as source:
+            async for chunk in source:
                 out.write(chunk)
     else:
-        async with s3.get_object(location.bucket, location.key, **options) as obj:
-            async for chunk in obj:
+        opened = s3.stream_object(location.bucket, location.key, connections=connections, **options)
+        async with opened as source:
+            async for chunk in source:
                 out.write(chunk)
     out.flush()
-    return _summary(location, "-", obj, started)
+    return _summary(location, "-", source, started)
 
 
-def _summary(location: Location, target: str, obj: S3Object, started: float) -> Summary:
+def _summary(
+    location: Location, target: str, obj: S3Object | ObjectStream, started: float
+) -> Summary:
     return Summary(
         source=str(location),
         target=target,

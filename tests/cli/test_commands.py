@@ -9,6 +9,7 @@ from urllib.request import urlopen
 import pytest
 
 from aios3get import __version__
+from aios3get._engine.parallel.opening import ObjectRead
 from aios3get.cli import main
 from aios3get.testing import S3Server, faults
 
@@ -132,6 +133,21 @@ def test_cat_writes_objects_in_order(run: Run, stored: S3Server) -> None:
     stored.put_object(BUCKET, "second", b"second")
     locations = [LOCATION, f"s3://{BUCKET}/second", LOCATION]
     assert run("cat", *locations) == (0, BODY + b"second" + BODY, "")
+
+
+def test_standard_output_gets_the_bytes_of_several_requests(
+    run: Run, stored: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ObjectRead, "least_part", 10_000)
+    status, out, err = run("get", "--json", "--connections", "3", LOCATION, "-")
+    assert (status, out) == (0, BODY)
+    summary = json.loads(err)
+    assert (summary["target"], summary["size"]) == ("-", len(BODY))
+    assert summary["verified"] == "verified"
+    assert summary["etag"].startswith('"')
+    assert summary["attempts"] == len(stored.requests) == 12
+    assert len({request.connection for request in stored.requests}) > 1
+    assert run("cat", LOCATION) == (0, BODY, "")
 
 
 def test_head_shows_the_metadata(run: Run) -> None:

@@ -89,6 +89,24 @@ def test_download_shows_progress_and_continues_after_ctrl_c(tmp_path: Path, body
     assert os.listdir(tmp_path) == [KEY]
 
 
+@pytest.mark.parametrize("ending", ["the reader closes the pipe", "Ctrl-C"])
+def test_cat_of_a_large_object_ends_early_without_a_traceback(body: bytes, ending: str) -> None:
+    with S3Server.in_thread(bytes_per_second=12e6) as server:
+        server.put_object(BUCKET, KEY, body, checksum_algorithm="CRC64NVME")
+        command = [sys.executable, "-m", "aios3get", "cat", f"s3://{BUCKET}/{KEY}"]
+        with subprocess.Popen(
+            command, env=server.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            assert process.stdout.read(1000) == body[:1000]
+            if ending == "Ctrl-C":
+                process.send_signal(signal.SIGINT)
+            process.stdout.close()
+            assert process.stderr.read().strip() == b""
+        assert process.returncode == (130 if ending == "Ctrl-C" else 1)
+
+
 def test_pipe_gets_no_progress_bar(tmp_path: Path) -> None:
     with S3Server.in_thread() as server:
         server.put_object(BUCKET, KEY, b"body")

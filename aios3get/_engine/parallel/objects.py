@@ -4,9 +4,9 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Final, Self, TypeAlias
 
+from aios3get._engine.parallel.closing import AsyncCloseable
 from aios3get._engine.s3_object import S3Object
 from aios3get._protocol.checksum import Verified
 from aios3get._protocol.get_object import GetObjectOptions
@@ -54,7 +54,7 @@ class ObjectResult:
 Open: TypeAlias = Callable[[str, str, GetObjectOptions], Awaitable[S3Object]]
 
 
-class ObjectResults:
+class ObjectResults(AsyncCloseable):
     """Iterates over the results of many requests.
 
     Requests are sent while results are awaited, and never more of them than results are missing.
@@ -143,14 +143,6 @@ class ObjectResults:
 
     async def __aenter__(self) -> Self:
         return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
     async def aclose(self) -> None:
         """Cancel what is under way, and drop what was not taken."""

@@ -1,8 +1,8 @@
 """Streams an object in order, from many requests."""
 
-from types import TracebackType
 from typing import Final, Self
 
+from aios3get._engine.parallel.closing import AsyncCloseable
 from aios3get._engine.parallel.concurrency import Link
 from aios3get._engine.parallel.opening import Beginning, ObjectRead
 from aios3get._engine.parallel.part_reader import PartReader
@@ -20,7 +20,7 @@ _CHUNK: Final = MIB
 _UNREAD: Final = Verified("pending", None, "the stream was not read to its end")
 
 
-class ObjectStream:
+class ObjectStream(AsyncCloseable):
     """An object's bytes in order, read ahead with several requests at once.
 
     Enter it with ``async with``, and iterate over it for chunks of up to 1 MiB. The last chunk
@@ -28,14 +28,12 @@ class ObjectStream:
 
     Attributes:
         info: the object's metadata.
-        start: offset in the object of the first byte.
-        stop: offset after the last byte; None if only the end of the stream tells.
+        start: offset in the object of the first byte; above 0 for a range or part.
         size: the object's size in bytes; None if the server does not announce it.
     """
 
     info: ObjectInfo
     start: int
-    stop: int | None
     size: int | None
 
     def __init__(self, read: ObjectRead) -> None:
@@ -44,20 +42,34 @@ class ObjectStream:
         self._open = False
 
     @property
+    def stop(self) -> int | None:
+        """Offset in the object after the last byte.
+
+        None only where the server announces no length; then it is known once all has been read.
+        """
+        return None if self._source is None else self._source.stop
+
+    @property
+    def attempts(self) -> int:
+        """The number of requests sent for this stream so far, corrections and resumes included."""
+        return self._read.call.attempts
+
+    @property
     def verified(self) -> Verified:
-        """Whether the bytes were compared with the stored checksum, and if not, why not."""
+        """Whether the bytes were verified, against which checksum, and if not, why not.
+
+        True in a condition once the last byte was handed out and the checksum matched.
+        """
         return _UNREAD if self._source is None else self._source.verified
 
     async def __aenter__(self) -> Self:
         read = self._read
         begun = await read.call.run(read.begin())
         self.info = begun.info
-        self.start, self.stop, self.size = begun.extent[:3]
+        self.start, self.size = begun.extent.start, begun.extent.size
         if begun.stream is not None:
             self._source = _OneResponse(begun.stream)
         else:
-            assert begun.span is not None
-            self.start, self.stop = begun.span
             self._source = _ManyResponses(read, begun)
         self._open = True
         return self
@@ -73,14 +85,6 @@ class ObjectStream:
             raise StopAsyncIteration
         return chunk
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.aclose()
-
     async def aclose(self) -> None:
         """Cancel the requests; what was not read is dropped."""
         self._open = False
@@ -91,6 +95,10 @@ class ObjectStream:
 class _OneResponse:
     def __init__(self, stream: ByteStream) -> None:
         self._stream = stream
+
+    @property
+    def stop(self) -> int | None:
+        return self._stream.stop
 
     @property
     def verified(self) -> Verified:
@@ -115,7 +123,7 @@ class _ManyResponses:
         # The response to a request for the end of an object may be longer than a part.
         self._ahead.adopt(first, min(begun.extent.stop, begun.span.start + MIN_PART))
         self._ahead.fill()
-        self._stop = begun.span.stop
+        self.stop: int | None = begun.span.stop
         self._last: bytes | None = None
         self.verified = _UNREAD
         self._verification: OrderedVerification | None = None
@@ -134,7 +142,7 @@ class _ManyResponses:
             await verification.prepare()
             chunk = bytes(await self._ahead.read(_CHUNK))
             verification.update(chunk)
-            if self._ahead.position < self._stop:
+            if self._ahead.position != self.stop:
                 return chunk
             self._last = chunk
         if not self.verified:

@@ -4,9 +4,9 @@ import asyncio
 import os
 from collections.abc import Generator
 from io import BytesIO
-from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
+from aios3get._engine.parallel.closing import AsyncCloseable
 from aios3get._engine.parallel.concurrency import Link
 from aios3get._engine.parallel.memory import writable_view
 from aios3get._engine.parallel.opening import ObjectRead, not_divisible
@@ -39,7 +39,7 @@ async def _immediately(value: int) -> int:
     return value
 
 
-class ObjectReader:
+class ObjectReader(AsyncCloseable):
     """Reads one version of an object like a file opened in binary mode.
 
     Enter it with ``async with``. Reads in order are read ahead with several requests at once; a
@@ -109,14 +109,6 @@ class ObjectReader:
         block = Block(0, memory)
         block.at = block.stop
         self._cache = [block]
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
     async def aclose(self) -> None:
         """Cancel the requests and release the memory."""

@@ -1,4 +1,5 @@
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -48,6 +49,29 @@ async def test_ranges_are_streamed(
         assert (stream.start, stream.stop, stream.size) == (start, stop, SIZE)
         assert b"".join([chunk async for chunk in stream]) == CONTENT[start:stop]
     assert not stream.verified
+
+
+async def test_attempts_are_the_requests_so_far(server: S3Server, client: S3Client) -> None:
+    server.put_object(BUCKET, KEY, CONTENT, checksum_algorithm="CRC64NVME")
+    server.faults.add(faults.drop_after(300), where=covering(1500))
+    async with client.stream_object(BUCKET, KEY) as stream:
+        assert stream.attempts == 1
+        async for _ in stream:
+            pass
+    assert stream.attempts == len(server.requests) == 10
+
+
+async def test_stop_is_known_at_the_end_where_no_length_is_announced(
+    server: S3Server, client: S3Client
+) -> None:
+    server.put_object(BUCKET, KEY, CONTENT)
+    chunked = faults.no_length().alter_response
+    server.faults.add(replace(faults.ignore_range(), alter_response=chunked), times=None)
+    async with client.stream_object(BUCKET, KEY) as stream:
+        assert stream.stop is None
+        async for _ in stream:
+            pass
+        assert stream.stop == SIZE
 
 
 @pytest.mark.parametrize("connections", [1, 3, 64])
