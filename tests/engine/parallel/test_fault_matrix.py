@@ -259,6 +259,59 @@ async def test_wrong_first_response_gives_the_bytes_or_its_error(
     assert await outcomes(setup, cases) == []
 
 
+# Each object is read with one request, which has no range, so ranges cannot be wrong.
+OBJECTS: list[tuple[Fault, int | None, Expected]] = [
+    *((cut(count), 1, None) for cut in CUTS.values() for count in (0, 1, 500, SIZE - 1)),
+    *((fault, 1, None) for fault in HEADS),
+    (faults.no_length(), None, None),
+    (faults.ignore_range(), None, None),
+    (faults.no_etag(), None, None),
+    (faults.status(403), None, errors.AccessDenied),
+    (faults.status(404), None, errors.NoSuchKey),
+    (faults.status(500), None, errors.InternalError),
+    (faults.reset_before_head(), None, errors.ConnectionLost),
+    (faults.stall_before_head(), None, errors.TransportTimeout),
+    (faults.wrong_checksum(), 1, errors.ChecksumMismatch),
+    (faults.flip_byte(0), 1, errors.ChecksumMismatch),
+    (faults.flip_byte(-1), 1, errors.ChecksumMismatch),
+    (faults.too_short(), 1, errors.ChecksumMismatch),
+    (faults.too_long(), 1, errors.ChecksumMismatch),
+    # The bytes behind the body are seen, and the object is read again.
+    (faults.wrong_content_length(-3), 1, None),
+    (faults.wrong_content_length(3), 1, errors.ConnectionLost),
+    (faults.set_headers({"Content-Range": "bytes 0-9/99"}), 1, errors.RangeMismatch),
+]
+
+
+async def test_get_objects_gives_each_object_its_bytes_or_its_error(setup: Setup) -> None:
+    server, client, _, _ = setup
+    server.faults.clear()
+    server.requests.clear()
+    cases: list[tuple[Fault | None, int | None, Expected]] = []
+    for case in OBJECTS:
+        cases += [case, (None, None, None)]
+    for number, (fault, times, _) in enumerate(cases):
+        server.put_object(BUCKET, f"key-{number}", CONTENT, checksum_algorithm="CRC64NVME")
+        if fault is not None:
+            server.faults.add(fault, key=f"key-{number}", times=times)
+    requests = [(BUCKET, f"key-{number}") for number in range(len(cases))]
+    wrong: list[str] = []
+    seen: set[int] = set()
+    async with client:
+        with nothing_leaks(client):
+            async for result in client.get_objects(requests, concurrency=16):
+                seen.add(result.index)
+                fault, _, expected = cases[result.index]
+                if expected is None and result.body == CONTENT:
+                    continue
+                error = result.error
+                if type(error) is not expected or error is None or error.key != result.key:
+                    wrong.append(f"{fault and fault.name}: {error!r}")
+    assert wrong == []
+    assert seen == set(range(len(cases)))
+    assert unrecorded(setup) == []
+
+
 @only_tcp
 async def test_parts_cut_again_and_again_are_read_to_their_end(
     setup: Setup,
