@@ -8,7 +8,7 @@ import pytest
 from aios3get import S3Client, errors
 from aios3get.testing import S3Server, faults
 from tests.engine.parallel.conftest import CONTENT, PART, covering
-from tests.reading_client import BUCKET, KEY
+from tests.reading_client import BUCKET, KEY, until
 
 SIZE = len(CONTENT)
 
@@ -81,8 +81,7 @@ async def test_reads_in_order_are_read_ahead(server: S3Server, client: S3Client)
         assert len(server.requests) == 1
         await f.read(500)
         await f.read(10)
-        await asyncio.sleep(0.1)
-        assert len(server.requests) == 1 + 7
+        await until(lambda: len(server.requests) == 1 + 7)
 
 
 async def test_bytes_left_behind_stay_in_memory(server: S3Server, client: S3Client) -> None:
