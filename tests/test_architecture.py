@@ -11,7 +11,7 @@ _sources = sorted(_package.rglob("*.py"))
 
 # A package or module may import what stands further down, never what stands above.
 FLOORS = (
-    ("cli", "fsspec", "__main__"),
+    ("cli", "fsspec", "obspec", "__main__"),
     ("__init__", "testing"),
     ("client",),
     ("_engine",),

@@ -25,7 +25,10 @@ VERBS = {
     *("read_into", "download_object", "stream_object", "get_ranges", "open_object", "get_objects"),
     *("__aenter__", "__aexit__"),
 }
-PUBLIC_MODULES = ("aios3get", "aios3get.errors", "aios3get.credentials", "aios3get.testing")
+PUBLIC_MODULES = (
+    *("aios3get", "aios3get.errors", "aios3get.credentials", "aios3get.testing"),
+    *("aios3get.fsspec", "aios3get.obspec"),
+)
 # CPU time of the import as a share of what aiohttp takes in the same process; a busy machine slows
 # both alike.
 IMPORT_BUDGET = 0.4

@@ -13,12 +13,13 @@ from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from datetime import datetime
 from hashlib import sha256
+from operator import index
 from typing import Any, Final, NoReturn
 
 import fsspec
 from fsspec.asyn import AsyncFileSystem, _run_coros_in_chunks, get_loop, sync, sync_wrapper
 from fsspec.callbacks import DEFAULT_CALLBACK
-from fsspec.utils import isfilelike
+from fsspec.utils import isfilelike, tokenize
 
 from aios3get._engine.listing import list_pages
 from aios3get._engine.parallel.reader import ObjectReader
@@ -142,6 +143,11 @@ class S3FileSystem(AsyncFileSystem, metaclass=_FileSystemType):  # type: ignore[
             self._loop = None if self.asynchronous else get_loop()
             self._close_with_process()
         return self._loop
+
+    @property
+    def _fs_token(self) -> str:
+        """What file systems are equal by: the options, and no process or thread as in fsspec."""
+        return str(tokenize(type(self), self.storage_args, self.storage_options))
 
     def _close_with_process(self) -> None:
         self._finalizer = weakref.finalize(self, _close, self.client, self._loop, self._pid)
@@ -401,6 +407,7 @@ class S3FileSystem(AsyncFileSystem, metaclass=_FileSystemType):  # type: ignore[
         return int(self.ukey(path), 16)
 
     async def _sign(self, path: str, expiration: int = 100, **kwargs: Any) -> str:
+        """Create a link that gets the object without credentials, for so many seconds."""
         bucket, key, options = self._of_object(path)
         options |= kwargs
         return str(
@@ -410,6 +417,7 @@ class S3FileSystem(AsyncFileSystem, metaclass=_FileSystemType):  # type: ignore[
     sign = sync_wrapper(_sign)
 
     async def _url(self, path: str, expires: int = 3600, **kwargs: Any) -> str:
+        """Create a link that gets the object without credentials, for so many seconds."""
         return await self._sign(path, expires, **kwargs)
 
     url = sync_wrapper(_url)
@@ -604,6 +612,7 @@ class S3FileSystem(AsyncFileSystem, metaclass=_FileSystemType):  # type: ignore[
         return self.client.open_object(bucket, key, connections=self._connections, **options)
 
     def _refuse_to_write(self, *_: Any, **__: Any) -> NoReturn:
+        """Raise ``NotImplementedError``."""
         raise NotImplementedError("aios3get only reads; write with s3fs, which takes these options")
 
     async def _refuse_writing(self, *_: Any, **__: Any) -> NoReturn:
@@ -657,9 +666,10 @@ def _grow(tree: dict[str, list[Info]], folder: str) -> None:
 
 def _byte_range(start: int | None, end: int | None) -> ByteRange | None:
     """The range; None if it is empty. A negative start takes no end."""
-    if start is not None and start < 0:
+    # Offsets are numpy's where they come from arrays.
+    start, end = index(start or 0), None if end is None else index(end)
+    if start < 0:
         return ByteRange.last(-start)
-    start = start or 0
     return None if end is not None and end <= start else ByteRange(start, end)
 
 
@@ -693,5 +703,6 @@ _file_systems: weakref.WeakValueDictionary[int, S3FileSystem] = weakref.WeakValu
 
 @atexit.register
 def _close_all() -> None:
-    closing = [each._finalizer() for each in list(_file_systems.values())]
+    # Finalizers do nothing any more once those that are to run at exit have run.
+    closing = [_close(each.client, each._loop, each._pid) for each in list(_file_systems.values())]
     wait([each for each in closing if each is not None], timeout=1)

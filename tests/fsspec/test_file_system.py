@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import fsspec
 import pytest
 from fsspec.asyn import sync
@@ -17,6 +18,7 @@ from aios3get.fsspec import S3FileSystem
 from aios3get.testing import S3Server, faults
 from tests.fsspec.conftest import MakeFileSystem, Options
 from tests.reading_client import BUCKET
+from tests.servers.resolver import LoopbackResolver
 
 LARGE = bytes(range(256)) * (12 << 12)  # 12 MiB
 TREE = {
@@ -243,6 +245,22 @@ class TestContents:
         both = fs.cat_ranges([f"{BUCKET}/{key}"] * 2, [start, 0], [end, 1])
         assert both == [whole[start:end], whole[:1]]
 
+    def test_offsets_may_be_numbers_of_numpy(self, fs: S3FileSystem) -> None:
+        class Number:  # like numpy.int64, no int
+            def __init__(self, value: int) -> None:
+                self.value = value
+
+            def __index__(self) -> int:
+                return self.value
+
+            def __lt__(self, other: int) -> bool:
+                return self.value < other
+
+        path = f"{BUCKET}/small"
+        assert fs.cat_file(path, Number(3), Number(5)) == b"34"
+        two = [Number(1), Number(5)], [Number(2), Number(7)]
+        assert fs.cat_ranges([path] * 2, *two) == [b"1", b"56"]
+
     def test_large_range(self, fs: S3FileSystem) -> None:
         assert fs.cat_file(f"{BUCKET}/large", 5, (10 << 20) + 5) == LARGE[5 : (10 << 20) + 5]
         assert fs.cat_file(f"{BUCKET}/large", 100) == LARGE[100:]
@@ -338,6 +356,24 @@ class TestPaths:
         assert fs._parent(f"{arn}/a.csv") == arn
         assert fs._parent(arn) == ""
 
+    def test_access_point_is_read_by_its_arn(
+        self, make_fs: MakeFileSystem, server: S3Server, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(aiohttp, "DefaultResolver", lambda: LoopbackResolver({}))
+        server.add_access_point("example-ap-123456789012", BUCKET)
+        server.put_object(BUCKET, "logs/a.csv", b"one")
+        arn = "arn:aws:s3:us-east-1:123456789012:accesspoint/example-ap"
+        path = f"{arn}/logs/a.csv"
+        fs = make_fs(endpoint_url=f"http://localhost:{server.port}")
+        assert fs.cat_file(path) == b"one"
+        assert fs.find(arn) == fs.glob(f"{arn}/*/*.csv") == [path]
+        assert fs.ls(f"s3://{arn}/logs", detail=False) == [path]
+        assert fs.isdir(f"{arn}/logs")
+        with fs.open(path) as file:
+            assert file.read() == b"one"
+        hosts = {request.host.partition(":")[0] for request in server.requests}
+        assert hosts == {"example-ap-123456789012.localhost"}
+
     def test_other_arn_is_refused(self, fs: S3FileSystem) -> None:
         with pytest.raises(errors.ParameterError, match="not the ARN"):
             fs.cat_file("arn:aws:sns:us-east-1:123456789012:example")
@@ -415,6 +451,16 @@ class TestInstances:
         again = pickle.loads(pickle.dumps(fs))
         assert again.cat_file(f"{BUCKET}/a.txt") == b"one"
         assert again.storage_options == fs.storage_options
+        assert again == fs
+        assert hash(again) == hash(fs)
+
+    def test_equality_does_not_depend_on_process_and_thread(self, fs: S3FileSystem) -> None:
+        program = (
+            "import pickle, sys; fs = pickle.load(sys.stdin.buffer); print(fs.__dask_tokenize__())"
+        )
+        command = [sys.executable, "-c", program]
+        token = subprocess.check_output(command, input=pickle.dumps(fs), text=False)
+        assert token.decode().strip() == fs.__dask_tokenize__()
 
     async def test_asynchronous_use_on_the_callers_loop(
         self, server: S3Server, storage_options: Options
@@ -462,17 +508,18 @@ if not (child := os.fork()):
         file.seek(0, 2), file.seek(0), file.raw.read(1)
     except RuntimeError as error:
         assert "forked" in str(error)
-        os._exit(7)  # as multiprocessing does
+        {end}(7)
     os._exit(1)
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
 
+@pytest.mark.parametrize("end", ["os._exit", "sys.exit"])  # the first as multiprocessing does
 def test_forked_process_reads_and_both_end_silently(
-    server: S3Server, storage_options: Options
+    server: S3Server, storage_options: Options, end: str
 ) -> None:
     server.put_object(BUCKET, "a.txt", b"0123456789")
-    program = PROGRAM.format(options=storage_options, path=f"{BUCKET}/a.txt")
+    program = PROGRAM.format(options=storage_options, path=f"{BUCKET}/a.txt", end=end)
     done = subprocess.run(
         [sys.executable, "-W", "default::ResourceWarning", "-c", program],
         capture_output=True,
