@@ -163,22 +163,20 @@ class WebIdentity(Provider):
         return f"{self._role} of the web identity in {self._token_file}"
 
     async def load(self, context: ProviderContext) -> Credentials:  # noqa: D102
-        request = await self._request(context)
+        endpoint = await context.endpoint("sts")
+        parameters = self._role.parameters("AssumeRoleWithWebIdentity", context.clock())
+        request = await self._request(endpoint.url, parameters)
         response = await _fetch(context, lambda: request, self._role)
         if sts.is_expired_token(response):
             # The file may have been replaced meanwhile.
-            renewed = await self._request(context)
+            renewed = await self._request(endpoint.url, parameters)
             if renewed.body != request.body:
                 response = await _fetch(context, lambda: renewed, self._role)
         return self._role.parse(response)
 
-    async def _request(self, context: ProviderContext) -> FetchRequest:
+    async def _request(self, url: str, parameters: dict[str, str]) -> FetchRequest:
         # The token is no local of a frame that fails: error reporters send those.
-        endpoint = await context.endpoint("sts")
-        parameters = self._role.parameters("AssumeRoleWithWebIdentity", context.clock())
-        return sts.unsigned_request(
-            endpoint.url, parameters | {"WebIdentityToken": await self._token()}
-        )
+        return sts.unsigned_request(url, parameters | {"WebIdentityToken": await self._token()})
 
     async def _token(self) -> str:
         try:

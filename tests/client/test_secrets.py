@@ -174,7 +174,9 @@ async def test_timeout_of_the_callers_shows_no_secret(
             async with asyncio.timeout(0.2):
                 await call(client)
     shown = _texts(caught.value)
-    assert isinstance(caught.value.__cause__, asyncio.CancelledError)
+    # Up to Python 3.11.3 the cancellation is the context only.
+    error = caught.value
+    assert isinstance(error.__cause__ or error.__context__, asyncio.CancelledError)
     for text in shown:
         assert not [secret for secret in secrets_of(server) if secret in text], text
         assert "X-Amz-Signature" not in text

@@ -46,8 +46,11 @@ class Authority:
         self._context_for = lru_cache(maxsize=None)(self._make_context)
 
     def client_context(self) -> ssl.SSLContext:
-        """A client-side context that trusts only this authority."""
-        return ssl.create_default_context(cafile=str(self.ca_file))
+        """A client-side context that trusts only this authority and reports truncations."""
+        context = ssl.create_default_context(cafile=str(self.ca_file))
+        # Python up to 3.11.3 sets this option by default (python/cpython#95494).
+        context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
+        return context
 
     def server_context(self) -> ssl.SSLContext:
         """A server-side context that has a certificate for any name a client asks for."""

@@ -33,6 +33,9 @@ from tests.servers.scripted import (
 )
 from tests.servers.tls import Authority
 
+# SSLEOFError from Python 3.11.4 on, and its base class before.
+TRUNCATION = r"(?i)\beof\b"
+
 REQUEST = b"GET /key HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
@@ -139,7 +142,7 @@ def test_truncate_over_tls_sends_no_close_notify(authority: Authority) -> None:
     script = [read_request(), send(b"x"), truncate()]
     with tls_client(script, authority) as client:
         assert client.recv(10) == b"x"
-        with pytest.raises(ssl.SSLEOFError):
+        with pytest.raises(ssl.SSLError, match=TRUNCATION):
             client.recv(10)
 
 
@@ -177,5 +180,8 @@ def test_bad_response_is_sent(name: str) -> None:
 
 @pytest.mark.parametrize("bad", BAD_TLS_RESPONSES.values(), ids=BAD_TLS_RESPONSES)
 def test_bad_tls_response_is_sent(bad: BadResponse, authority: Authority) -> None:
-    with tls_client(bad.script, authority) as client, pytest.raises(ssl.SSLEOFError):
+    with (
+        tls_client(bad.script, authority) as client,
+        pytest.raises(ssl.SSLError, match=TRUNCATION),
+    ):
         client.makefile("rb", buffering=0).readall()
