@@ -90,11 +90,13 @@ class Listener:
     async def stop(self) -> None:
         """Close the port and all connections at once."""
         self._stopping.set_result(None)
-        transports = [transport for _, transport in self._server.connected.values()]
-        await self._runner.cleanup()
-        for transport in transports:
-            # A client that reads nothing would keep a closed one waiting.
+        for site in self._runner.sites:
+            await site.stop()
+        for _, transport in self._server.connected.values():
+            # A client that reads nothing would keep a closed one waiting. A TLS transport that
+            # was closed twice cannot be aborted: up to Python 3.11.3 that is an AttributeError.
             transport.abort()
+        await self._runner.cleanup()
         await asyncio.sleep(0)
 
     @property

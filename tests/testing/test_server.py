@@ -4,6 +4,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 from http.client import HTTPConnection
 from unittest import mock
@@ -12,7 +13,8 @@ import aiohttp
 import pytest
 
 from aios3get import Credentials, S3Client, testing
-from aios3get.testing import S3Server, ServerCredentials
+from aios3get.testing import S3Server, ServerCredentials, faults
+from tests.servers.tls import Authority
 from tests.testing_client import BUCKET, KEY, call, raw, send
 
 
@@ -50,6 +52,23 @@ def test_stop_closes_a_connection_whose_client_reads_nothing() -> None:
         start = time.monotonic()
     assert time.monotonic() - start < 1
     client.close()
+
+
+def test_stop_closes_a_stalled_tls_connection(authority: Authority) -> None:
+    with S3Server.in_thread(tls=authority.server_context()) as server:
+        server.create_bucket("public", public=True)
+        server.put_object("public", "key", b"hello")
+        server.faults.add(faults.stall_after(3))
+        plain = socket.create_connection((server.host, server.port), timeout=5)
+        client = authority.client_context().wrap_socket(plain, server_hostname="localhost")
+        client.sendall(b"GET /public/key HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert client.recv(1000).startswith(b"HTTP/1.1 200")
+        start = time.monotonic()
+    assert time.monotonic() - start < 1
+    with client, suppress(OSError):
+        while client.recv(1000):
+            pass
+    assert time.monotonic() - start < 1
 
 
 def test_port_can_be_chosen() -> None:
