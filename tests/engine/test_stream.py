@@ -144,6 +144,7 @@ async def test_reads_cancelled_during_a_backoff_spend_no_attempts_and_keep_its_t
             await until(lambda: obj._call.not_before is not None and len(server.requests) == 2)
             began = time.monotonic()
             reading.cancel()
+            await asyncio.wait({reading})
             for _ in range(8):
                 with pytest.raises(TimeoutError):
                     await asyncio.wait_for(obj.read(SIZE), 0.02)
