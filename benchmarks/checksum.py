@@ -1,9 +1,10 @@
-"""What checking a body costs: per answer in microseconds, per algorithm in GB/s.
+"""What checking a body costs: per response in microseconds, per algorithm in GB/s.
 
-Run: python benchmarks/checksum.py
+python benchmarks/checksum.py [seconds a figure]
 """
 
 import os
+import sys
 import timeit
 from collections.abc import Callable
 
@@ -26,9 +27,13 @@ PLAIN = {
 }
 
 
+SECONDS = float(sys.argv[1]) if len(sys.argv) > 1 else 1.0
+
+
 def microseconds(action: Callable[[], object]) -> float:
     timer = timeit.Timer(action)
-    count, _ = timer.autorange()
+    timer.timeit(1)
+    count = max(1, int(SECONDS / 5 / timer.timeit(1)))
     return min(timer.repeat(5, count)) / count * 1e6
 
 
@@ -36,17 +41,17 @@ def headers(more: dict[str, str]) -> CIMultiDictProxy[str]:
     return CIMultiDictProxy(CIMultiDict(PLAIN | more))
 
 
-def per_answer(name: str, body: bytes) -> None:
+def per_response(name: str, body: bytes) -> None:
     digest = _digest(name, body)
-    answer = headers({ALGORITHMS[name].header: digest, "x-amz-checksum-type": "FULL_OBJECT"})
+    response = headers({ALGORITHMS[name].header: digest, "x-amz-checksum-type": "FULL_OBJECT"})
 
     def check() -> None:
-        verifier = select_verifier(answer, status=200)
+        verifier = select_verifier(response, status=200)
         assert isinstance(verifier, Verifier)
         verifier.update(body)
         verifier.finish()
 
-    print(f"  plan + update + finish, {name:9} {microseconds(check):7.2f} µs")
+    print(f"  select + update + finish, {name:9} {microseconds(check):7.2f} µs")
 
 
 def _digest(name: str, body: bytes) -> str:
@@ -69,11 +74,11 @@ def throughput(name: str, sizes: tuple[int, ...]) -> None:
 def main() -> None:
     body = os.urandom(1024)
     plain = headers({})
-    print("One answer with a body of 1 KiB:")
+    print("One response with a body of 1 KiB:")
     nothing = microseconds(lambda: select_verifier(plain, status=200))
-    print(f"  plan without a checksum           {nothing:7.2f} µs")
+    print(f"  select without a checksum           {nothing:7.2f} µs")
     for name in ("CRC64NVME", "CRC32", "SHA256"):
-        per_answer(name, body)
+        per_response(name, body)
     sizes = (64 << 10, 256 << 10, 1 << 20)
     print("One update, which the event loop waits for, of 64 KiB, 256 KiB and 1 MiB:")
     for name in ALGORITHMS:

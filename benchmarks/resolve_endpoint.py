@@ -1,6 +1,6 @@
 """What finding a bucket's endpoint costs: remembered, anew, and by botocore's rules.
 
-python benchmarks/resolve_endpoint.py [repeats]
+python benchmarks/resolve_endpoint.py [seconds a figure]
 """
 
 import sys
@@ -25,11 +25,11 @@ BUCKETS = {
 }
 
 
-def microseconds(action: Callable[[], object], repeats: int) -> float:
+def microseconds(action: Callable[[], object], seconds: float) -> float:
     timer = timeit.Timer(action)
-    count, taken = timer.autorange()
-    count = max(1, round(count * 0.1 / taken))
-    return median(timer.repeat(repeats, count)) / count * 1e6
+    timer.timeit(1)
+    count = max(1, int(seconds / 7 / timer.timeit(1)))
+    return median(timer.repeat(7, count)) / count * 1e6
 
 
 def botocore_rules(bucket: str) -> Callable[[], object]:
@@ -47,16 +47,16 @@ def botocore_rules(bucket: str) -> Callable[[], object]:
     return evaluate
 
 
-def main(repeats: int) -> None:
+def main(seconds: float) -> None:
     has_botocore = find_spec("botocore") is not None
-    print(f"median of {repeats}, µs a call   remembered     anew  botocore anew")
+    print(f"{'µs a call':24} {'remembered':>16} {'anew':>8}  botocore anew")
     for name, bucket in BUCKETS.items():
         resolver = EndpointResolver(SETTINGS)
-        hit = microseconds(partial(resolver.resolve, bucket), repeats)
-        anew = microseconds(partial(resolve_endpoint, bucket, SETTINGS), repeats)
-        theirs = microseconds(botocore_rules(bucket), repeats) if has_botocore else float("nan")
+        hit = microseconds(partial(resolver.resolve, bucket), seconds)
+        anew = microseconds(partial(resolve_endpoint, bucket, SETTINGS), seconds)
+        theirs = microseconds(botocore_rules(bucket), seconds) if has_botocore else float("nan")
         print(f"{name:24} {hit:16.3f} {anew:8.2f} {theirs:14.0f}")
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 7)
+    main(float(sys.argv[1]) if len(sys.argv) > 1 else 1.0)
