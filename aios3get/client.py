@@ -1,4 +1,4 @@
-"""``S3Client``: its verbs, its configuration and its lifetime."""
+"""``S3Client``: its methods, configuration and lifetime."""
 
 import asyncio
 import os
@@ -100,15 +100,15 @@ class S3Client(ParallelMethods):
         disable_multi_region_access_points: reject the ARNs of multi-region access points.
         disable_s3_express_session_auth: sign requests to directory buckets with the credentials
             instead of a session's.
-        retry: how often and after which waits a failed attempt is repeated.
+        retry: how many attempts a call makes, and how long it waits between them.
         timeouts: limits for connecting, silence and waiting; a download as a whole has none.
         max_concurrency: the number of requests and open bodies at a time; further calls wait.
         response_checksum_validation: ``"when_supported"`` requests and verifies checksums with
             every GET; ``"when_required"`` only with ``checksum_mode=True``.
         request_payer: ``"requester"`` accepts the cost of reading with every call.
         verify: False to accept any certificate, a path to a CA bundle, or an ``ssl.SSLContext``.
-        proxy: the URL of an HTTP proxy for all requests; ``""`` for none, whatever the environment
-            says.
+        proxy: the URL of an HTTP proxy for all requests; ``""`` ignores the proxies of the
+            environment.
         session: an ``aiohttp.ClientSession`` to send with. Its resolver, connector and TLS apply
             instead of ``verify``. The client does not close it, and serves only its event loop. The
             first call rejects a session that adds a login, headers that S3 acts upon, or cookies
@@ -212,9 +212,10 @@ class S3Client(ParallelMethods):
         Raises:
             ParameterError: an argument is invalid.
             ServiceError: S3 refused, as with ``NoSuchKey`` or ``AccessDenied``.
-            NotModified: by the condition of the call, your copy is current.
+            NotModified: the object is unchanged according to the condition of the call.
             TransportError: no response arrived within the retry policy.
-            IntegrityError: the response is not of the requested bytes, version or SSE-C key.
+            IntegrityError: the response has other bytes, or another version or SSE-C key, than
+                requested.
             CredentialsError: there are no credentials to sign with.
             ConfigurationError: the environment or the profile is invalid.
             UsageError: the client is closed.
@@ -226,7 +227,7 @@ class S3Client(ParallelMethods):
         if self._options:
             options = self._with_defaults(bucket, options)
         request = GetObject.create(bucket, key, options)
-        # A Place costs 0.1 µs, which every call can afford; a line number costs ten times as much.
+        # A Place costs 0.1 µs; a line number costs ten times as much.
         frame = sys._getframe(2)
         call = Call("GET", request, deadline, (frame.f_code, frame.f_lasti))
         return GetObjectCall("S3Client.get_object", self._open(call))
@@ -296,8 +297,8 @@ class S3Client(ParallelMethods):
     ) -> GetObjectCall:
         """Get the object of a presigned link; the result is that of ``get_object``.
 
-        The URL is sent byte for byte as it is, without the client's credentials. The body of a link
-        that is signed for a range or a part is not resumed.
+        The URL is sent unchanged, without the client's credentials. If the link is signed for a
+        range or a part, its body is not resumed.
 
         Args:
             url: the link, or a ``PresignedUrl``, whose ``headers`` are sent too.
@@ -358,13 +359,13 @@ class S3Client(ParallelMethods):
         if not config.pickle_credentials:
             if isinstance(config.credentials, Credentials | BearerToken):
                 raise TypeError(
-                    "the client holds explicit credentials, which would stand readable in the"
-                    " pickle; pass a provider or a profile, or pickle_credentials=True"
+                    "a pickle of the client would contain its explicit credentials in plain text;"
+                    " pass a provider or a profile, or pickle_credentials=True"
                 )
             if config.proxy and split_login(config.proxy)[1] is not None:
                 raise TypeError(
-                    "proxy= holds a password, which would stand readable in the pickle; name the"
-                    " proxy in the environment instead, or pass pickle_credentials=True"
+                    "a pickle of the client would contain the password of proxy= in plain text;"
+                    " set the proxy in the environment, or pass pickle_credentials=True"
                 )
         return _unpickle, (config.arguments(),)
 
@@ -380,7 +381,7 @@ class S3Client(ParallelMethods):
         return {**self._options, **options}
 
     async def _open(self, call: Call) -> S3Object:
-        # Not by ``call.run``, because another coroutine costs more than these lines.
+        # As ``call.run``, which costs another coroutine.
         try:
             running = self._loops.get(asyncio.get_running_loop())
             if running is None:
@@ -421,7 +422,7 @@ class S3Client(ParallelMethods):
         async with self._loading.setdefault(loop, asyncio.Lock()):
             if self._state is None:
                 loaded = await _load(self._config)
-                # Another loop may have loaded meanwhile, and its state may have learned something.
+                # Another loop may have loaded meanwhile; its state may hold facts from responses.
                 self._state = self._state or loaded
         self._loading.pop(loop, None)
         state = self._state
@@ -489,7 +490,7 @@ async def _load(config: ClientConfig) -> ClientState:
         state.clock_offset += seconds
 
     def set_region(region: str) -> None:
-        # Nothing names a region, so the default one is in use; other servers know no other.
+        # Called if no region is configured. Servers at an endpoint_url keep the default region.
         if settings.endpoint.endpoint_url is None:
             state.resolver = EndpointResolver(replace(settings.endpoint, region=region))
 
@@ -523,7 +524,7 @@ def _unpickle(arguments: dict[str, Any]) -> S3Client:
     return S3Client(**arguments)
 
 
-# A forked child may neither use nor close the sockets and locks of its parent.
+# A forked child must neither use nor close the sockets and locks of its parent.
 _clients: WeakSet[S3Client] = WeakSet()
 _left_to_parent: list[object] = []
 

@@ -13,8 +13,8 @@
     │   └── TransportTimeout (TimeoutError) a limit of ``Timeouts`` or the call's deadline passed
     ├── ServiceError                        S3 responded with an error
     │   ├── NotModified                     304: the condition says your copy is current
-    │   ├── WrongRegion                     301, 307 or 400: the bucket lives in ``.region``
-    │   ├── BadRequest                      400 and what no other class names
+    │   ├── WrongRegion                     301, 307 or 400: the bucket is in ``.region``
+    │   ├── BadRequest                      400, and 4xx without a class of their own
     │   │   └── AuthorizationHeaderMalformed, AuthorizationQueryParametersError, InvalidArgument,
     │   │       InvalidBucketName, InvalidRequest, InvalidToken, KeyTooLongError, RequestTimeout
     │   ├── AccessDenied                    401 and 403
@@ -24,20 +24,20 @@
     │   ├── NotFound                        404
     │   │   └── NoSuchAccessPoint, NoSuchBucket, NoSuchKey, NoSuchMultiRegionAccessPoint,
     │   │       NoSuchVersion
-    │   ├── MethodNotAllowed                405: also a delete marker asked for by version
+    │   ├── MethodNotAllowed                405: also the version id of a delete marker
     │   ├── PreconditionFailed              412
     │   ├── InvalidRange                    416: ``.actual_object_size``
     │   │   └── InvalidPartNumber
-    │   ├── Throttled                       429, and 503 where it means "slower"
+    │   ├── Throttled                       429, and 503 with a code for throttling
     │   │   └── SlowDown
     │   └── ServerError                     5xx
     │       └── InternalError, NotImplemented, ServiceUnavailable
-    └── IntegrityError                      the response is not the object asked for
+    └── IntegrityError                      the response is not the requested object
         └── ChecksumMismatch, ObjectChanged, RangeMismatch, TruncatedBody
 
-A concrete service error is named by S3's own code; an unknown code takes its status's class.
-All of them pickle, copy and hash. None of them shows a secret or a URL's query; each text is one
-printable line, and where no credentials were found one more for each source looked at.
+The class of a service error is named after S3's error code; the status selects the class for other
+codes. All exceptions pickle, copy and hash. None shows a secret or the query of a URL. Each text is
+one printable line; ``CredentialsError`` adds a line for each source.
 
 Codes: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 """
@@ -107,9 +107,9 @@ __all__ = [
 
 
 def _on_one_line(text: str) -> str:
-    """The text with what would forge a line of a log, or upset a terminal, as its escapes.
+    """Escape characters that would start a new line in a log or control a terminal.
 
-    Keys and responses hold any character.
+    Keys and responses may contain any character.
     """
     if text.isprintable():
         return text
@@ -180,8 +180,8 @@ class CredentialsError(S3Error):
     """No source had credentials, or the source that should have them failed.
 
     Attributes:
-        sources: each source that was looked at and why it gave nothing, those that something
-            pointed at first; the text shows one a line.
+        sources: each source that was tried, and why it had no credentials; those that the
+            environment or a profile configures come first. The text has one line for each.
     """
 
     def __init__(self, message: str = "", *, sources: tuple[str, ...] = ()) -> None:
@@ -206,8 +206,8 @@ class ConnectionLost(TransportError):
     """The connection ended before the response did.
 
     Attributes:
-        reused: whether it had been kept alive from an earlier request: then the server may just
-            have closed it as unused.
+        reused: whether the connection was kept alive from an earlier request; the server may have
+            closed it as idle.
     """
 
     reused: bool = False
@@ -217,11 +217,10 @@ class TransportTimeout(TransportError, TimeoutError):
     """A limit of ``Timeouts``, or the call's own deadline, passed.
 
     Attributes:
-        limit: which limit it was: ``"connect"``, ``"idle"``, ``"queue"`` or
-            ``"deadline"``.
-        seconds: that limit's value.
-        loop_blocked: the longest time in seconds that the event loop itself was seen not running
-            while this call waited; a high figure means the process, not the network, was slow.
+        limit: the limit that passed: ``"connect"``, ``"idle"``, ``"queue"`` or ``"deadline"``.
+        seconds: the value of the limit.
+        loop_blocked: the longest time in seconds that the event loop was blocked while this call
+            waited; a high value means that the process was slow, not the network.
     """
 
     def __init__(
@@ -245,7 +244,7 @@ class ServiceErrorDetails:
     Attributes:
         status: the HTTP status.
         code: S3's error code, such as ``NoSuchKey``; empty if the response has none.
-        message: S3's message for people; may be empty.
+        message: S3's description of the error; may be empty.
         method: the HTTP method of the request.
         request_id: ``x-amz-request-id``, for AWS Support.
         host_id: ``x-amz-id-2``, for AWS Support.
@@ -253,15 +252,16 @@ class ServiceErrorDetails:
         key: the key as the caller wrote it.
         region: the bucket's region, if the response names it.
         headers: the response's headers; lookups ignore case.
-        storage_class: of an archived object (``InvalidObjectState``).
-        access_tier: of an archived object in Intelligent-Tiering (``InvalidObjectState``).
+        storage_class: the storage class of an archived object (``InvalidObjectState``).
+        access_tier: the tier of an archived object in Intelligent-Tiering (``InvalidObjectState``).
         actual_object_size: the object's size in bytes (``InvalidRange``).
-        delete_marker: the key's newest version, or the version asked for, is a delete marker.
+        delete_marker: whether the requested version, or the key's newest, is a delete marker.
         version_id: the version that the response names.
         last_modified: ``Last-Modified`` of the object (``NotModified``) or of the delete marker.
         retry_after: seconds the server asked to wait.
         server_time: the server's clock, from ``ServerTime`` or the ``Date`` header.
-        fields: the error body's further elements by name; never signatures, tokens or requests.
+        fields: the other elements of the error body by name, without signatures, tokens and
+            requests.
     """
 
     status: int
@@ -285,12 +285,12 @@ class ServiceErrorDetails:
     fields: Mapping[str, str] = field(default_factory=_empty, repr=False, hash=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """Every attribute but ``headers`` by name, as for a log record; times stay datetimes."""
+        """Return every attribute except ``headers``, for a log record; times stay datetimes."""
         names = [name for name in self.__dataclass_fields__ if name != "headers"]
         return {name: getattr(self, name) for name in names} | {"fields": {**self.fields}}
 
     def __reduce__(self) -> tuple[object, ...]:
-        # Neither kind of read-only mapping pickles.
+        # MappingProxyType and CIMultiDictProxy do not pickle.
         state = self.to_dict() | {"headers": [*self.headers.items()]}
         return _revive_details, (state,)
 
@@ -303,8 +303,8 @@ def _revive_details(state: dict[str, Any]) -> ServiceErrorDetails:
 class ServiceError(S3Error):
     """S3 responded with an error.
 
-    Every field of ``details``, a ``ServiceErrorDetails``, but ``fields`` is an attribute of the
-    exception too.
+    Every field of ``details`` (``ServiceErrorDetails``) except ``fields`` is an attribute of the
+    exception, too.
     """
 
     def __init__(self, details: ServiceErrorDetails) -> None:
@@ -345,7 +345,7 @@ class ServiceError(S3Error):
 
 
 def _phrase(status: int) -> str:
-    # Responses to HEAD have no body: the status is all there is.
+    # A response to HEAD has no body, so only the status is known.
     try:
         return HTTPStatus(status).phrase
     except ValueError:
@@ -353,15 +353,15 @@ def _phrase(status: int) -> str:
 
 
 class NotModified(ServiceError):
-    """304: the object is as the ``if_none_match`` or ``if_modified_since`` of the call knows it."""
+    """304: the object is unchanged according to ``if_none_match`` or ``if_modified_since``."""
 
 
 class WrongRegion(ServiceError):
-    """The bucket lives in another region: ``.region``, where the response names it."""
+    """The bucket is in another region: ``.region``, None if the response does not name it."""
 
 
 class BadRequest(ServiceError):
-    """400, and every code of the 4xx range that has no class of its own."""
+    """400, and every other 4xx response without a class of its own."""
 
 
 class AuthorizationHeaderMalformed(BadRequest):
@@ -381,7 +381,7 @@ class InvalidBucketName(BadRequest):
 
 
 class InvalidRequest(BadRequest):
-    """The parameters do not go together."""
+    """The parameters cannot be combined."""
 
 
 class InvalidToken(BadRequest):
@@ -393,13 +393,13 @@ class KeyTooLongError(BadRequest):
 
 
 class RequestTimeout(BadRequest):
-    """S3 gave up waiting for the request to arrive whole."""
+    """S3 did not receive the whole request in time."""
 
     retryable = True
 
 
 class AccessDenied(ServiceError):
-    """401 or 403: these credentials may not do this."""
+    """401 or 403: the credentials do not permit the request."""
 
 
 class AllAccessDisabled(AccessDenied):
@@ -449,7 +449,7 @@ class NoSuchKey(NotFound):
         text = super().__str__()
         if self.key is None or not self.key.startswith("/"):
             return text
-        return f"{text}; the key starts with a slash: S3 keeps '/a' and 'a' apart"
+        return f"{text}; the key starts with a slash: '/a' and 'a' are different keys in S3"
 
 
 class NoSuchMultiRegionAccessPoint(NotFound):
@@ -461,7 +461,7 @@ class NoSuchVersion(NotFound):
 
 
 class MethodNotAllowed(ServiceError):
-    """405: also what S3 says of a version that is a delete marker (``.delete_marker``)."""
+    """405; S3 also returns it for the version id of a delete marker (``.delete_marker``)."""
 
 
 class PreconditionFailed(ServiceError):
@@ -469,7 +469,7 @@ class PreconditionFailed(ServiceError):
 
 
 class InvalidRange(ServiceError):
-    """416: the range lies outside the object; ``.actual_object_size`` where S3 tells it."""
+    """416: the range lies outside the object; ``.actual_object_size`` if S3 sends the size."""
 
 
 class InvalidPartNumber(InvalidRange):
@@ -507,14 +507,14 @@ class ServiceUnavailable(ServerError):
 
 
 class IntegrityError(S3Error):
-    """The response is not the object asked for."""
+    """The response is not the requested object."""
 
 
 class ChecksumMismatch(IntegrityError):
-    """The bytes do not have the checksum that the response announces.
+    """The bytes do not match the checksum that the response announces.
 
     Attributes:
-        algorithm: S3's name of it, such as ``CRC64NVME``.
+        algorithm: S3's name of the algorithm, such as ``CRC64NVME``.
         expected: the announced checksum, base64.
         actual: the checksum of the bytes, base64.
     """
@@ -533,7 +533,7 @@ class ObjectChanged(IntegrityError):
 
     Attributes:
         expected: the ETag of the first response.
-        actual: the ETag found now, None if the server did not send one.
+        actual: the ETag of the latest response, None if the server did not send one.
     """
 
     def __init__(
@@ -545,7 +545,7 @@ class ObjectChanged(IntegrityError):
 
 
 class RangeMismatch(IntegrityError):
-    """The response holds other bytes than were asked for."""
+    """The response contains other bytes than those requested."""
 
 
 class TruncatedBody(IntegrityError):

@@ -23,10 +23,10 @@ class Attempt(NamedTuple):
 
     Attributes:
         request: the request of the attempt.
-        endpoint: where it goes; None for a presigned link.
+        endpoint: the endpoint that it is sent to; None for a presigned link.
         identity: the client's identity; None for a presigned link, or until it is known.
-        session: the session of a directory bucket that signs instead of the identity.
-        requests_checksum: it asks for stored checksums though the caller did not say so.
+        session: the directory-bucket session that signs instead of the identity.
+        requests_checksum: whether the client requests stored checksums by default.
         clock_offset: seconds added to the local clock for the signature.
     """
 
@@ -57,17 +57,17 @@ class Observation:
         self._response: Response | None = None
 
     def sent(self, attempt: Attempt | None, number: int) -> None:
-        """Note that the attempt, the call's so manieth, is being sent."""
+        """Record that the attempt is being sent; ``number`` counts the attempts of the call."""
         self._attempt, self._number = attempt, number
         self._sent = time.monotonic()
 
     def responded(self, response: Response) -> None:
-        """Note that the head of the response has arrived."""
+        """Record that the head of the response has arrived."""
         self._response = response
         self._responded = time.monotonic()
 
     def end(self, error: BaseException | None = None, bytes_received: int = 0) -> None:
-        """Give the hook the record of the attempt, if it was sent and has not ended before."""
+        """Call the hook with a record of the attempt: once, and only if it was sent."""
         sent, attempt, response = self._sent, self._attempt, self._response
         if sent is None or attempt is None:
             return
@@ -91,4 +91,4 @@ class Observation:
         try:
             self._hook(record)
         except Exception:
-            _log.exception("on_attempt raised an exception, which the call ignores")
+            _log.exception("on_attempt raised an exception; the call ignores it")

@@ -1,6 +1,6 @@
-"""The region of a bucket that S3 does not name where it refuses a HEAD.
+"""Finds the region of a bucket when the response to a HEAD does not name it.
 
-HeadBucket names the region whatever its own status is:
+HeadBucket returns the region with every status:
 https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadBucket.html
 """
 
@@ -18,7 +18,7 @@ _BUCKET_REGION: Final = "x-amz-bucket-region"
 
 
 def lacks_bucket_region(call: Call, response: Response) -> bool:
-    """Whether the bucket may be in another region, which the response to a HEAD does not name."""
+    """Whether the bucket may be in another region that the response to a HEAD does not name."""
     endpoint = call.attempt and call.attempt.endpoint
     return (
         call.method == "HEAD"
@@ -31,7 +31,7 @@ def lacks_bucket_region(call: Call, response: Response) -> bool:
 
 
 async def find_bucket_region(transport: Transport, state: ClientState, call: Call) -> str:
-    """The region of the call's bucket, or an empty text if S3 does not name it.
+    """Return the region of the call's bucket; an empty string if S3 does not name it.
 
     The HeadBucket request counts as an attempt of the call.
 

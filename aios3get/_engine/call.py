@@ -18,12 +18,12 @@ __all__ = ["Call", "PartCall", "check_deadline", "plain"]
 T = TypeVar("T")
 E = TypeVar("E", bound=BaseException)
 
-# Errors carry the request ids of that many responses.
+# Errors carry the request ids of at most this many responses.
 _LATEST: Final = 16
 
 
 class Call:
-    """One ``get_object``, ``head_object`` or ``get_url``, to the last byte of its body.
+    """One call of ``get_object``, ``head_object`` or ``get_url``, up to the last byte of its body.
 
     Args:
         method: ``GET`` or ``HEAD``.
@@ -73,7 +73,7 @@ class Call:
 
     @property
     def name(self) -> str:
-        """What the call does, for the log."""
+        """A description of the call for log messages."""
         request, endpoint = self.request, self.attempt and self.attempt.endpoint
         place = f" at {endpoint.host}" if endpoint else ""
         return f"{self.method} {'/'.join(filter(None, (request.bucket, request.key)))!r}{place}"
@@ -84,15 +84,15 @@ class Call:
         return (time.monotonic() - self.sent_at) * 1000 if self.sent_at else 0.0
 
     def sending(self) -> None:
-        """Count an attempt, which is about to be sent."""
+        """Count an attempt that is about to be sent."""
         self.attempts += 1
         self.sent_at = time.monotonic()
         if self.observation is not None:
             self.observation.sent(self.attempt, self.attempts)
 
     def responded(self, response: Response) -> None:
-        """Note the head of the response to the latest attempt."""
-        # For the request ids of errors; a long download may be interrupted without end.
+        """Record the head of the response to the latest attempt."""
+        # Bounded, because a long download may be interrupted any number of times.
         self._responses = (*self._responses[1 - _LATEST :], response.headers)
         if self.observation is not None:
             self.observation.responded(response)
@@ -132,7 +132,7 @@ class Call:
             # CPython 3.12 and later keep a task's CancelledError; its traceback has all frames.
             if error.__cause__ is not None:
                 error.__cause__.__traceback__ = None
-        # A blocked loop is late here; the watchdog knows of earlier times.
+        # A blocked event loop resumes late here; the watchdog knows of earlier blocks.
         late = time.monotonic() - due
         if self.watchdog is not None:
             late = max(late, self.watchdog.longest_pause(deadline))
@@ -144,14 +144,14 @@ class Call:
         )
 
     async def run(self, awaitable: Awaitable[T]) -> T:
-        """Await within the deadline; an error gets the facts of the call and loses its frames."""
+        """Await within the deadline; annotate errors and remove their frames."""
         try:
             return await self.within_deadline(awaitable)
         except (S3Error, asyncio.CancelledError) as error:
             raise self.failure(error) from error.__cause__
 
     def failure(self, error: S3Error | asyncio.CancelledError) -> BaseException:
-        """The error to raise: with the facts of the call, and without frames."""
+        """Return the error to raise: annotated, and without frames."""
         return plain(self.annotate(error) if isinstance(error, S3Error) else error)
 
 
@@ -190,7 +190,7 @@ class PartCall(Call):
 
 
 def plain(error: E) -> E:
-    """The error without traceback and context.
+    """Return the error without its traceback and context.
 
     The frames of an attempt hold signed headers, which error reporters such as Sentry send along,
     and the frames that stored the error form a reference cycle with it, which would keep permits

@@ -1,4 +1,4 @@
-"""What all event loops of one client share: its configuration, and what it has learned."""
+"""The state that all event loops of a client share."""
 
 import ssl
 import time
@@ -18,7 +18,7 @@ from aios3get.credentials.source import CredentialsSource
 
 __all__ = ["ClientState"]
 
-_LEARNED_LIMIT = 1024
+_MAX_REGIONS = 1024
 
 
 @dataclass(slots=True, kw_only=True)
@@ -27,8 +27,8 @@ class ClientState:
 
     Attributes:
         clock: seconds since the epoch by the local clock.
-        clock_offset: seconds that S3's clock is ahead of it.
-        regions: the regions of buckets that are not in the client's.
+        clock_offset: seconds that S3's clock is ahead of the local clock.
+        regions: the regions of buckets outside the client's region.
         without_checksum_mode: the hosts that refuse ``x-amz-checksum-mode``.
     """
 
@@ -50,18 +50,18 @@ class ClientState:
     without_checksum_mode: set[str] = field(default_factory=set[str])
 
     def now(self) -> float:
-        """Seconds since the epoch by the clock of S3, as far as it is known."""
+        """Return the seconds since the epoch by S3's clock, as far as it is known."""
         return self.clock() + self.clock_offset
 
     def check_clock(self, date: str) -> None:
-        """Forget the offset if the local clock is right again, by the ``Date`` of a response."""
+        """Reset the offset if the ``Date`` of a response shows that the local clock is right."""
         server_time = timestamp(date)
         now = datetime.fromtimestamp(self.clock(), UTC)
         if server_time is not None and is_clock_right(server_time, now):
             self.clock_offset = 0.0
 
     def remember_region(self, bucket: str, region: str) -> None:
-        """Send the next requests for the bucket to this region."""
-        if bucket not in self.regions and len(self.regions) >= _LEARNED_LIMIT:
+        """Remember the region of the bucket; the next requests for it go there."""
+        if bucket not in self.regions and len(self.regions) >= _MAX_REGIONS:
             del self.regions[next(iter(self.regions))]
         self.regions[bucket] = region

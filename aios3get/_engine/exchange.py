@@ -1,4 +1,4 @@
-"""The attempt loop: one request to one good response."""
+"""The attempt loop: sends one request until it has a good response."""
 
 import asyncio
 import logging
@@ -36,24 +36,24 @@ from aios3get.errors import (
 
 __all__ = ["Exchange"]
 
-# Other errors may come before S3 checks the signature, or from it.
+# S3 sends these only after it has accepted the signature.
 _SIGNATURE_ACCEPTED: Final = frozenset({200, 206, 304, 404, 412, 416})
 
 _log: Final = logging.getLogger("aios3get")
 
 
 class Exchange:
-    """Sends the requests of one client on one event loop, and sends them again where that helps.
+    """Sends the requests of one client on one event loop, with retries and corrections.
 
-    Every attempt gets a permit, and is then signed anew with the credentials, clock and region
-    known by then.
+    Every attempt acquires a permit. It is signed after that, with the credentials, clock and region
+    that are known by then.
 
     Attributes:
-        state: what the client has learned.
-        transport: the connections.
+        state: the configuration of the client, and facts from responses.
+        transport: sends the requests.
         signer: signs each attempt.
-        guard: closes the transport once nothing refers to it. Calls and bodies refer to their
-            exchange, so their connections outlive a client that is no longer referred to.
+        guard: closes the transport when it is collected. Calls and bodies refer to their exchange,
+            so their connections stay open after the client object is collected.
     """
 
     guard: object = None
@@ -64,10 +64,10 @@ class Exchange:
         self.signer = Signer(state, ExpressSessions(state, transport))
 
     async def send(self, call: Call, request: ObjectRequest) -> Response:
-        """The first response with status 200 or 206.
+        """Send the request until a response has status 200 or 206, and return that response.
 
         Args:
-            call: it spends the attempts and the time.
+            call: counts the attempts; its deadline and retry budget apply.
             request: the call's own request, or one for the rest of its body.
 
         Raises:
@@ -87,7 +87,7 @@ class Exchange:
                     call.observation = Observation(on_attempt, call.method)
                 place = call.opened_at
                 permit = transport.try_acquire(place) or await transport.acquire(place)
-                # Signed only now: a signature grows old while it waits for a permit.
+                # Signed after the wait for a permit, because a signature expires.
                 try:
                     http = signer.sign_nowait(call, request) or await signer.sign(call, request)
                 except BaseException:
@@ -110,11 +110,11 @@ class Exchange:
                 await self.wait(call, error)
 
     def recover(self, call: Call, error: S3Error, resume_at: int | None = None) -> bool:
-        """Whether another attempt may succeed; if so, prepare the call for it.
+        """Return whether another attempt may succeed; if so, prepare the call for it.
 
         Args:
-            call: it spends the attempts and the time.
-            error: why the latest attempt failed.
+            call: counts the attempts; its retry budget applies.
+            error: the error of the latest attempt.
             resume_at: offset in the object of the first byte that was not received; None before
                 the first response.
         """
@@ -165,10 +165,10 @@ class Exchange:
     async def wait(self, call: Call, cause: S3Error | None = None) -> None:
         """Wait until the next attempt of the call is due.
 
-        A cancelled wait is continued by the next one.
+        If the wait is cancelled, the next one continues it.
 
         Raises:
-            ConnectionLost: the client was closed; ``cause`` is what it waited for.
+            ConnectionLost: the client was closed; ``cause`` is its cause.
         """
         due = call.not_before
         if due is not None and (seconds := due - time.monotonic()) > 0:
@@ -222,7 +222,7 @@ class Exchange:
         attempt = call.attempt
         stale = isinstance(error, ConnectionLost) and error.reused
         if attempt is None or attempt.endpoint is None:
-            # A link was signed by another clock, with credentials of its maker's.
+            # A presigned link was signed elsewhere, by another clock and with other credentials.
             return Sent(stale=stale)
         endpoint = attempt.endpoint
         return Sent(

@@ -1,4 +1,4 @@
-"""Sessions of directory buckets: credentials for one bucket that live five minutes.
+"""Directory-bucket sessions: credentials for one bucket that expire after five minutes.
 
 https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateSession.html
 """
@@ -15,15 +15,15 @@ from aios3get.credentials.refreshing import Refreshing
 __all__ = ["ExpressSessions"]
 
 _LIMIT: Final = 256
-# A CreateSessionResult has some 1 KB.
+# A CreateSessionResult is about 1 KB.
 _MAX_BODY: Final = 65_536
 
 
 class ExpressSessions:
     """One session for each bucket and access key, shared by all calls.
 
-    ``Refreshing`` replaces a session ahead of its end, with one request at a time, which goes on
-    when the call that started it is cancelled.
+    ``Refreshing`` replaces a session before it expires, with one request at a time. That request
+    continues when the call that started it is cancelled.
     """
 
     def __init__(self, state: ClientState, transport: Transport) -> None:
@@ -34,7 +34,7 @@ class ExpressSessions:
     async def get(
         self, bucket: str, identity: Credentials, clock_offset: float = 0.0
     ) -> Credentials:
-        """The credentials of a session that is valid for some time yet.
+        """Return the credentials of a session that has not expired.
 
         Args:
             bucket: the directory bucket.

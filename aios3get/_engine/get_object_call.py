@@ -1,4 +1,4 @@
-"""What ``get_object`` and ``get_url`` return: a call to await, or to enter with ``async with``."""
+"""``GetObjectCall``: the unstarted call that ``get_object`` and ``get_url`` return."""
 
 from collections.abc import Coroutine, Generator
 from types import TracebackType
@@ -8,7 +8,7 @@ from aios3get._engine.s3_object import S3Object
 
 __all__ = ["GetObjectCall"]
 
-# What asyncio shows of a coroutine in the repr of its task.
+# The attributes of a coroutine that asyncio reads for the repr of its task.
 _INSPECTED: Final = frozenset(
     {"__name__", "__qualname__", "cr_await", "cr_code", "cr_frame", "cr_running"}
 )
@@ -17,11 +17,11 @@ _INSPECTED: Final = frozenset(
 class GetObjectCall(Coroutine[Any, Any, S3Object]):
     """An unstarted call. Await it to get the object.
 
-    As ``async with`` it also closes the object at the end of the block. It is a coroutine, so
-    ``asyncio.create_task`` and the like take it, and one that is never awaited warns.
+    ``async with`` also closes the object at the end of the block. The call is a coroutine:
+    ``asyncio.create_task`` and ``gather`` accept it, and Python warns if it is never awaited.
 
     Args:
-        name: the method that was called, as that warning and the repr of a task show it.
+        name: the name of the method, for that warning and the repr of a task.
         coroutine: returns the object.
     """
 
@@ -47,7 +47,7 @@ class GetObjectCall(Coroutine[Any, Any, S3Object]):
         """Close the coroutine."""
         self._coroutine.close()
 
-    # Type checkers report a forgotten await without this.
+    # Hidden from type checkers, so that they report a forgotten await.
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
@@ -55,7 +55,7 @@ class GetObjectCall(Coroutine[Any, Any, S3Object]):
                 return getattr(self._coroutine, name)
             message = f"{type(self).__name__!r} object has no attribute {name!r}"
             if hasattr(S3Object, name):
-                message += "; await it for the object that has, or open it with async with"
+                message += "; await the call, or enter it with async with, to get the S3Object"
             raise AttributeError(message, name=name, obj=self)
 
     async def __aenter__(self) -> S3Object:

@@ -1,4 +1,4 @@
-"""Listings of a bucket's keys, page by page."""
+"""Lists the keys of a bucket page by page."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -14,7 +14,7 @@ __all__ = ["list_pages"]
 
 
 async def list_pages(
-    exchange: Callable[[], Awaitable[Exchange]],
+    get_exchange: Callable[[], Awaitable[Exchange]],
     bucket: str,
     prefix: str,
     *,
@@ -25,11 +25,11 @@ async def list_pages(
     """Iterate over the pages of a listing, in the order of the keys.
 
     Args:
-        exchange: gives the exchange of the running event loop.
+        get_exchange: returns the exchange of the running event loop.
         bucket: as for ``get_object``.
-        prefix: of the keys to list; empty for all.
+        prefix: the prefix of the keys to list; empty for all keys.
         delimiter: groups the keys that share the text up to its next occurrence.
-        max_keys: at most so many entries in a page.
+        max_keys: the most entries in a page.
         request_payer: ``"requester"`` to pay for the requests.
 
     Raises:
@@ -40,19 +40,19 @@ async def list_pages(
     token: str | None = None
     while True:
         query = list_query(prefix, delimiter=delimiter, token=token, max_keys=max_keys)
-        # A listing is the GET of the bucket itself: its key is empty.
+        # A listing is a GET of the bucket itself, so the key is empty.
         request = GetObject(bucket, "", "", headers, query, checksum_mode=False)
         call = Call("GET", request)
-        page = await call.run(_page(exchange, call))
+        page = await call.run(_get_page(get_exchange, call))
         yield page
         token = page.next_token
         if token is None:
             return
 
 
-async def _page(exchange: Callable[[], Awaitable[Exchange]], call: Call) -> ListPage:
-    sending = await exchange()
-    response = await sending.send(call, call.request)
-    stream = ByteStream.of_response(sending, call, response)
+async def _get_page(get_exchange: Callable[[], Awaitable[Exchange]], call: Call) -> ListPage:
+    exchange = await get_exchange()
+    response = await exchange.send(call, call.request)
+    stream = ByteStream.of_response(exchange, call, response)
     async with S3Object(call, response, stream) as document:
         return parse_page(await document.read())

@@ -1,4 +1,4 @@
-"""Presigned URLs, signed with what the client knows at the time."""
+"""Creates presigned URLs."""
 
 from datetime import timedelta
 
@@ -14,10 +14,9 @@ __all__ = ["presign"]
 async def presign(
     exchange: Exchange, call: Call, request: GetObject, expires_in: int | timedelta
 ) -> PresignedUrl:
-    """A presigned URL for the request.
+    """Return a presigned URL for the request.
 
-    Credentials, and a session where the bucket is a directory bucket, may come from the network;
-    that is retried as requests are.
+    If credentials or a directory-bucket session have to be fetched, the retry policy applies.
 
     Raises:
         CredentialsError: there are no credentials, or they have expired.

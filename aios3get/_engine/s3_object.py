@@ -1,4 +1,4 @@
-"""The object that a caller reads: its metadata at once, its bytes as they are read."""
+"""``S3Object``: the metadata and the body that users read."""
 
 import asyncio
 import warnings
@@ -47,12 +47,12 @@ class S3Object:
         self._headers = response.headers
         self._stream = stream
         self._info: ObjectInfo | None = None
-        # What a cancelled ``read(size)`` has collected, which the same read goes on with.
+        # The bytes that a cancelled ``read(size)`` collected; the same read continues with them.
         self._partial: _Buffer | None = None
 
     @property
     def info(self) -> ObjectInfo:
-        """The metadata of the first response, a plain value that outlives the body."""
+        """The metadata from the first response; it stays valid after the object is closed."""
         info = self._info
         if info is None:
             request = self._call.request
@@ -70,28 +70,28 @@ class S3Object:
     def stop(self) -> int | None:
         """Offset in the object after the body's last byte.
 
-        None only where the server announces no length; then it is known once all has been read.
+        None only if the server announces no length; then it is known after the last byte.
         """
         return self._stream.stop
 
     @property
     def size(self) -> int | None:
-        """The size of the whole object in bytes, also where the body is a range or part of it.
+        """The size of the whole object in bytes, even if the body is a range or part of it.
 
-        None only where the server does not announce it.
+        None only if the server does not announce it.
         """
         return self._stream.size
 
     @property
     def attempts(self) -> int:
-        """The number of requests sent for this object so far, corrections and resumes included."""
+        """The number of requests sent for this object so far, including corrections and resumes."""
         return self._call.attempts
 
     @property
     def verified(self) -> Verified:
         """Whether the bytes were verified, against which checksum, and if not, why not.
 
-        True in a condition once the last byte was handed out and the checksum matched.
+        It is truthy once the last byte was handed out and the checksum matched.
         """
         return self._stream.verified
 
@@ -107,7 +107,7 @@ class S3Object:
         return chunk
 
     async def read(self, size: int | None = -1, /) -> bytes:
-        """The next ``size`` bytes, fewer only at the end; all remaining bytes without a size."""
+        """Read the next ``size`` bytes, fewer only at the end; all that remain without a size."""
         if size is None or size == -1:
             rest = None if self._partial is not None else self._stream.read_nowait()
             return await self._collect(None) if rest is None else rest
@@ -115,7 +115,7 @@ class S3Object:
         return await self._collect(None if size < 0 else size) if size else b""
 
     async def readinto(self, buffer: bytearray | memoryview, /) -> int:
-        """Fill ``buffer`` with the next bytes; the number of them, fewer only at the end.
+        """Fill ``buffer`` with the next bytes and return their number, which is less at the end.
 
         Raises:
             ParameterError: ``buffer`` is read-only.
@@ -156,7 +156,7 @@ class S3Object:
         return _Iterator(self._line, None if keepends else _without_end)
 
     async def aclose(self) -> None:
-        """Give the connection back. Bytes that were not read are no longer available."""
+        """Close the object and release its connection. Bytes that were not read are lost."""
         self._put_back()
         await self._stream.aclose()
 
@@ -170,7 +170,7 @@ class S3Object:
         trace: TracebackType | None,
     ) -> None:
         if isinstance(error, asyncio.CancelledError):
-            self._stream.close()  # a cancelled task does not wait to save a connection
+            self._stream.close()  # do not make a cancelled task wait to save the connection
         await self.aclose()
 
     def __repr__(self) -> str:
@@ -182,7 +182,7 @@ class S3Object:
         return f"<S3Object {name!r} at {position} of {stream.start}..{stop}, {state}>"
 
     async def _collect(self, size: int | None) -> bytes:
-        """The next ``size`` bytes, or all that remain, in one piece."""
+        """Return the next ``size`` bytes, or all that remain, in one piece."""
         stream = self._stream
         buffer = self._partial
         if buffer is not None and buffer.size != size:
@@ -212,7 +212,7 @@ class S3Object:
                 raise
 
     def _put_back(self) -> None:
-        """Have the next read of any kind begin with what a cancelled one has collected."""
+        """Return the bytes that a cancelled read collected to the stream."""
         buffer, self._partial = self._partial, None
         if buffer is not None:
             self._stream.put_back(buffer.getvalue())
@@ -266,7 +266,7 @@ class _Buffer:
             self._bytes = BytesIO(bytes(len(first) + (rest or 0)))
             self._room = rest
         except (MemoryError, OverflowError):
-            # An announced length may be wrong, and less may arrive.
+            # The announced length may be wrong; fewer bytes may arrive.
             self._bytes = BytesIO()
             self._room = None
         self._bytes.write(first)
@@ -308,10 +308,9 @@ def _without_end(line: bytes) -> bytes:
 
 
 class _Iterator:
-    """Iterates over what ``step`` returns until it returns nothing.
+    """Iterates over the results of ``step`` until one is empty.
 
-    A class rather than an asynchronous generator: a loop that is left early leaves nothing
-    suspended.
+    An asynchronous generator would stay suspended after a loop that is left early.
     """
 
     __slots__ = ("_convert", "_step")

@@ -27,7 +27,7 @@ __all__ = ["Signer"]
 
 
 class Signer:
-    """Makes the HTTP request of each attempt, signed with what the client knows by then."""
+    """Builds and signs the HTTP request of each attempt."""
 
     def __init__(self, state: ClientState, sessions: ExpressSessions) -> None:
         self._state = state
@@ -35,17 +35,17 @@ class Signer:
         self._derived_for: Credentials | None = None
 
     def sign_nowait(self, call: Call, request: ObjectRequest) -> HttpRequest | None:
-        """The HTTP request and ``call.attempt``; None if ``sign`` has to be awaited for them.
+        """Set ``call.attempt`` and return the HTTP request; None if ``sign`` must be awaited.
 
         Raises:
             ParameterError: the request is invalid at its endpoint.
-            ConfigurationError: the request would show a secret to the network.
+            ConfigurationError: the request would send a bearer token without encryption.
         """
         presigned = request.presigned
         if presigned is not None:
             call.attempt = Attempt(request)
             return presigned
-        # Whatever is not presigned is a GetObject.
+        # A request that is not presigned is a GetObject.
         get_object = cast(GetObject, request)
         endpoint = self._resolve(call, get_object)
         identity = self._state.credentials.current()
@@ -55,7 +55,7 @@ class Signer:
         return self._sign(call.method, get_object, endpoint, identity, attempt)
 
     async def sign(self, call: Call, request: ObjectRequest) -> HttpRequest:
-        """The HTTP request and ``call.attempt``, with credentials and sessions from elsewhere.
+        """Set ``call.attempt`` and return the HTTP request; fetch credentials and sessions first.
 
         Raises:
             CredentialsError: there are no credentials.
@@ -79,10 +79,10 @@ class Signer:
         credentials = self._state.credentials
         identity = credentials.current()
         if identity is None:
-            # An invalid request is refused before a provider is called.
+            # An invalid request raises before a provider is called.
             self._check_sendable(request, endpoint)
             identity = await credentials.get()
-            # An instance's credentials may have come with its region.
+            # Instance metadata provides the region along with the credentials.
             endpoint = self._resolve(call, request)
         attempt = call.attempt = self._attempt(call, request, endpoint, identity)
         if isinstance(identity, Credentials):
@@ -94,7 +94,7 @@ class Signer:
         return attempt, endpoint, identity
 
     def forget(self, attempt: Attempt) -> None:
-        """Have the next attempt signed with newer credentials than this one."""
+        """Discard the credentials of the attempt, so that the next one gets newer ones."""
         if attempt.session is not None:
             self._sessions.invalidate(attempt.session)
         elif isinstance(attempt.identity, Credentials | BearerToken):
@@ -160,7 +160,7 @@ class Signer:
 
     async def _derive_key(self, identity: Credentials) -> None:
         if identity is not self._derived_for:
-            # The first use imports cryptography and derives a key: some 100 ms.
+            # The first use imports cryptography and derives a key: about 100 ms.
             await asyncio.to_thread(
                 sigv4a.signing_key, identity.access_key_id, identity.secret_access_key
             )
@@ -179,9 +179,9 @@ class Signer:
 
 
 def _check_confidential(identity: BearerToken | Anonymous, endpoint: Endpoint) -> None:
-    # RFC 6750 section 5.3: whoever reads a bearer token can use it, so it takes TLS.
+    # RFC 6750 section 5.3: whoever reads a bearer token can use it, so it requires TLS.
     if isinstance(identity, BearerToken) and not endpoint.is_confidential:
         raise ConfigurationError(
-            f"the bearer token would cross the network readable on its way to {endpoint.host};"
+            f"the bearer token would be sent to {endpoint.host} without encryption;"
             " use an endpoint_url with https, or sign with HMAC keys (Credentials)"
         )

@@ -146,7 +146,7 @@ async def test_exception_of_the_hook_is_logged_and_changes_nothing(
     assert await (await client.get_object(BUCKET, KEY)).read() == CONTENT
     logged = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert [record.getMessage() for record in logged] == [
-        "on_attempt raised an exception, which the call ignores"
+        "on_attempt raised an exception; the call ignores it"
     ]
     assert logged[0].exc_info is not None
 

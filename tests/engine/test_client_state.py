@@ -44,7 +44,7 @@ async def test_offset_ends_once_a_response_confirms_the_local_clock(
 async def test_regions_of_the_oldest_buckets_are_forgotten_beyond_the_limit(
     state: ClientState, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client_state, "_LEARNED_LIMIT", 2)
+    monkeypatch.setattr(client_state, "_MAX_REGIONS", 2)
     for number in (1, 2, 2, 3):
         state.remember_region(f"bucket{number}", "eu-central-1")
     assert list(state.regions) == ["bucket2", "bucket3"]

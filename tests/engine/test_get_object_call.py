@@ -38,7 +38,7 @@ async def test_call_is_a_coroutine_for_tasks_groups_gather_and_wait_for(client: 
 async def test_attribute_of_the_object_hints_at_the_forgotten_await(client: S3Client) -> None:
     call: Any = client.get_object(BUCKET, KEY)
     for name in ("info", "read", "verified"):
-        with pytest.raises(AttributeError, match=f"no attribute '{name}'; await it"):
+        with pytest.raises(AttributeError, match=f"no attribute '{name}'; await the call"):
             getattr(call, name)
     with pytest.raises(AttributeError, match=r"no attribute 'body'$"):
         call.body  # noqa: B018 - the look is what is tested
