@@ -13,7 +13,7 @@ from aios3get._protocol.object_request import ObjectRequest
 from aios3get._protocol.retry import Budget
 from aios3get.errors import ParameterError, S3Error, TransportTimeout
 
-__all__ = ["Call", "PartCall", "check_deadline", "plain"]
+__all__ = ["Call", "PartCall", "check_deadline", "without_frames"]
 
 T = TypeVar("T")
 E = TypeVar("E", bound=BaseException)
@@ -98,7 +98,7 @@ class Call:
             self.observation.responded(response)
 
     def end_attempt(self, error: BaseException | None = None, bytes_received: int = 0) -> None:
-        """Note that the latest attempt is over, its response included."""
+        """Record that the latest attempt and its response have ended."""
         if self.observation is not None:
             self.observation.end(error, bytes_received)
 
@@ -152,18 +152,18 @@ class Call:
 
     def failure(self, error: S3Error | asyncio.CancelledError) -> BaseException:
         """Return the error to raise: annotated, and without frames."""
-        return plain(self.annotate(error) if isinstance(error, S3Error) else error)
+        return without_frames(self.annotate(error) if isinstance(error, S3Error) else error)
 
 
 class PartCall(Call):
-    """One of the requests that a call makes at once, with its own attempts and retries.
+    """One of the concurrent requests of a call, with its own attempts and retries.
 
-    Its attempts and responses are those of the whole call, too.
+    Its attempts and responses also count for the whole call.
 
     Args:
-        whole: the call of the user's.
+        whole: the user's call.
         method: ``GET`` or ``HEAD``.
-        request: what is requested.
+        request: the request.
     """
 
     def __init__(self, whole: Call, method: str, request: ObjectRequest) -> None:
@@ -172,24 +172,24 @@ class PartCall(Call):
         self._whole = whole
 
     def sending(self) -> None:
-        """Count an attempt, which is about to be sent."""
+        """Count an attempt that is about to be sent."""
         self._whole.attempts += 1
         super().sending()
 
     def responded(self, response: Response) -> None:
-        """Note the head of the response to the latest attempt."""
+        """Record the head of the response to the latest attempt."""
         super().responded(response)
         whole = self._whole
         whole._responses = (*whole._responses[1 - _LATEST :], response.headers)
 
     def adopt_attempt(self) -> None:
-        """Go on with the latest attempt of the whole call, which has its response."""
+        """Continue with the latest attempt of the whole call, whose response has arrived."""
         whole = self._whole
         self.attempt, self.attempts = whole.attempt, whole.attempts
         self.observation, whole.observation = whole.observation, None
 
 
-def plain(error: E) -> E:
+def without_frames(error: E) -> E:
     """Return the error without its traceback and context.
 
     The frames of an attempt hold signed headers, which error reporters such as Sentry send along,
@@ -199,7 +199,7 @@ def plain(error: E) -> E:
     error.__context__ = None
     cause = error.__cause__
     if isinstance(cause, S3Error):
-        plain(cause)
+        without_frames(cause)
     return error.with_traceback(None)
 
 

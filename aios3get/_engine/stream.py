@@ -1,4 +1,4 @@
-"""The bytes of a response's body, counted, verified and resumed where the connection is lost."""
+"""``ByteStream``: the body of a response, counted, verified and resumed after a lost connection."""
 
 import asyncio
 from typing import Final, Literal, Self
@@ -32,7 +32,7 @@ _SLICED: Final = Unverified("the server ignored the range and sent the whole obj
 
 
 class Restarted(Exception):  # noqa: N818 - it signals an event, and is never raised to a user
-    """The stream started again at its first byte: the bytes read so far do not count."""
+    """The stream restarted at its first byte; the bytes read so far must be discarded."""
 
 
 class ByteStream:
@@ -119,7 +119,7 @@ class ByteStream:
             call.end_attempt(error)
             raise
         if not extent.delimited and not response.from_wire:
-            # A test double of aiohttp's has no framing, so its body is complete.
+            # A test double of aiohttp has no framing, so its body is complete.
             extent = extent._replace(delimited=True)
         assert attempt is not None
         verifier: Verifier | Unverified
@@ -135,10 +135,10 @@ class ByteStream:
 
     @property
     def pin(self) -> Pin:
-        """The version of the object that the body is of."""
+        """The version of the object that the body belongs to."""
         pin = self._pin
         if pin is None:
-            # Made when it is needed, before ``_extent`` is that of another response.
+            # Created on demand, and always before a resume replaces ``_extent``.
             attempt = self._call.attempt
             endpoint = attempt and attempt.endpoint
             pin = self._pin = Pin.from_response(
@@ -156,7 +156,7 @@ class ByteStream:
 
     @property
     def stop(self) -> int | None:
-        """Offset in the object after the last byte; None if only the end of the body tells."""
+        """Offset in the object after the last byte; None if no length was announced."""
         return self._received if self.state == "ended" else self._extent.stop
 
     @property
@@ -166,7 +166,7 @@ class ByteStream:
 
     @property
     def remaining(self) -> int | None:
-        """The number of bytes not handed out yet; None if only the end of the body tells."""
+        """The number of bytes not handed out yet; None if no length was announced."""
         stop = self.stop
         return None if stop is None else stop - self.position
 
@@ -199,7 +199,7 @@ class ByteStream:
             return None
         try:
             if self._received + len(rest) == self._extent.stop and not self._skip:
-                # The usual case, without the steps that only others need.
+                # The usual case: the body is complete and needs no trimming.
                 self._received += len(rest)
                 self._verifier.finish(rest)
                 self.state = "ended"
@@ -250,7 +250,7 @@ class ByteStream:
             restartable: as for ``read``.
 
         Returns:
-            The number of bytes, 0 at the end. After a cancellation ``position`` tells it.
+            The number of bytes, 0 at the end. After a cancellation, see ``position``.
 
         Raises:
             S3Error: as ``read``.
@@ -262,14 +262,14 @@ class ByteStream:
         return len(chunk)
 
     def put_back(self, data: bytes) -> None:
-        """Make ``data`` the next bytes again: those that a cancelled read took last."""
+        """Put back ``data``, the bytes that a cancelled read took last; they come next again."""
         if self.state == "open" and self._received == self._extent.stop:
             self._held = data + self._held  # the end is not verified yet
         else:
             self._ready, self._at = data + self._ready[self._at :], 0
 
     async def aclose(self) -> None:
-        """Close the stream: drop what was not handed out, and give the connection back."""
+        """Close the stream: discard unread bytes and release the connection."""
         response, self._response = self._response, None
         interrupt, self._interrupt = self._interrupt, None
         remaining = None if self._extent.sliced else self._extent.stop
@@ -279,9 +279,9 @@ class ByteStream:
             self._observe()
         self._close()
         if response is not None and self._reading:
-            response.close()  # another task waits for its bytes
+            response.close()  # another task is reading it
         elif interrupt is not None:
-            interrupt.reschedule(0)  # or for the response that resumes them
+            interrupt.reschedule(0)  # another task is waiting for the response that resumes it
         elif response is not None:
             await response.release(remaining)
 
@@ -323,7 +323,7 @@ class ByteStream:
                 count = await self._advance(restartable, view)
                 if count or self._ready:
                     return count
-            # The connection may have been lost behind the last byte.
+            # The connection may have been lost after the last byte.
             self._ready, self._at = self._release(0), 0
         except S3Error as error:
             raise self._failure(error) from error.__cause__
@@ -334,7 +334,7 @@ class ByteStream:
         return 0
 
     async def _advance(self, restartable: bool, view: memoryview | None) -> int:
-        """Read once from the response, resuming first where it was lost; as ``_receive``."""
+        """Read once from the response; resume it first if it was lost. Returns as ``_receive``."""
         response = self._response or await self._resume(restartable)
         target = None if view is None else self._direct(view)
         received = self._received
@@ -345,7 +345,7 @@ class ByteStream:
             await self._read_into(response, target, restartable)
         except TransportError as error:
             self._check_open()
-            if not self._survives(error, restartable):
+            if not self._recover(error, restartable):
                 raise
         return 0 if target is None else self._received - received - len(self._held)
 
@@ -373,7 +373,7 @@ class ByteStream:
         count = await self._call.within_deadline(response.readinto(target, self._count))
         self._check_open()
         if self._received == self._extent.stop and not response.at_end():
-            self._held = bytes(target)  # these bytes are handed out once the end was seen
+            self._held = bytes(target)  # handed out when the end of the body has arrived
         elif self._received == self._extent.stop or count < len(target):
             self._finish(restartable)
 
@@ -400,7 +400,7 @@ class ByteStream:
         self._received += len(chunk)
         if stop is not None and self._received > stop:
             self._received = stop
-            raise TruncatedBody("the body goes on after its announced length")
+            raise TruncatedBody("the body is longer than its announced length")
         self._verifier.update(chunk)
         return chunk
 
@@ -414,8 +414,8 @@ class ByteStream:
     def _release(self, newest: int) -> bytes:
         """Take the held bytes that may be handed out; the last ``newest`` have just arrived.
 
-        The last bytes of the body wait until its end is verified. Where no length tells which
-        those are, the newest bytes wait for the next ones.
+        The last bytes of the body are held until its end is verified. If no length was announced,
+        the newest bytes are held until more arrive.
         """
         held = self._held
         if self.state != "ended":
@@ -427,7 +427,7 @@ class ByteStream:
         return held
 
     def _finish(self, restartable: bool) -> None:
-        """Verify the body at the end of a response, or have it resumed if bytes are missing."""
+        """Verify the body at the end of a response; if bytes are missing, prepare a resume."""
         stop, open_ended = self._extent.stop, self._extent.open_ended
         if self._received != stop:
             if self._skip or (open_ended and self._received == self.start):
@@ -435,7 +435,7 @@ class ByteStream:
             if stop is not None and not open_ended:
                 missing = stop - self._received
                 error = TruncatedBody(f"the body ended {missing} bytes early")
-                if self._survives(error, restartable):
+                if self._recover(error, restartable):
                     return
                 raise error
             if not self._extent.delimited:
@@ -447,8 +447,8 @@ class ByteStream:
         self.state = "ended"
         self._drop()
 
-    def _survives(self, error: S3Error, restartable: bool) -> bool:
-        """Whether the stream can go on after ``error`` has ended its response."""
+    def _recover(self, error: S3Error, restartable: bool) -> bool:
+        """Return whether the stream can continue after ``error`` ended its response."""
         self._drop(error)
         received = self._received
         if received == self._extent.stop:
@@ -468,7 +468,7 @@ class ByteStream:
         return True
 
     async def _resume(self, restartable: bool) -> Response:
-        """A response that goes on where the last one ended.
+        """Return a response that continues at the next byte.
 
         Raises:
             Restarted: the body starts again.
@@ -510,7 +510,7 @@ class ByteStream:
             raise
 
     def _failure(self, error: S3Error) -> BaseException:
-        """Close the stream; the error to raise, with the facts of the stream and its call."""
+        """Close the stream; return the error to raise, annotated by the stream and its call."""
         stop = self._extent.stop
         error.bytes_received = self._received - self.start
         error.bytes_expected = None if stop is None else stop - self.start
@@ -552,18 +552,18 @@ async def reopen(
     *,
     open_ended: bool = False,
 ) -> tuple[Response, Extent]:
-    """A response with a range of the pinned version, and the extent of its body.
+    """Request a range of the pinned version; return the response and the extent of its body.
 
     Args:
         exchange: sends the requests.
-        call: it spends the attempts.
-        pin: one that ``holds``.
+        call: counts the attempts.
+        pin: a pin that ``holds``.
         range: absolute offsets.
         open_ended: the object may end before ``range`` does.
 
     Raises:
         ObjectChanged: the object was replaced or deleted, and the version cannot be read.
-        RangeMismatch: the response holds other bytes.
+        RangeMismatch: the response contains other bytes.
         S3Error: as ``Exchange.send``.
     """
     try:
@@ -571,8 +571,8 @@ async def reopen(
     except _CHANGED as refusal:
         if refusal.actual_object_size == range.start:
             raise ConnectionLost(
-                f"the connection was lost at byte {range.start}, where the object ends: the body"
-                " was announced to be longer, or had no end"
+                f"the connection was lost at byte {range.start}, which is the end of the object,"
+                " before the announced end of the body"
             ) from refusal
         request = pin.for_range_of_version(range)
         if request is None:

@@ -1,4 +1,4 @@
-"""How many requests of one read run at once. Pure: the clock is a parameter."""
+"""Adapts the number of concurrent requests of one read. Pure: the clock is a parameter."""
 
 from typing import Final
 
@@ -6,17 +6,17 @@ __all__ = ["Concurrency", "Link"]
 
 _PERIOD: Final = 0.25
 _GAIN: Final = 1.05
-# Periods without another trial after one that brought nothing, and after a push-back.
+# Periods without a trial after one that gained nothing, and after the server pushed back.
 _HOLD: Final = 20
 
-# What S3 sends on one connection, for want of a measurement.
+# The rate of one connection to S3, until it is measured.
 # https://docs.aws.amazon.com/whitepapers/latest/s3-optimizing-performance-best-practices/horizontal-scaling-and-request-parallelization-for-high-throughput.html
 _USUAL_RATE: Final = 90e6
 _WEIGHT: Final = 0.3
 
 
 class Link:
-    """Running averages of what was measured of the connections to one object.
+    """Running averages of the latency and rate of the connections to one object.
 
     Attributes:
         latency: seconds from a request to its response's head.
@@ -29,26 +29,26 @@ class Link:
         self._measured = False
 
     def waited(self, latency: float) -> None:
-        """Take the latency of another response into account."""
+        """Add the latency of a response to the average."""
         self.latency += _WEIGHT * (latency - self.latency)
 
     def received(self, size: int, seconds: float) -> None:
-        """Take a part's ``size`` bytes, which came within ``seconds``, into account."""
+        """Add the rate of a part to the average: ``size`` bytes in ``seconds``."""
         rate = size / max(seconds, 1e-6)
         self.rate = self.rate + _WEIGHT * (rate - self.rate) if self._measured else rate
         self._measured = True
 
 
 class Concurrency:
-    """The number of requests that run at once, adapted to what is gained by more of them.
+    """The number of concurrent requests, adapted to the measured throughput.
 
-    It doubles as long as that raises the throughput by 5 %, returns to the number before where it
-    does not, and halves when the server asks for fewer requests or does not keep up.
+    It doubles as long as that raises the throughput by 5 %; otherwise it returns to the previous
+    number. It halves when the server asks for fewer requests or times out.
 
     Args:
-        first: requests at the start.
-        limit: the most requests ever.
-        now: the clock's seconds.
+        first: the number of requests at the start.
+        limit: the most requests.
+        now: the current time in seconds, monotonic.
 
     Attributes:
         current: how many requests may run now.
@@ -61,11 +61,11 @@ class Concurrency:
         self._period_start = now
         self._settling = False
         self._hold = 0
-        # The number of requests and the throughput before the trial under way.
+        # The number of requests and the throughput before the current trial.
         self._before: tuple[int, float] | None = None
 
     def received(self, count: int, now: float) -> bool:
-        """Count bytes that came; True if ``current`` has grown."""
+        """Count received bytes; return True if ``current`` has grown."""
         self._bytes += count
         elapsed = now - self._period_start
         if elapsed < _PERIOD:
@@ -73,7 +73,7 @@ class Concurrency:
         rate = self._bytes / elapsed
         self._restart(now)
         if self._settling:
-            # New connections bring their first bytes late.
+            # The first bytes of new connections arrive late.
             self._settling = False
             return False
         if self._hold:
@@ -101,7 +101,7 @@ class Concurrency:
         return True
 
     def push_back(self, now: float) -> None:
-        """Halve the number of requests, once for all failures of about the same time."""
+        """Halve the number of requests, once for all failures at about the same time."""
         if self._hold == _HOLD and self._settling:
             return
         self.current = max(1, self.current // 2)

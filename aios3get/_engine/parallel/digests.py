@@ -1,4 +1,4 @@
-"""The digest of a long range from those of its pieces, which come in any order."""
+"""Combines the digests of an object's pieces, which arrive in any order."""
 
 from aios3get._engine.parallel.parts import Span, gaps
 from aios3get._protocol.hashing import Algorithm
@@ -10,12 +10,12 @@ class Digests:
     """Digests of disjoint pieces of an object.
 
     Args:
-        algorithm: one whose digests combine.
+        algorithm: an algorithm whose digests can be combined.
     """
 
     def __init__(self, algorithm: Algorithm) -> None:
         if algorithm.combine is None:
-            raise ValueError(f"digests of {algorithm.name} do not combine")
+            raise ValueError(f"digests of {algorithm.name} cannot be combined")
         self.algorithm = algorithm
         self._combine = algorithm.combine
         self._pieces: dict[Span, bytes] = {}
@@ -30,7 +30,7 @@ class Digests:
         return gaps(within, self._pieces)
 
     def combined(self) -> bytes:
-        """The digest of all pieces put together in order."""
+        """Return the digest of all pieces, concatenated in order."""
         whole = self.algorithm.digest_of(b"")
         for span in sorted(self._pieces):
             whole = self._combine(whole, self._pieces[span], span.size)

@@ -1,4 +1,4 @@
-"""Downloads an object to a file, which is complete or not there."""
+"""Downloads an object to a file, which appears only when it is complete."""
 
 import asyncio
 import contextlib
@@ -51,9 +51,9 @@ class Downloader:
 
     Args:
         read: the call.
-        path: the file in the end.
-        resume: whether to continue an interrupted download, and to leave this one to be continued.
-        fsync: whether the file is on the disk before the download ends.
+        path: the path of the finished file.
+        resume: whether to resume an interrupted download, and to keep this one for resuming.
+        fsync: whether to wait until the file is on the disk.
         on_progress: called with the bytes so far and in total.
     """
 
@@ -72,7 +72,7 @@ class Downloader:
         self._fsync = fsync
         self._on_progress = on_progress
         self._loop = asyncio.get_running_loop()
-        # Whether a later download can continue this one.
+        # Whether a later download can resume this one.
         self._worth_keeping = False
 
     async def run(self) -> Download:
@@ -128,7 +128,7 @@ class Downloader:
         return Download(self._path, begun.info, progress.done, resumed, verified, attempts)
 
     async def _begin(self, file: PartFile, journal: Journal) -> tuple[Beginning, list[Piece]]:
-        """The first response, and what is there of the same object already."""
+        """Request the first part; return its response and the pieces that are already written."""
         recorded = await asyncio.to_thread(self._recorded, file, journal)
         if recorded is not None:
             identification, pieces = recorded
@@ -149,7 +149,7 @@ class Downloader:
     def _recorded(
         self, file: PartFile, journal: Journal
     ) -> tuple[Identification, list[Piece]] | None:
-        """What an earlier download wrote and is still in the file; None if that is nothing."""
+        """Return the intact pieces of an earlier download; None if there are none."""
         recorded = journal.read() if file.resumable else None
         request = self._read.request
         if recorded is None:
@@ -160,7 +160,8 @@ class Downloader:
         whole = Span(identification.start, identification.stop)
         pieces = _intact(file, pieces, whole)
         if not gaps(whole, [piece.span for piece in pieces]):
-            # It ended before the file was renamed. A response has to show the object's ETag.
+            # The earlier download ended before it renamed the file. One piece is read again,
+            # because a response has to confirm the object's ETag.
             pieces.pop()
         return (identification, pieces) if pieces else None
 
@@ -200,7 +201,7 @@ class Downloader:
 
 
 def _intact(file: PartFile, pieces: list[Piece], whole: Span) -> list[Piece]:
-    """Those pieces whose bytes are in the file as they were written."""
+    """Return the pieces whose bytes in the file still have their digest."""
     intact: list[Piece] = []
     stop = whole.start
     for piece in sorted(pieces):
@@ -237,7 +238,7 @@ def _discard(opening: "asyncio.Future[PartFile]") -> None:
 
 
 async def _copy(stream: ByteStream, sink: FileSink, progress: Progress) -> Verified:
-    """Write the only response there is."""
+    """Write the body of the only response."""
     writer = sink.writer(sink.start)
     try:
         while count := await stream.readinto(writer.window(_WINDOW)):

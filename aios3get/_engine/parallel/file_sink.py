@@ -26,8 +26,8 @@ class FileSink:
 
     Args:
         file: the file.
-        journal: records what was written; None for a download that cannot be continued.
-        piece_size: bytes of a part between two records.
+        journal: records the written pieces; None for a download that cannot be resumed.
+        piece_size: the number of bytes of a part between two records.
 
     Attributes:
         start: offset in the object of the file's first byte.
@@ -41,11 +41,11 @@ class FileSink:
         self._loop = asyncio.get_running_loop()
         self._executor = ThreadPoolExecutor(_THREADS, "aios3get-download")
         self._free: list[memoryview] = []
-        # How many of the next writes are made in a thread.
+        # The number of the next writes that run in a thread.
         self.off_loop = 1
 
     def writer(self, offset: int) -> "_FileWriter":
-        """A writer for the bytes from ``offset`` on."""
+        """Return a writer for the bytes from ``offset`` on."""
         return _FileWriter(self, offset)
 
     def record(self, span: Span, algorithm: Algorithm, digest: bytes) -> None:
@@ -54,19 +54,19 @@ class FileSink:
             self._journal.append(Piece(span, algorithm.name, digest))
 
     def read_back(self, span: Span) -> Iterator[bytes]:
-        """The bytes of ``span`` from the file."""
+        """Read the bytes of ``span`` from the file."""
         return self._file.read(Span(span.start - self.start, span.stop - self.start))
 
     def take_buffer(self) -> memoryview:
-        """Memory for the bytes of one write."""
+        """Return a buffer for the bytes of one write."""
         return self._free.pop() if self._free else memoryview(bytearray(_BUFFER))
 
     def return_buffer(self, buffer: memoryview) -> None:
-        """Have the memory used again."""
+        """Return a buffer for reuse."""
         self._free.append(buffer)
 
     def write(self, data: memoryview, offset: int) -> "asyncio.Future[None] | None":
-        """Write at once, or in a thread if writes are slow."""
+        """Write immediately, or in a thread if writes are slow."""
         if self.off_loop:
             return self._loop.run_in_executor(self._executor, self._timed, data, offset)
         self._timed(data, offset)
@@ -84,7 +84,7 @@ class FileSink:
         return self._journal is not None
 
     def close(self) -> None:
-        """Wait for writes that are under way; blocks."""
+        """Wait for pending writes. It blocks."""
         self._executor.shutdown(cancel_futures=True)
 
 

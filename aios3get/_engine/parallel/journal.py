@@ -1,4 +1,4 @@
-"""The journal of a download: which bytes of which object its temporary file holds."""
+"""The journal of a download: records which bytes of which object the temporary file contains."""
 
 import json
 import os
@@ -17,7 +17,7 @@ _NO_FOLLOW: Final = getattr(os, "O_NOFOLLOW", 0)
 
 @dataclass(frozen=True, slots=True)
 class Identification:
-    """What a download must have in common with one that was begun before, to continue it."""
+    """Identifies an object version and range; a download resumes only one with the same."""
 
     bucket: str
     key: str
@@ -29,7 +29,7 @@ class Identification:
 
 
 class Piece(NamedTuple):
-    """Bytes that were written, and their digest.
+    """A range of written bytes, and its digest.
 
     Attributes:
         span: the bytes, as offsets in the object.
@@ -45,7 +45,7 @@ class Piece(NamedTuple):
 class Journal:
     """An append-only text file: a line of JSON for the object, then a line for each piece.
 
-    A line that was cut by a crash, and all after it, count as not written.
+    A line that a crash truncated, and all lines after it, are ignored.
 
     Args:
         path: the file.
@@ -56,7 +56,7 @@ class Journal:
         self._fd: int | None = None
 
     def read(self) -> tuple[Identification, list[Piece]] | None:
-        """What an earlier download recorded; None if there is no valid journal."""
+        """Return what an earlier download recorded; None if there is no valid journal."""
         try:
             with open(self._path, encoding="utf-8") as file:
                 first, *lines = file.read().splitlines(keepends=True)
@@ -75,7 +75,7 @@ class Journal:
         return identification, pieces
 
     def begin(self, identification: Identification, pieces: Iterable[Piece] = ()) -> None:
-        """Begin a new journal in place of any other, at once with what is already written.
+        """Replace the journal with a new one that contains ``pieces``.
 
         Raises:
             OSError: it cannot be written.
@@ -83,11 +83,11 @@ class Journal:
         self.close()
         fields = {"format": _FORMAT, **asdict(identification)}
         lines = [json.dumps(fields) + "\n", *map(_line, pieces)]
-        beside = self._path + "~"
+        temporary = self._path + "~"
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | _NO_FOLLOW
-        self._fd = os.open(beside, flags, 0o666)
+        self._fd = os.open(temporary, flags, 0o666)
         os.write(self._fd, "".join(lines).encode())
-        os.replace(beside, self._path)
+        os.replace(temporary, self._path)
 
     def append(self, piece: Piece) -> None:
         """Record a piece that was written.

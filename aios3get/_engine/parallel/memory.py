@@ -1,4 +1,4 @@
-"""Reads an object into the caller's memory."""
+"""Reads an object into a buffer of the caller."""
 
 from collections.abc import Iterator
 from typing import Self, cast
@@ -16,7 +16,7 @@ __all__ = ["BytesRead", "MemorySink", "MemoryWriter", "read_into", "writable_vie
 
 
 class BytesRead(int):
-    """The number of bytes that were read, and what they were.
+    """The number of bytes that were read, with the object's metadata and the verification.
 
     Attributes:
         info: the object's metadata.
@@ -28,14 +28,14 @@ class BytesRead(int):
 
     @classmethod
     def create(cls, count: int, info: ObjectInfo, verified: Verified) -> Self:
-        """A count with its facts."""
+        """Return a count with these attributes."""
         result = cls(count)
         result.info, result.verified = info, verified
         return result
 
 
 class MemorySink:
-    """The caller's memory, which the network writes to directly."""
+    """The caller's buffer, into which bytes are received directly."""
 
     piece_size = 0
 
@@ -44,63 +44,65 @@ class MemorySink:
         self._start = start
 
     def view(self, span: Span) -> memoryview:
-        """The memory of ``span``."""
+        """Return the part of the buffer for ``span``."""
         return self._view[span.start - self._start : span.stop - self._start]
 
     def writer(self, offset: int) -> "MemoryWriter":
-        """A writer for the bytes from ``offset`` on."""
+        """Return a writer for the bytes from ``offset`` on."""
         return MemoryWriter(self._view[offset - self._start :])
 
     def record(self, span: Span, algorithm: Algorithm, digest: bytes) -> None:
-        """Nothing outlives the memory."""
+        """Do nothing: a read into memory cannot be resumed."""
 
     def read_back(self, span: Span) -> Iterator[memoryview]:
-        """The bytes of ``span``, in pieces that do not hold the GIL for long."""
+        """Return the bytes of ``span``, in pieces small enough not to hold the GIL for long."""
         view = self.view(span)
         for at in range(0, len(view), MIB):
             yield view[at : at + MIB]
 
 
 class MemoryWriter:
-    """Hands out memory in order."""
+    """Hands out consecutive parts of a buffer."""
 
     def __init__(self, view: memoryview) -> None:
         self._view = view
 
     def window(self, size: int) -> memoryview:
-        """The next memory, at most ``size`` bytes."""
+        """Return the next part of the buffer, at most ``size`` bytes."""
         return self._view[:size]
 
     async def filled(self, count: int) -> None:
-        """Go on behind the first ``count`` bytes."""
+        """Advance by ``count`` bytes."""
         self._view = self._view[count:]
 
     async def flush(self) -> None:
-        """Nothing is held back."""
+        """Do nothing: the bytes are in place."""
 
     async def aclose(self) -> None:
-        """There is nothing to release."""
+        """Do nothing: there is nothing to release."""
 
 
 def writable_view(buffer: object) -> memoryview:
-    """The buffer's memory as bytes.
+    """Return a view of the buffer as bytes.
 
     Raises:
-        ParameterError: it is no contiguous, writable memory.
+        ParameterError: the buffer is not contiguous writable memory.
     """
     try:
         view = memoryview(cast(bytearray, buffer)).cast("B")
     except (TypeError, BufferError) as error:
-        raise ParameterError(f"buffer is contiguous writable memory: {error}") from None
+        raise ParameterError(
+            f"buffer must be contiguous writable memory, such as a bytearray: {error}"
+        ) from None
     if view.readonly:
         raise ParameterError(
-            f"buffer is writable memory, such as a bytearray, not {type(buffer).__name__}"
+            f"buffer must be writable memory, such as a bytearray, not {type(buffer).__name__}"
         )
     return view
 
 
 async def read_into(read: ObjectRead, view: memoryview) -> BytesRead:
-    """Fill ``view`` with the object's bytes, as many as there are and fit.
+    """Fill ``view`` with the object's bytes, as many as fit.
 
     Raises:
         S3Error: as for ``get_object``.

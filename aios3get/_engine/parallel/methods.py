@@ -1,6 +1,6 @@
 """The methods of ``S3Client`` that read with many requests.
 
-Each imports what it takes when it is first called: most programs use one of them, or none.
+Each method imports its module at its first call, because most programs use one of them or none.
 """
 
 import os
@@ -35,11 +35,11 @@ class ParallelMethods(ABC):
 
     @abstractmethod
     def _request(self, bucket: str, key: str, options: GetObjectOptions) -> GetObject:
-        """The request of a call, with the client's defaults."""
+        """Return the request of a call, with the client's defaults."""
 
     @abstractmethod
     async def _start_exchange(self) -> Exchange:
-        """The exchange of the running event loop."""
+        """Return the exchange of the running event loop."""
 
     async def read_into(
         self,
@@ -51,13 +51,13 @@ class ParallelMethods(ABC):
         deadline: float | None = None,
         **options: Unpack[GetObjectOptions],
     ) -> "BytesRead":
-        """Read the object into memory of yours, with several requests at once if it is large.
+        """Read the object into your buffer, with several requests at once if it is large.
 
         Args:
             bucket: as for ``get_object``.
             key: as for ``get_object``.
             buffer: contiguous writable memory, such as a ``bytearray``, a numpy array or an
-                ``mmap``; it takes the bytes that fit.
+                ``mmap``. If it is smaller than the object, only the first bytes are read.
             connections: how many requests run at once; by default 8, and more if they raise the
                 throughput.
             deadline: seconds for the whole call.
@@ -65,12 +65,12 @@ class ParallelMethods(ABC):
 
         Returns:
             The number of bytes, an ``int`` that also has ``info`` and ``verified``. It is less
-            than the buffer has only if the object, or the range asked for, is shorter.
+            than the size of the buffer only if the object, or the requested range, is shorter.
 
         Raises:
             ParameterError: an argument is invalid; raised before any I/O.
             ObjectChanged: the object was replaced while it was read.
-            ChecksumMismatch: the bytes do not have the checksum that the object is stored with.
+            ChecksumMismatch: the bytes do not match the object's stored checksum.
             S3Error: as for ``get_object``.
         """
         from aios3get._engine.parallel.memory import read_into, writable_view
@@ -97,21 +97,19 @@ class ParallelMethods(ABC):
     ) -> "Download":
         """Download the object to a file, with several requests at once if it is large.
 
-        The bytes go to a temporary file beside ``path``, which takes its place when it is complete
-        and verified. A download that was interrupted, even by the end of the process, is continued
-        by the next one to the same path, if the object is still the same.
+        The bytes are written to a temporary file beside ``path``, which replaces ``path`` once it
+        is complete and verified. The next download to the same path resumes an interrupted one,
+        even of an earlier process, if the object is unchanged.
 
         Args:
             bucket: as for ``get_object``.
             key: as for ``get_object``.
-            path: the file; an existing one is replaced and lends its permissions.
+            path: the path of the file; an existing file is replaced, and its permissions are kept.
             connections: how many requests run at once; by default 8, and more if they raise the
                 throughput.
-            part_size: bytes in a request; by default 8 MiB, and more where the first byte of a
-                response takes long.
-            resume: False starts anew, and leaves nothing behind if it fails.
-            fsync: whether the file must be on the disk, and not only in the system's memory,
-                before this returns.
+            part_size: bytes in a request; by default 8 MiB, and more if the latency is high.
+            resume: False downloads everything, and deletes the temporary file if it fails.
+            fsync: whether to return only when the file is on the disk, not in the page cache.
             on_progress: called with the bytes so far and in total (None if unknown), at most every
                 0.1 s and at the end.
             deadline: seconds for the whole call.
@@ -121,14 +119,14 @@ class ParallelMethods(ABC):
             ParameterError: an argument is invalid; raised before any I/O.
             OSError: the file cannot be written: the disk is full, the folder read-only.
             ObjectChanged: the object was replaced while it was read.
-            ChecksumMismatch: the bytes do not have the checksum that the object is stored with.
+            ChecksumMismatch: the bytes do not match the object's stored checksum.
             S3Error: as for ``get_object``.
         """
         from aios3get._engine.parallel.download import Downloader
 
         target = os.fspath(path)
         if not isinstance(target, str) or not target:
-            raise ParameterError(f"path is the name of a file as text, got {path!r}")
+            raise ParameterError(f"path must be the path of a file as text, got {path!r}")
         read = self._object_read(bucket, key, options, connections, deadline, part_size)
         del options  # as in ``read_into``
         downloader = Downloader(
@@ -149,7 +147,7 @@ class ParallelMethods(ABC):
         deadline: float | None = None,
         **options: Unpack[GetObjectOptions],
     ) -> "ObjectStream":
-        """Stream the object in order, read ahead with several requests at once.
+        """Stream the object in order, reading ahead with several requests at once.
 
         ::
 
@@ -157,8 +155,8 @@ class ParallelMethods(ABC):
                 async for chunk in stream:
                     ...
 
-        At most 16 to 128 MiB are read ahead, the more the longer the first byte of a response
-        takes, and nothing more is requested while nobody reads.
+        At most 16 to 128 MiB are read ahead, depending on the latency. No further bytes are
+        requested until the stream is read.
 
         Args:
             bucket: as for ``get_object``.
@@ -170,7 +168,7 @@ class ParallelMethods(ABC):
         Raises:
             ParameterError: an argument is invalid; raised before any I/O.
             ObjectChanged: the object was replaced while it was read.
-            ChecksumMismatch: the bytes do not have the checksum that the object is stored with.
+            ChecksumMismatch: the bytes do not match the object's stored checksum.
             S3Error: as for ``get_object``.
         """
         from aios3get._engine.parallel.ordered import ObjectStream
@@ -186,7 +184,7 @@ class ParallelMethods(ABC):
         deadline: float | None = None,
         **options: Unpack[GetObjectOptions],
     ) -> "ObjectReader":
-        """Open the object like a file, to read it in any order.
+        """Open the object like a file: seekable, and read in any order.
 
         ::
 
@@ -194,7 +192,7 @@ class ParallelMethods(ABC):
                 f.seek(-8, os.SEEK_END)
                 footer = await f.read(8)
 
-        Every read is of the version that was opened.
+        Every read returns bytes of the version that was opened.
 
         Args:
             bucket: as for ``get_object``.
@@ -206,12 +204,12 @@ class ParallelMethods(ABC):
         Raises:
             ParameterError: an argument is invalid; raised before any I/O.
             ObjectChanged: the object was replaced while it was read.
-            IntegrityError: the server does not send an ETag, or no ranges.
+            IntegrityError: the server does not send an ETag, or ignores ranges.
             S3Error: as for ``get_object``.
         """
         from aios3get._engine.parallel.reader import ObjectReader
 
-        _refuse_selection("open_object", options)
+        _reject_selection("open_object", options)
         return ObjectReader(self._object_read(bucket, key, options, connections, deadline))
 
     async def get_ranges(
@@ -227,34 +225,34 @@ class ParallelMethods(ABC):
     ) -> list[memoryview]:
         """Read many ranges of one version of the object.
 
-        Ranges that lie close together are read with one request, large ones with several.
+        Nearby ranges are read with one request, large ranges with several.
 
         Args:
             bucket: as for ``get_object``.
             key: as for ``get_object``.
             ranges: ``ByteRange`` or header text, in any order; they may overlap and repeat.
-            gap: ranges at most so many bytes apart are read together; by default as many as arrive
-                while a request waits for its first byte, from 64 KiB to 2 MiB.
+            gap: ranges at most this many bytes apart are read together; by default as many bytes
+                as arrive during the latency of a request, from 64 KiB to 2 MiB.
             connections: how many requests run at once; by default 32.
             deadline: seconds for the whole call.
             options: as for ``get_object``, but not ``range`` and ``part_number``.
 
         Returns:
             The bytes of each range, in the order of ``ranges``. Ranges that were read together
-            share memory, gaps included, which is released with the last of them.
+            share one buffer, including the gaps; it is freed with the last of them.
 
         Raises:
             ParameterError: an argument is invalid; raised before any I/O.
             InvalidRange: a range lies outside the object.
             ObjectChanged: the object was replaced while it was read.
-            IntegrityError: the server does not send an ETag, or no ranges.
+            IntegrityError: the server does not send an ETag, or ignores ranges.
             S3Error: as for ``get_object``.
         """
         from aios3get._engine.parallel.ranges import read_ranges
 
-        _refuse_selection("get_ranges", options)
+        _reject_selection("get_ranges", options)
         if gap is not None and (type(gap) is not int or gap < 0):
-            raise ParameterError(f"gap is a number of bytes, got {gap!r}")
+            raise ParameterError(f"gap must be a number of bytes, 0 or more, got {gap!r}")
         parsed = [ByteRange.of(each) for each in ranges]
         read = self._object_read(bucket, key, options, connections, deadline)
         del options  # as in ``read_into``
@@ -267,7 +265,7 @@ class ParallelMethods(ABC):
         concurrency: int = 32,
         deadline: float | None = None,
     ) -> "ObjectResults":
-        """Read many small objects; iterate over the results as they complete.
+        """Read many small objects and iterate over the results as they complete.
 
         ::
 
@@ -275,14 +273,14 @@ class ParallelMethods(ABC):
                 if result.error is None:
                     process(result.key, result.body)
 
-        An object that cannot be read does not end the iteration: its result has the error.
+        If an object cannot be read, its result has the error and the iteration continues.
 
         Args:
-            requests: for each object ``(bucket, key)`` or ``(bucket, key, options)``, with the
-                options of ``get_object`` as a dict; an iterable, or an asynchronous one, which is
-                read only as far as needed.
-            concurrency: how many objects are read at once. At most as many are held in memory, as
-                nothing more is requested while nobody takes results.
+            requests: an iterable or asynchronous iterable of ``(bucket, key)`` or
+                ``(bucket, key, options)``, with the options of ``get_object`` as a dict. It is
+                consumed only as far as needed.
+            concurrency: how many objects are read at once. At most this many are held in memory:
+                no further objects are requested until results are taken.
             deadline: seconds for each object.
         """
         from aios3get._engine.parallel.objects import ObjectResults
@@ -306,7 +304,7 @@ class ParallelMethods(ABC):
         deadline: float | None = None,
         **options: Unpack[GetObjectOptions],
     ) -> GetObjectCall:
-        """The object."""
+        """Get an object."""
 
     def _object_read(
         self,
@@ -317,7 +315,10 @@ class ParallelMethods(ABC):
         deadline: float | None,
         part_size: int | None = None,
     ) -> "ObjectRead":
-        """A checked call, made two frames further up."""
+        """Validate the arguments and return an unstarted read.
+
+        The call site of the read is the caller of the calling method.
+        """
         from aios3get._engine.parallel.opening import ObjectRead
 
         if deadline is not None:
@@ -335,16 +336,16 @@ class ParallelMethods(ABC):
 
 
 def _check_count(name: str, value: int) -> None:
-    """Check an argument that is a positive whole number.
+    """Check an argument that must be a positive integer.
 
     Raises:
-        ParameterError: it is not.
+        ParameterError: it is not one.
     """
     if type(value) is not int or value < 1:
-        raise ParameterError(f"{name} is a whole number above 0, got {value!r}")
+        raise ParameterError(f"{name} must be a whole number above 0, got {value!r}")
 
 
-def _refuse_selection(method: str, options: GetObjectOptions) -> None:
+def _reject_selection(method: str, options: GetObjectOptions) -> None:
     for name in ("range", "part_number"):
         if options.get(name) is not None:
             raise ParameterError(f"{method} reads the whole object; it takes no {name}")

@@ -1,4 +1,4 @@
-"""Reads many small objects, and hands them out as they complete."""
+"""Reads many small objects and returns them as they complete."""
 
 import asyncio
 from collections import deque
@@ -22,7 +22,7 @@ Requests: TypeAlias = Iterable[Request] | AsyncIterable[Request]
 
 @dataclass(frozen=True, slots=True)
 class ObjectResult:
-    """One object that was read, or the error that it gave.
+    """One object that was read, or the error that it raised.
 
     Attributes:
         request: the element of ``requests``.
@@ -57,12 +57,12 @@ Open: TypeAlias = Callable[[str, str, GetObjectOptions], Awaitable[S3Object]]
 class ObjectResults(AsyncCloseable):
     """Iterates over the results of many requests.
 
-    Requests are sent while results are awaited, and never more of them than results are missing.
-    To end the iteration early, leave ``async with`` or ``await aclose()``.
+    Requests are sent only while results are awaited, so at most ``concurrency`` results wait to be
+    taken. To end the iteration early, leave ``async with`` or ``await aclose()``.
 
     Args:
         open: opens one object.
-        requests: what to read.
+        requests: the objects to read.
         concurrency: how many objects are read at once.
     """
 
@@ -89,7 +89,7 @@ class ObjectResults(AsyncCloseable):
 
     async def __anext__(self) -> ObjectResult:
         if self._taking:
-            raise UsageError("two tasks take results at once; let one hand them to the other")
+            raise UsageError("two tasks iterate over the results at once; use one task")
         self._taking = True
         try:
             self._send()
@@ -104,7 +104,7 @@ class ObjectResults(AsyncCloseable):
             self._taking = False
 
     def _send(self) -> None:
-        """Send the requests that are at hand, as far as they are not too many."""
+        """Start reading the next objects, up to the concurrency."""
         while not self._exhausted and len(self._tasks) + len(self._done) < self._concurrency:
             try:
                 request = self._next_request()
@@ -119,7 +119,7 @@ class ObjectResults(AsyncCloseable):
             task.add_done_callback(self._finish)
 
     def _next_request(self) -> Request:
-        """The next request; ``_NOT_YET`` if an asynchronous iterable takes time for it."""
+        """Return the next request; ``_NOT_YET`` if an asynchronous iterable has none ready."""
         if self._requests is not None:
             return next(self._requests)
         if self._next is None:
@@ -145,7 +145,7 @@ class ObjectResults(AsyncCloseable):
         return self
 
     async def aclose(self) -> None:
-        """Cancel what is under way, and drop what was not taken."""
+        """Cancel the requests, and discard the results that were not taken."""
         self._exhausted = True
         pending: list[asyncio.Future[Any]] = [*self._tasks]
         if self._next is not None:
@@ -173,5 +173,5 @@ def _parse(request: Request) -> tuple[str, str, GetObjectOptions]:
         if len(request) == 3:
             return request
     raise ParameterError(
-        f"a request is (bucket, key) or (bucket, key, options), got {type(request).__name__}"
+        f"a request must be (bucket, key) or (bucket, key, options), got {type(request).__name__}"
     )

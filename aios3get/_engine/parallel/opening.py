@@ -1,4 +1,4 @@
-"""The first request of a read; its response tells what there is to read."""
+"""The first request of a read. Its response determines the version and the bytes to read."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -18,24 +18,24 @@ from aios3get.errors import IntegrityError, InvalidRange
 
 __all__ = ["Beginning", "ObjectRead", "not_divisible"]
 
-# Options that say which bytes to read and whether, not who reads them and how.
+# Options that select the bytes and make the request conditional; a HEAD of the object omits them.
 _SELECTING: Final = (
     *("range", "part_number", "if_none_match", "if_modified_since", "if_unmodified_since"),
 )
 
 
 class Beginning(NamedTuple):
-    """What the first response tells.
+    """The first response of a read.
 
     Attributes:
-        info: its metadata.
-        latency: seconds until its head arrived.
-        span: the bytes that the caller asked for; None if only the end of the body tells.
-        stream: all of them, if one response has them.
-        pin: the version of the object, if other requests read the rest.
-        response: the first part, in that case.
-        extent: the bytes of the first part.
-        wants_checksum: whether the stored checksum was asked for.
+        info: the object's metadata.
+        latency: seconds until the head of the response arrived.
+        span: the bytes that the caller requested; None if no length was announced.
+        stream: the body, if this response contains all requested bytes.
+        pin: the version of the object, for the requests of further parts.
+        response: the response, whose body is the first part if ``stream`` is None.
+        extent: the bytes in its body.
+        wants_checksum: whether the stored checksum was requested.
     """
 
     info: ObjectInfo
@@ -52,15 +52,15 @@ class ObjectRead:
     """One call that reads an object with many requests.
 
     Args:
-        start: gives what sends the requests.
+        start: returns the exchange of the running event loop.
         call: the call, with the caller's request.
         options: the caller's options.
-        connections: how many requests run at once; None to adapt that.
-        part_size: bytes in a request; None to adapt that.
+        connections: the number of concurrent requests; None to adapt it.
+        part_size: the number of bytes in a request; None to adapt it.
 
     Attributes:
-        exchange: sends the requests, once ``begin`` was called.
-        least_part: bytes in the first request, and the fewest in a later one.
+        exchange: sends the requests; set by ``begin``.
+        least_part: the number of bytes in the first request, and the fewest in a later one.
     """
 
     exchange: Exchange
@@ -92,8 +92,8 @@ class ObjectRead:
         """Request the first part.
 
         Args:
-            most: the most bytes to request; None if there is no limit.
-            at: offset of the first byte; None for the first one that the caller asked for.
+            most: the most bytes to request; None for no limit.
+            at: offset of the first byte; None for the first byte that the caller requested.
 
         Raises:
             S3Error: as for ``get_object``.
@@ -106,7 +106,7 @@ class ObjectRead:
         except InvalidRange:
             if request.range is not None or at is not None:
                 raise
-            # An empty object satisfies no range.
+            # No range of an empty object is satisfiable.
             begun = None
         if begun is None or (begun.stream is None and not _divisible(begun)):
             if begun is not None:
@@ -115,10 +115,10 @@ class ObjectRead:
         return begun
 
     async def begin_range(self, range: ByteRange) -> Beginning:
-        """Request a range of the object, to read others of the same version after it.
+        """Request the first of several ranges of the object.
 
         Raises:
-            IntegrityError: other requests are not sure to read the same version.
+            IntegrityError: further requests might read another version.
             S3Error: as for ``get_object``.
         """
         self.exchange = await self._start()
@@ -145,12 +145,12 @@ class ObjectRead:
         return self.changed(range=ByteRange(at, stop), part_number=None)
 
     def changed(self, **options: Any) -> GetObject:
-        """The caller's request with other options."""
+        """Return the caller's request with these options changed."""
         changed = cast(GetObjectOptions, {**self._options, **options})
         return GetObject.create(self.request.bucket, self.request.key, changed)
 
     async def _begin(self, first: GetObject, size: int | None) -> Beginning:
-        """Send ``first``; its response is all there is to read if ``size`` is None."""
+        """Send ``first``; if ``size`` is None, its response contains everything to read."""
         loop = asyncio.get_running_loop()
         sent = loop.time()
         response = await self.exchange.send(self.call, first)
@@ -185,7 +185,7 @@ class ObjectRead:
         return begun
 
     def _span(self, first: GetObject, extent: Extent) -> Span | None:
-        """The bytes that the caller asked for, as the first response shows."""
+        """Return the bytes that the caller requested, as absolute offsets."""
         if first is self.request:
             return None if extent.stop is None else Span(extent.start, extent.stop)
         if extent.size is None:
@@ -194,7 +194,7 @@ class ObjectRead:
         return Span(*(wanted or ByteRange(0)).within(extent.size))
 
     async def head(self, pin: Pin, part_number: int | None = None) -> tuple[int, Mapping[str, str]]:
-        """Status and headers of the version's HEAD response, with its stored checksum.
+        """Return the status and headers of a HEAD of the version, with its stored checksum.
 
         Raises:
             S3Error: as for ``head_object``.
@@ -210,7 +210,7 @@ class ObjectRead:
 
 
 def not_divisible() -> IntegrityError:
-    """The error for a read that takes several requests, which the server does not support."""
+    """Return the error for a server that does not support reading with several requests."""
     return IntegrityError(
         "the server does not send an ETag, or ignores ranges, so that several requests could read"
         " different versions of the object; read it with get_object"
@@ -218,5 +218,5 @@ def not_divisible() -> IntegrityError:
 
 
 def _divisible(begun: Beginning) -> bool:
-    """Whether other requests are sure to read the rest of the same version."""
+    """Whether further requests are certain to read the same version."""
     return begun.span is not None and begun.pin.holds and begun.info.status == 206

@@ -1,4 +1,4 @@
-"""Streams an object in order, from many requests."""
+"""Streams an object in order, using many requests."""
 
 from typing import Final, Self
 
@@ -23,8 +23,8 @@ _UNREAD: Final = Verified("pending", None, "the stream was not read to its end")
 class ObjectStream(AsyncCloseable):
     """An object's bytes in order, read ahead with several requests at once.
 
-    Enter it with ``async with``, and iterate over it for chunks of up to 1 MiB. The last chunk
-    comes after the bytes were verified. One task at a time may read.
+    Enter it with ``async with``, and iterate over it to get chunks of up to 1 MiB. All bytes are
+    verified before the last chunk is returned. One task at a time may read.
 
     Attributes:
         info: the object's metadata.
@@ -86,7 +86,7 @@ class ObjectStream(AsyncCloseable):
         return chunk
 
     async def aclose(self) -> None:
-        """Cancel the requests; what was not read is dropped."""
+        """Cancel the requests, and discard the bytes that were not read."""
         self._open = False
         if self._source is not None:
             await self._source.aclose()
@@ -134,7 +134,7 @@ class _ManyResponses:
             self._verification = OrderedVerification(stored)
 
     async def read(self) -> bytes:
-        """The next bytes; a cancellation loses none."""
+        """Return the next bytes; a cancellation loses none."""
         verification = self._verification
         if verification is None:
             return bytes(await self._ahead.read(_CHUNK))

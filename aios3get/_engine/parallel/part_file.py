@@ -1,4 +1,4 @@
-"""The temporary file that a download fills, beside the file that it becomes."""
+"""The temporary file of a download, in the same folder as its target."""
 
 import errno
 import hashlib
@@ -38,19 +38,19 @@ class PartFile:
     All methods block.
 
     Args:
-        target: the file's path in the end.
-        resume: whether the file may be one that an earlier download left.
+        target: the path of the finished file.
+        resume: whether to reuse the temporary file of an earlier download.
 
     Attributes:
-        path: the temporary file's path.
-        resumable: whether a later download will find it, because it has the target's own name.
+        path: the path of the temporary file.
+        resumable: whether a later download can find the file, by a name derived from the target.
 
     Raises:
         OSError: the folder cannot be written to, or the target is not a regular file.
     """
 
     def __init__(self, target: str, *, resume: bool) -> None:
-        # A symbolic link stays one, as when a file is opened to be written.
+        # Replace the file that a symbolic link points to, as open() for writing would.
         self._target = os.path.realpath(target)
         self._mode = _mode_of(self._target, target)
         folder, name = os.path.split(self._target)
@@ -72,7 +72,7 @@ class PartFile:
         return self._fd
 
     def allocate(self, size: int) -> None:
-        """Give the file its size, and the space for it.
+        """Set the size of the file and reserve its space.
 
         Raises:
             OSError: the file system is full.
@@ -99,7 +99,7 @@ class PartFile:
 
     @contextmanager
     def _named(self) -> Generator[None, None, None]:
-        """Have errors of calls that take a file descriptor name the file."""
+        """Add the file name to errors of calls that take a file descriptor."""
         try:
             yield
         except OSError as error:
@@ -107,7 +107,7 @@ class PartFile:
             raise
 
     def read(self, span: Span) -> Iterator[bytes]:
-        """The bytes of ``span``, in chunks; fewer if the file ends before."""
+        """Read the bytes of ``span`` in chunks; fewer if the file is shorter."""
         start = span.start
         while start < span.stop and (
             chunk := _pread(self.fd, min(_READ, span.stop - start), start)
@@ -116,10 +116,10 @@ class PartFile:
             start += len(chunk)
 
     def commit(self, *, fsync: bool) -> None:
-        """Put the file in the target's place.
+        """Replace the target with the file.
 
         Args:
-            fsync: whether to have the bytes and the name on the disk before this returns.
+            fsync: whether to wait until the bytes and the name are on the disk.
 
         Raises:
             OSError: the target cannot be replaced.
@@ -140,7 +140,7 @@ class PartFile:
         self.close()
 
     def close(self) -> None:
-        """Close the file, which stays where it is."""
+        """Close the file and keep it."""
         fd, self._fd = self._fd, None
         if fd is not None:
             os.close(fd)
@@ -155,7 +155,7 @@ class PartFile:
 
 
 def _mode_of(path: str, given: str) -> int | None:
-    """The permissions of the file that will be replaced; None if there is none."""
+    """Return the permissions of the file that will be replaced; None if there is none."""
     try:
         mode = os.stat(path).st_mode
     except FileNotFoundError:
@@ -168,7 +168,7 @@ def _mode_of(path: str, given: str) -> int | None:
 
 
 def _open_locked(path: str) -> int | None:
-    """The file, opened and locked; None if another download, or another user, has it."""
+    """Open and lock the file; None if it belongs to another download or another user."""
     while True:
         try:
             fd = os.open(path, _FLAGS, 0o666)
@@ -186,7 +186,7 @@ def _open_locked(path: str) -> int | None:
         except BaseException:
             os.close(fd)
             raise
-        # Renamed or deleted by the download that held the lock until now.
+        # The download that held the lock has renamed or deleted the file.
         os.close(fd)
 
 

@@ -25,18 +25,17 @@ _SCRATCH_BYTES = 1 << 20
 class PartReader:
     """Opens ranges of one version of an object.
 
-    Each range has its own count of retries, so that ranges which arrive do not hide one that does
-    not. The quota of retries, the number of attempts and the request ids are those of the whole
-    call.
+    Each range has its own retry budget, so that the progress of other ranges does not hide one that
+    fails. The retry quota, the number of attempts and the request ids are those of the whole call.
 
     Args:
         exchange: sends the requests.
         call: the call that the ranges are read for.
         pin: the version.
-        link: takes the measured latencies.
+        link: records the measured latencies.
 
     Attributes:
-        on_push_back: called when the server asks for fewer requests, or does not respond.
+        on_push_back: called when the server asks for fewer requests, or times out.
     """
 
     def __init__(self, exchange: Exchange, call: Call, pin: Pin, link: Link) -> None:
@@ -48,7 +47,7 @@ class PartReader:
         self.on_push_back: Callable[[], object] = _ignore
 
     async def open(self, span: Span) -> "PartStream":
-        """Request a range, and wait for the head of the response.
+        """Request a range and wait for the head of the response.
 
         Raises:
             ObjectChanged: the object was replaced or deleted.
@@ -59,7 +58,7 @@ class PartReader:
         return stream
 
     def adopt(self, response: Response, extent: Extent) -> "PartStream":
-        """The body of the response that fixed the version."""
+        """Return the body of the first response, which determined the version."""
         assert extent.stop is not None
         call = self._part_call()
         call.adopt_attempt()
@@ -88,7 +87,7 @@ class PartReader:
         return call
 
     async def request(self, call: Call, range: ByteRange) -> tuple[Response, Extent]:
-        """A checked response with a range of the version."""
+        """Request a range of the version; return the checked response and its extent."""
         attempts, sent = call.attempts, self._loop.time()
         response, extent = await reopen(self._exchange, call, self.pin, range)
         if call.attempts == attempts + 1:
@@ -96,7 +95,7 @@ class PartReader:
         return response, extent
 
     async def recover(self, call: Call, error: S3Error) -> bool:
-        """Wait until another attempt may succeed; False if none may."""
+        """Wait until another attempt may succeed; return False if none may."""
         if not self._exchange.recover(call, error):
             return False
         await self._exchange.wait(call, error)
@@ -104,11 +103,11 @@ class PartReader:
 
 
 class PartStream:
-    """The bytes of one range. When its connection is lost, another one goes on from there.
+    """The bytes of one range. A lost connection is resumed at the next byte.
 
     Attributes:
         at: offset of the next byte.
-        response: the response that is being read; None before the first one and after a loss.
+        response: the current response; None before the first one and after a lost connection.
     """
 
     def __init__(self, reader: PartReader, call: Call, span: Span) -> None:
@@ -160,10 +159,10 @@ class PartStream:
     async def _fill(self, response: Response, target: memoryview, note: OnData) -> None:
         if await response.readinto(target, note) < len(target):
             raise TruncatedBody(f"the body ended {self._stop - self.at} bytes early")
-        # Chunks do not announce the length of the body: more of them may follow.
+        # With chunked framing, further bytes may follow.
         ended = self.at < self._stop or self._sliced or response.at_end()
         if not ended and await response.read():
-            raise TruncatedBody("the body goes on after its announced length")
+            raise TruncatedBody("the body is longer than its announced length")
 
     async def _discard(self, response: Response) -> None:
         scratch = memoryview(bytearray(min(self._skip, _SCRATCH_BYTES)))
@@ -181,10 +180,10 @@ class PartStream:
         return await self._reader.recover(self._call, error)
 
     def close(self, error: S3Error | None = None) -> None:
-        """Close the connection, unless the body was read to its end.
+        """Close the response; its connection returns to the pool if the body has ended.
 
         Args:
-            error: why it ends.
+            error: the error that ended it.
         """
         response, self.response = self.response, None
         if response is not None:
@@ -193,7 +192,7 @@ class PartStream:
 
 
 class _PartBudget(Budget):
-    """The retries of one part; the reader hears when the server does not keep up."""
+    """The retry budget of one part; reports throttling and timeouts to the reader."""
 
     __slots__ = ("_reader",)
 

@@ -1,4 +1,4 @@
-"""How the bytes of a read are divided among requests. Pure: nothing here waits or measures."""
+"""Divides the bytes of a read among requests. Pure: nothing here waits or measures."""
 
 from collections import deque
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,7 @@ MIB: Final = 1 << 20
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/optimizing-performance-guidelines.html
 MIN_PART: Final = 8 * MIB
 _MAX_PART: Final = 1024 * MIB
-# A part whose bytes take 20 times as long as its first one loses 5 % of the time to waiting.
+# If the transfer takes 20 times as long as the latency, waiting costs 5 % of the time.
 _TRANSFER_PER_WAIT: Final = 20
 
 
@@ -29,7 +29,7 @@ class Span(NamedTuple):
 
 
 def gaps(whole: Span, covered: Iterable[Span]) -> list[Span]:
-    """The ranges of ``whole`` that no span of ``covered`` holds, in order."""
+    """Return the ranges of ``whole`` that ``covered`` does not include, in order."""
     missing: list[Span] = []
     at = whole.start
     for start, stop in [*sorted(covered), Span(whole.stop, whole.stop)]:
@@ -45,7 +45,7 @@ class Part:
     Attributes:
         start: offset of the first byte.
         stop: offset after the last byte; ``Work.split`` lowers it while the part is read.
-        at: offset of the next byte to come.
+        at: offset of the next byte to receive.
     """
 
     __slots__ = ("at", "start", "stop")
@@ -56,7 +56,7 @@ class Part:
 
     @property
     def left(self) -> int:
-        """The number of bytes still to come."""
+        """The number of bytes not received yet."""
         return self.stop - self.at
 
     def __repr__(self) -> str:
@@ -64,14 +64,14 @@ class Part:
 
 
 class Work:
-    """The bytes that are still to be read: those of parts under way, and those of none yet.
+    """The bytes that are still to be read: parts in progress, and bytes not assigned to a part.
 
     Args:
         spans: the bytes to read, disjoint and in order.
 
     Attributes:
-        boundary: size of the object's stored parts, once known; parts then end where those do.
-            S3 reads a stored part fastest as a whole.
+        boundary: size of the object's stored parts, once known. Parts then end at these boundaries,
+            because S3 serves a stored part fastest as a whole.
     """
 
     def __init__(self, spans: Iterable[Span]) -> None:
@@ -81,11 +81,11 @@ class Work:
 
     @property
     def unassigned(self) -> int:
-        """The number of bytes that belong to no part yet."""
+        """The number of bytes that are not assigned to a part."""
         return sum(span.size for span in self._unassigned)
 
     def take(self, size: int) -> Part | None:
-        """The next part, of at most ``size`` bytes; None if every byte belongs to a part."""
+        """Return the next part, of at most ``size`` bytes; None if every byte is assigned."""
         if not self._unassigned:
             return None
         start, end = self._unassigned.popleft()
@@ -104,7 +104,7 @@ class Work:
         return below if below > start else stop
 
     def split(self, least: int) -> Part | None:
-        """A new part from the second half of the part with the most bytes left.
+        """Split the part with the most bytes left; return its second half as a new part.
 
         None if no part has ``2 * least`` bytes left.
         """
@@ -117,24 +117,24 @@ class Work:
         return part
 
     def finish(self, part: Part) -> None:
-        """Record that a part's last byte has come."""
+        """Record that the last byte of a part has been received."""
         self._parts.remove(part)
 
 
 def part_size(
     latency: float, rate: float, unassigned: int, connections: int, least: int = MIN_PART
 ) -> int:
-    """How many bytes the next part should have.
+    """Return the size of the next part.
 
-    Short parts spread the work evenly. Where waiting for their first bytes would cost much, parts
-    are as long as a connection's share of the work, and are split when a connection falls behind.
+    Short parts spread the work evenly. If the latency would make them expensive, a part is as long
+    as a connection's share of the work, and is split when its connection falls behind.
 
     Args:
         latency: seconds from a request to its response's first byte.
         rate: bytes per second of one connection.
-        unassigned: the number of bytes that belong to no part yet.
-        connections: how many requests share them.
-        least: the result is at least this.
+        unassigned: the number of bytes that are not assigned to a part.
+        connections: the number of requests that share them.
+        least: the smallest part size.
     """
     wanted = int(_TRANSFER_PER_WAIT * latency * rate)
     if wanted <= least:
@@ -156,13 +156,12 @@ class Group(NamedTuple):
 
 
 def coalesce(ranges: Sequence[Span], gap: int, largest: int) -> list[Group]:
-    """Group ranges, so that few requests read them and no byte is read twice.
+    """Group ranges so that few requests read them and no byte is read twice.
 
     Args:
         ranges: in any order; they may overlap, repeat and be empty.
-        gap: ranges at most so many bytes apart are read together.
-        largest: a group of ranges that do not overlap has at most so many bytes, unless it is a
-            single range.
+        gap: ranges at most this many bytes apart are read together.
+        largest: the most bytes in a group, unless its ranges overlap or it is a single range.
     """
     groups: list[Group] = []
     members: list[int] = []

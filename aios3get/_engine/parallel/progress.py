@@ -18,12 +18,12 @@ class Progress:
     """Calls a function with the bytes so far and in total.
 
     Args:
-        callback: the function; None to call nothing.
-        total: bytes in total; None if that is unknown.
-        done: bytes that are there from the start.
+        callback: the function; None to report nothing.
+        total: the number of bytes in total; None if unknown.
+        done: the number of bytes that an earlier download has written.
 
     Attributes:
-        done: bytes so far.
+        done: the number of bytes so far.
     """
 
     def __init__(self, callback: OnProgress | None, total: int | None, done: int) -> None:

@@ -14,8 +14,8 @@ from aios3get._protocol.ranges import ByteRange
 
 __all__ = ["read_ranges"]
 
-# Ranges that are not farther apart than the first are read together at any latency, those that are
-# farther apart than the second at none.
+# Ranges up to the first distance apart are read together at any latency; ranges farther apart than
+# the second never are.
 _LEAST_GAP: Final = 1 << 16
 _MOST_GAP: Final = 1 << 21
 
@@ -24,7 +24,7 @@ _CONNECTIONS: Final = 32
 
 
 class GroupsSink:
-    """Memory for groups of ranges.
+    """Buffers for groups of ranges.
 
     Args:
         groups: in the order of their offsets.
@@ -39,18 +39,18 @@ class GroupsSink:
         ]
 
     def writer(self, offset: int) -> MemoryWriter:
-        """A writer for the bytes from ``offset`` on."""
+        """Return a writer for the bytes from ``offset`` on."""
         return self._sink(offset).writer(offset)
 
     def record(self, span: Span, algorithm: Algorithm, digest: bytes) -> None:
-        """Nothing outlives the memory."""
+        """Do nothing: a read into memory cannot be resumed."""
 
     def read_back(self, span: Span) -> Iterator[memoryview]:
-        """The bytes of ``span``."""
+        """Return the bytes of ``span``."""
         return self._sink(span.start).read_back(span)
 
     def view(self, span: Span) -> memoryview:
-        """The memory of a range."""
+        """Return the buffer of a range."""
         return self._sink(span.start).view(span)
 
     def _sink(self, offset: int) -> MemorySink:
@@ -60,12 +60,12 @@ class GroupsSink:
 async def read_ranges(
     read: ObjectRead, ranges: Sequence[ByteRange], gap: int | None
 ) -> list[memoryview]:
-    """The bytes of each range, in the order of the ranges.
+    """Return the bytes of each range, in the order of the ranges.
 
     Args:
         read: the call.
-        ranges: what to read.
-        gap: ranges at most so many bytes apart are read together; None to adapt that.
+        ranges: the ranges to read.
+        gap: ranges at most this many bytes apart are read together; None to adapt it.
 
     Raises:
         InvalidRange: a range lies outside the object.
@@ -80,19 +80,19 @@ async def read_ranges(
     first = Span(start, stop)
     spans = [Span(*each.within(size)) for each in ranges]
     if gap is None:
-        # A gap costs as much as a request where its bytes take as long as a first byte.
+        # Reading a gap costs as much as a request if its transfer takes as long as the latency.
         gap = max(_LEAST_GAP, min(int(begun.latency * Link(begun.latency).rate), _MOST_GAP))
     groups = coalesce(spans, gap, read.least_part)
     sink = GroupsSink(groups)
     others = [rest for span, _ in groups for rest in gaps(span, [first])]
-    # A range is not the object, which the stored checksum is of.
+    # The stored checksum is that of the whole object, so it cannot verify ranges.
     begun = begun._replace(wants_checksum=False)
     await Transfer(read, begun, [first, *others], sink, connections=_CONNECTIONS).run()
     return [sink.view(span).toreadonly() for span in spans]
 
 
 def _first_range(ranges: Sequence[ByteRange], most: int) -> ByteRange:
-    """The range to request first: an object that has its bytes has some of all others."""
+    """Return the range that starts last: if it is satisfiable, so are all others."""
     last = max(ranges, key=lambda each: each.start)
     if last.start < 0:
         longest = min(ranges, key=lambda each: each.start)

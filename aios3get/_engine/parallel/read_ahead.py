@@ -1,11 +1,11 @@
-"""Reads an object in order, ahead of its consumer and in bounded memory."""
+"""Reads an object in order, ahead of its consumer, in bounded memory."""
 
 import asyncio
 from collections import deque
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from aios3get._engine.call import plain
+from aios3get._engine.call import without_frames
 from aios3get._engine.parallel.concurrency import Link
 from aios3get._engine.parallel.opening import ObjectRead
 from aios3get._engine.parallel.part_reader import PartReader, PartStream
@@ -13,7 +13,7 @@ from aios3get._engine.parallel.parts import MIB, MIN_PART, Span
 
 __all__ = ["Block", "Limits", "ReadAhead", "limits_for"]
 
-# What a consumer in Python takes at most, in bytes per second.
+# The fastest rate of a consumer in Python, in bytes per second.
 _CONSUMED: Final = 1e9
 _LEAST_WINDOW: Final = 16 * MIB
 _MOST_WINDOW: Final = 128 * MIB
@@ -25,9 +25,9 @@ class Limits(NamedTuple):
     """How far to read ahead.
 
     Attributes:
-        window: the most bytes that are requested and not consumed.
-        requests: the most requests at once.
-        part_size: bytes in a request.
+        window: the most bytes that are requested but not consumed.
+        requests: the most concurrent requests.
+        part_size: the number of bytes in a request.
     """
 
     window: int
@@ -36,10 +36,10 @@ class Limits(NamedTuple):
 
 
 def limits_for(read: ObjectRead, link: Link) -> Limits:
-    """How far to read ahead, so that the consumer does not have to wait.
+    """Return how far to read ahead so that the consumer does not have to wait.
 
-    While a request waits for its first byte and a part is received, the consumer could use so many
-    bytes; they must have been requested before.
+    The window has as many bytes as the consumer can use during the latency of a request and the
+    transfer of a part.
     """
     wanted = int(_CONSUMED * (link.latency + _PART / link.rate))
     window = max(_LEAST_WINDOW, min(wanted, _MOST_WINDOW))
@@ -59,10 +59,10 @@ class Block:
         start: offset of the first byte.
         stop: offset after the last byte.
         at: offset of the next byte to arrive.
-        memory: holds them.
-        error: why no more bytes arrive.
-        stream: they arrive from it.
-        task: reads them.
+        memory: the buffer for the bytes.
+        error: the error that ended the reading.
+        stream: the response that the bytes arrive from.
+        task: the task that reads them.
     """
 
     __slots__ = ("at", "error", "memory", "start", "stop", "stream", "task")
@@ -76,16 +76,16 @@ class Block:
         self.task: asyncio.Task[None] | None = None
 
     def cancel(self) -> None:
-        """Let no more bytes arrive."""
+        """Stop reading the block."""
         if self.task is not None:
             self.task.cancel()
-        # A task that has not started yet closes nothing.
+        # A task that has not started does not close the stream.
         if self.stream is not None:
             self.stream.close()
 
 
 class ReadAhead:
-    """Requests parts ahead of where the consumer reads.
+    """Requests parts ahead of the consumer's position.
 
     Args:
         reader: opens the parts.
@@ -95,7 +95,7 @@ class ReadAhead:
     Attributes:
         position: offset of the next byte for the consumer.
             It may be set to any offset that ``covers``.
-        retire: called with each complete block that the consumer is past.
+        retire: called with each complete block that the consumer has passed.
     """
 
     def __init__(self, reader: PartReader, span: Span, limits: Limits) -> None:
@@ -103,7 +103,7 @@ class ReadAhead:
         self.position = self._next = span.start
         self._stop = span.stop
         self.limits = limits
-        # How many requests the server keeps up with.
+        # The number of concurrent requests that the server accepts without pushing back.
         self._allowed = _MOST_REQUESTS
         self._blocks: deque[Block] = deque()
         self._running = 0
@@ -118,13 +118,13 @@ class ReadAhead:
         return bool(self._blocks) and self._blocks[0].start <= offset < self._next
 
     def adopt(self, stream: PartStream, stop: int) -> None:
-        """Read the first bytes from a response that was requested before."""
+        """Read the first bytes from an existing response."""
         self._start(stop - self._next, stream)
 
     async def read(self, most: int) -> memoryview:
-        """The next bytes as they arrive, at most ``most``; none at the end.
+        """Return the next bytes as they arrive, at most ``most``; none at the end.
 
-        They are valid until the next call.
+        The returned view is valid until the next call.
 
         Raises:
             S3Error: they cannot be read.
@@ -149,7 +149,7 @@ class ReadAhead:
                 self._waiter = None
 
     def fill(self) -> None:
-        """Request parts as far as the window reaches."""
+        """Request parts up to the end of the window."""
         window, requests, part_size = self.limits
         while self._next < self._stop and self._running < min(requests, self._allowed):
             size = min(part_size, self._stop - self._next)
@@ -180,7 +180,7 @@ class ReadAhead:
                 block.stream = await self._reader.open(Span(block.start, block.stop))
             await block.stream.readinto(block.memory, received)
         except Exception as error:
-            block.error = plain(error)
+            block.error = without_frames(error)
         else:
             self._allowed = min(_MOST_REQUESTS, self._allowed + 1)
         finally:
@@ -197,7 +197,7 @@ class ReadAhead:
             self._waiter.set_result(None)
 
     def _retire(self) -> None:
-        """Let go of the blocks before ``position``."""
+        """Release the blocks before ``position``."""
         blocks = self._blocks
         while blocks and self.position >= blocks[0].stop:
             block = blocks.popleft()
@@ -207,7 +207,7 @@ class ReadAhead:
                 block.cancel()
 
     def recycle(self, block: Block) -> None:
-        """Have the memory of a complete block used again."""
+        """Reuse the memory of a complete block."""
         memory = block.memory.obj
         assert isinstance(memory, bytearray)
         if len(memory) == self.limits.part_size:
@@ -217,8 +217,8 @@ class ReadAhead:
         self._allowed = max(1, min(self._allowed, self.limits.requests) // 2)
 
     async def aclose(self) -> list[Block]:
-        """Cancel the requests; return the blocks that are complete."""
-        self._stop = self._next  # requests nothing more
+        """Cancel the requests and return the blocks that are complete."""
+        self._stop = self._next  # so that ``fill`` requests nothing more
         blocks = [*self._blocks]
         self._blocks.clear()
         tasks = [block.task for block in blocks if block.task is not None]

@@ -1,4 +1,4 @@
-"""A file-like reader of one object: seekable, and read ahead while it is read in order."""
+"""A seekable, file-like reader of one object, which reads ahead of sequential reads."""
 
 import asyncio
 import os
@@ -23,13 +23,13 @@ __all__ = ["ObjectReader", "Offset"]
 
 T = TypeVar("T")
 
-# The first request, and the unit of the other sizes.
+# The size of the first request, and the unit of the other sizes.
 _UNIT: Final = MIB
 _MOST_DIVISIONS: Final = 16
 
 
 class Offset(int):
-    """An offset in an object. It may be awaited, as the offsets of other asyncio files are."""
+    """An offset in an object. It may be awaited, as with other asyncio file objects."""
 
     def __await__(self) -> Generator[Any, Any, int]:
         return _immediately(int(self)).__await__()
@@ -42,9 +42,9 @@ async def _immediately(value: int) -> int:
 class ObjectReader(AsyncCloseable):
     """Reads one version of an object like a file opened in binary mode.
 
-    Enter it with ``async with``. Reads in order are read ahead with several requests at once; a
-    read elsewhere requests what it needs. The last 8 MiB that were left behind stay in memory. One
-    task at a time may read. The bytes are not compared with a checksum.
+    Enter it with ``async with``. Sequential reads are served by reading ahead with several requests
+    at once; a read at another offset requests only what it needs. The last 8 MiB that were read
+    stay in memory. One task at a time may read. The bytes are not compared with a checksum.
 
     Attributes:
         info: the object's metadata.
@@ -57,10 +57,10 @@ class ObjectReader(AsyncCloseable):
     def __init__(self, read: ObjectRead) -> None:
         self._read = read
         unit = self._unit = min(_UNIT, read.least_part)
-        # A read elsewhere requests at least so much; one near the end all up to the end, where
-        # formats such as zip and Parquet have their directories.
+        # The least that a read at another offset requests. A read near the end requests everything
+        # up to the end, where formats such as zip and Parquet have their directories.
         self._least_jump = unit // 8
-        # From so many bytes on, a read elsewhere is divided among several requests.
+        # A read of this many bytes at another offset is divided among several requests.
         self._divided = 4 * unit
         self._cache_size = 8 * unit
         self._position = 0
@@ -69,7 +69,7 @@ class ObjectReader(AsyncCloseable):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._reader: PartReader | None = None
         self._ahead: ReadAhead | None = None
-        # Where the consumer began to read in order.
+        # The offset at which the current sequential read began.
         self._began = 0
         self._cache: list[Block] = []
 
@@ -95,7 +95,7 @@ class ObjectReader(AsyncCloseable):
         self._ahead.adopt(self._reader.adopt(begun.response, begun.extent), first)
 
     async def _load(self, stream: ByteStream) -> None:
-        """Hold a small object in memory as a whole."""
+        """Read a whole small object into memory."""
         try:
             if stream.size is None or stream.size > self._unit:
                 raise not_divisible()
@@ -128,19 +128,19 @@ class ObjectReader(AsyncCloseable):
         return Offset(self._position)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> Offset:
-        """Set the offset of the next byte, from the start, the current offset or the end.
+        """Set the offset of the next byte, relative to the start, the current offset or the end.
 
-        It may lie behind the end, where ``read`` returns no bytes.
+        It may be beyond the end, where ``read`` returns no bytes.
 
         Raises:
-            ParameterError: it would be negative, or ``whence`` is unknown.
+            ParameterError: the offset would be negative, or ``whence`` is unknown.
         """
         self._check_open()
         self._position = position = seek_to(offset, whence, self._position, self.size)
         return Offset(position)
 
     async def read(self, size: int | None = -1, /) -> bytes:
-        """The next ``size`` bytes, or all without a size; fewer only at the end of the object.
+        """Read the next ``size`` bytes, fewer only at the end; all that remain without a size.
 
         Raises:
             ObjectChanged: the object was replaced since the reader was opened.
@@ -164,7 +164,7 @@ class ObjectReader(AsyncCloseable):
         """Fill ``buffer`` with the next bytes; return their number, which is less only at the end.
 
         Raises:
-            ParameterError: ``buffer`` is no contiguous writable memory.
+            ParameterError: ``buffer`` is not contiguous writable memory.
             S3Error: as for ``read``.
         """
         self._check_open()
@@ -174,9 +174,9 @@ class ObjectReader(AsyncCloseable):
         return len(view)
 
     def as_sync(self) -> SyncObjectReader:
-        """A blocking file for code in other threads, such as ``zipfile``, h5py or pyarrow.
+        """Return a blocking file for code in other threads, such as ``zipfile``, h5py or pyarrow.
 
-        It has an offset of its own.
+        The file has its own offset.
         """
         self._check_open()
         assert self._loop is not None
@@ -199,7 +199,7 @@ class ObjectReader(AsyncCloseable):
             self._reading = False
 
     def _held(self, offset: int, count: int) -> memoryview | None:
-        """The bytes, if one block in memory has them all."""
+        """Return the bytes if one block in memory contains all of them."""
         for block in self._cache:
             if block.start <= offset and offset + count <= block.stop:
                 return block.memory[offset - block.start : offset - block.start + count]
@@ -231,7 +231,7 @@ class ObjectReader(AsyncCloseable):
         return None
 
     async def _ahead_at(self, offset: int, count: int) -> ReadAhead | None:
-        """What reads the bytes from ``offset`` on; None if they are many, and not in order."""
+        """Return the read-ahead for ``offset``; None for a large read out of order."""
         reader, ahead = self._reader, self._ahead
         assert reader is not None
         if ahead is not None and (ahead.covers(offset) or ahead.position == offset):
@@ -251,7 +251,7 @@ class ObjectReader(AsyncCloseable):
         return ahead
 
     async def _leave(self) -> None:
-        """Read elsewhere; what has been read ahead stays in memory for a while."""
+        """Stop reading ahead, and keep the complete blocks in memory."""
         ahead, self._ahead = self._ahead, None
         if ahead is not None:
             for block in await ahead.aclose():
@@ -263,7 +263,7 @@ class ObjectReader(AsyncCloseable):
         return ahead
 
     def _keep(self, block: Block) -> None:
-        """Keep a block in memory, in place of older ones."""
+        """Keep a block in memory, and evict older ones."""
         self._cache.insert(0, block)
         total = 0
         for number, each in enumerate(self._cache):

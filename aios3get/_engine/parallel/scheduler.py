@@ -1,4 +1,4 @@
-"""Runs the requests of one read: as many at once as bring something, the rest after them."""
+"""Runs the requests of one read, with an adaptive concurrency."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -10,20 +10,20 @@ from aios3get._engine.parallel.tasks import plain_task_group
 
 __all__ = ["Scheduler"]
 
-# A part is split if its rest takes so many times as long as a request waits for its first byte.
+# A part is split if its remaining transfer takes this many times the latency of a request.
 _SPLIT_WAITS: Final = 4
 
 
 class Scheduler:
-    """Has the parts of some work read by concurrent tasks.
+    """Reads the parts of a ``Work`` in concurrent tasks.
 
     Args:
         work: the bytes to read.
-        read: reads one part to its end, calling ``received`` as bytes arrive.
-        concurrency: how many tasks run at once.
-        link: measurements for the size of parts.
+        read: reads one part to its end, and calls ``received`` as bytes arrive.
+        concurrency: the number of concurrent tasks.
+        link: the measurements that determine the size of parts.
         least: the fewest bytes in a part.
-        size: bytes in a part; None to derive it from ``link``.
+        size: the number of bytes in a part; None to derive it from ``link``.
     """
 
     def __init__(
@@ -46,10 +46,10 @@ class Scheduler:
         self._tasks: asyncio.TaskGroup | None = None
 
     async def run(self, first: Part | None = None) -> None:
-        """Read all the work; the first failure cancels the other parts and is raised.
+        """Read everything; the first failure cancels the other parts and is raised.
 
         Args:
-            first: a part that was taken before.
+            first: a part that was already taken from the work.
         """
         try:
             async with plain_task_group() as self._tasks:
@@ -61,16 +61,16 @@ class Scheduler:
             del self._read  # it leads to the owner of this, and on to the destination's memory
 
     def received(self, count: int) -> None:
-        """Count bytes that arrived; begin more parts if the concurrency has grown."""
+        """Count received bytes; start more parts if the concurrency has grown."""
         if self._concurrency.received(count, self._loop.time()):
             self.grow()
 
     def push_back(self) -> None:
-        """Run fewer requests: the server does not keep up."""
+        """Run fewer requests, because the server throttles or times out."""
         self._concurrency.push_back(self._loop.time())
 
     def grow(self) -> None:
-        """Begin parts up to the number of requests that may run."""
+        """Start parts up to the current concurrency."""
         current = self._concurrency.current
         size = self._part_size(current)
         while self._running < current:

@@ -13,17 +13,17 @@ __all__ = ["SyncObjectReader", "seek_to"]
 
 
 def seek_to(offset: int, whence: int, position: int, size: int) -> int:
-    """The offset from the start that ``seek(offset, whence)`` means.
+    """Return the absolute offset for ``seek(offset, whence)``.
 
     Raises:
         ParameterError: it is negative, or ``whence`` is unknown.
     """
     if whence not in (os.SEEK_SET, os.SEEK_CUR, os.SEEK_END):
-        raise ParameterError(f"whence is 0, 1 or 2, got {whence!r}")
-    sought = (0, position, size)[whence] + offset
-    if sought < 0:
-        raise ParameterError(f"seek to the negative offset {sought}")
-    return sought
+        raise ParameterError(f"whence must be 0, 1 or 2, got {whence!r}")
+    target = (0, position, size)[whence] + offset
+    if target < 0:
+        raise ParameterError(f"cannot seek to the negative offset {target}")
+    return target
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:
@@ -46,8 +46,8 @@ class _Source(Protocol):
 class SyncObjectReader(io.RawIOBase):
     """Reads an object like a binary file, from any thread but the event loop's.
 
-    Every read has all the bytes that it asks for, but at the end of the object. Closing it does
-    not close the asynchronous reader.
+    Every read returns as many bytes as requested, fewer only at the end of the object. Closing it
+    does not close the asynchronous reader.
 
     Args:
         source: the asynchronous reader.
@@ -75,7 +75,7 @@ class SyncObjectReader(io.RawIOBase):
         return self._position
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        """Set the offset of the next byte, from the start, the current offset or the end."""
+        """Set the offset of the next byte, relative to the start, the current offset or the end."""
         self._check_open()
         with self._lock:
             self._position = seek_to(offset, whence, self._position, self._source.size)
@@ -85,14 +85,14 @@ class SyncObjectReader(io.RawIOBase):
         """Fill ``buffer`` with the next bytes; return their number, which is less at the end.
 
         Raises:
-            UsageError: called in the event loop's thread, which it would block for ever.
+            UsageError: called in the event loop's thread, which it would block forever.
             S3Error: as for the asynchronous reader.
         """
         self._check_open()
         if _running_loop() is self._loop:
             raise UsageError(
-                "a blocking read in the event loop's thread would never end; read in another one,"
-                " such as that of asyncio.to_thread"
+                "a blocking read in the event loop's thread would never end; read in another"
+                " thread, such as with asyncio.to_thread"
             )
         with memoryview(buffer) as view, view.cast("B") as target, self._lock:
             future = asyncio.run_coroutine_threadsafe(
@@ -103,11 +103,11 @@ class SyncObjectReader(io.RawIOBase):
         return count
 
     def readall(self) -> bytes:
-        """All bytes up to the end."""
+        """Read all bytes up to the end."""
         self._check_open()
-        room = bytearray(max(0, self._source.size - self._position))
-        count = self.readinto(room)
-        return bytes(room[:count])
+        buffer = bytearray(max(0, self._source.size - self._position))
+        count = self.readinto(buffer)
+        return bytes(buffer[:count])
 
     def _check_open(self) -> None:
         if self.closed or self._source.closed:

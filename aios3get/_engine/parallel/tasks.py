@@ -1,4 +1,4 @@
-"""Tasks that end together."""
+"""Task groups that raise their first failure."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Coroutine
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 @asynccontextmanager
 async def plain_task_group() -> AsyncGenerator[asyncio.TaskGroup, None]:
-    """A task group that raises the first failure itself, not a group of exceptions."""
+    """A task group that raises its first failure instead of an exception group."""
     try:
         async with asyncio.TaskGroup() as tasks:
             yield tasks
@@ -26,10 +26,10 @@ async def plain_task_group() -> AsyncGenerator[asyncio.TaskGroup, None]:
         del failure  # its traceback holds this frame
 
 
-async def run_together(main: Awaitable[T], aside: Coroutine[Any, Any, None]) -> T:
-    """The result of ``main``; ``aside`` is cancelled at its end, and ends it when it fails."""
+async def run_together(main: Awaitable[T], background: Coroutine[Any, Any, None]) -> T:
+    """Await ``main`` while ``background`` runs; a failure of either cancels the other."""
     async with plain_task_group() as tasks:
-        task = tasks.create_task(aside)
+        task = tasks.create_task(background)
         result = await main
         task.cancel()
     return result

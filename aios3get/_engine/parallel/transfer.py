@@ -1,4 +1,4 @@
-"""Reads an object with many requests to where its bytes belong, in any order."""
+"""Reads an object with many requests and writes the bytes to a sink, in any order."""
 
 import asyncio
 from collections.abc import Iterable
@@ -19,23 +19,23 @@ __all__ = ["CONNECTIONS", "MAX_CONNECTIONS", "Sink", "Transfer", "Writer"]
 CONNECTIONS: Final = 8
 MAX_CONNECTIONS: Final = 32
 
-# After so much time it is looked whether the part has become shorter meanwhile.
+# The time after which a reader checks whether its part has been split.
 _WINDOW_SECONDS: Final = 0.02
 
 
 class Writer(Protocol):
-    """Takes the bytes of one part in order."""
+    """Writes the bytes of one part in order."""
 
     def window(self, size: int) -> memoryview:
-        """Memory for the next bytes, at most ``size`` of them."""
+        """Return a buffer for the next bytes, at most ``size`` of them."""
         ...
 
     async def filled(self, count: int) -> None:
-        """Take the first ``count`` bytes of the last window."""
+        """Write the first ``count`` bytes of the last window."""
         ...
 
     async def flush(self) -> None:
-        """Have all bytes taken so far at their destination."""
+        """Wait until all bytes so far are at their destination."""
         ...
 
     async def aclose(self) -> None:
@@ -47,21 +47,22 @@ class Sink(Protocol):
     """The destination of a transfer.
 
     Attributes:
-        piece_size: ``record`` is called for every so many bytes of a part; 0 for whole parts only.
+        piece_size: the number of bytes of a part between two calls of ``record``; 0 to call it
+            for whole parts only.
     """
 
     piece_size: int
 
     def writer(self, offset: int) -> Writer:
-        """A writer for the bytes from ``offset`` on."""
+        """Return a writer for the bytes from ``offset`` on."""
         ...
 
     def record(self, span: Span, algorithm: Algorithm, digest: bytes) -> None:
-        """Remember that the bytes of ``span`` are at their destination."""
+        """Record that the bytes of ``span`` are at their destination."""
         ...
 
     def read_back(self, span: Span) -> Iterable[Buffer]:
-        """The bytes of ``span`` from their destination."""
+        """Read the bytes of ``span`` from their destination."""
         ...
 
 
@@ -72,9 +73,9 @@ class Transfer:
         read: the call.
         begun: its first response, whose body begins with the first span.
         spans: the bytes to read.
-        sink: where they go.
+        sink: the destination.
         progress: counts the bytes as they arrive.
-        connections: how many requests run at first, unless the caller says how many.
+        connections: the number of requests at the start, unless the caller passed one.
     """
 
     def __init__(
@@ -111,7 +112,7 @@ class Transfer:
 
         Raises:
             S3Error: a part cannot be read, or the checksum differs.
-            OSError: the sink does not take the bytes.
+            OSError: the sink cannot write the bytes.
         """
         verification = self.verification
         try:
@@ -128,14 +129,14 @@ class Transfer:
                 verification.close()
 
     async def _read_part(self, part: Part) -> None:
-        """Read one part, which may become shorter meanwhile."""
+        """Read one part, which may be split meanwhile."""
         stream = await self._open(part)
         started = self._loop.time()
         writer = self._sink.writer(part.start)
         piece = _Piece(part.start, self._algorithm())
 
         def received(data: memoryview) -> None:
-            # Bytes behind the end belong to another part by now.
+            # After a split, bytes beyond the end belong to another part.
             count = min(len(data), part.left)
             if piece.hasher is not None:
                 piece.hasher.update(data[:count])

@@ -1,9 +1,8 @@
-"""Compares what many requests read of a whole object with the object's stored checksum.
+"""Compares the bytes of a whole object, read with many requests, with its stored checksum.
 
 S3 sends no checksum with a range, so a HEAD request beside the first GET fetches it. A CRC of the
-whole object is combined from those of the pieces. Other checksums, and those of an object that was
-uploaded in parts and has the checksum of their checksums, take another look at the bytes once they
-are at their destination.
+whole object is combined from those of the pieces. For other algorithms and for composite checksums
+(the checksum of the parts' checksums), the bytes are read back from their destination.
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html
 """
 
@@ -33,11 +32,11 @@ __all__ = [
 _HEADS: Final = 16
 _EARLY_BYTES: Final = 8 << 20
 
-_NO_PARTS: Final = "the server does not tell the sizes of the object's parts"
+_NO_PARTS: Final = "the server does not return the sizes of the object's parts"
 _PARTS_NOT_FETCHED: Final = "the sizes of the object's parts could not be fetched: {}"
 _UNEQUAL_PARTS: Final = (
-    "the checksum is of the object's parts, which have different sizes; download_object and"
-    " read_into verify it"
+    "the object has a composite checksum and parts of different sizes; download_object and"
+    " read_into can verify it"
 )
 
 # Reads bytes from their destination. It blocks.
@@ -50,7 +49,7 @@ class StoredChecksum(NamedTuple):
     Attributes:
         algorithm: its algorithm.
         digest: its bytes.
-        parts: if it is the checksum of the checksums of the object's parts, their number.
+        parts: the number of parts of a composite checksum; None for a full-object checksum.
     """
 
     algorithm: Algorithm
@@ -59,12 +58,12 @@ class StoredChecksum(NamedTuple):
 
     @property
     def text(self) -> str:
-        """The checksum as S3 writes it."""
+        """The checksum in S3's notation."""
         return encode_digest(self.digest) + ("" if self.parts is None else f"-{self.parts}")
 
 
 def parse_stored_checksum(headers: Mapping[str, str]) -> StoredChecksum | str:
-    """The checksum in the response headers of a whole object, or why there is none to use."""
+    """Return the checksum in the headers of a whole object, or the reason why there is none."""
     kind = headers.get("x-amz-checksum-type")
     reasons: list[str] = []
     for algorithm in ALGORITHMS.values():
@@ -86,16 +85,16 @@ def parse_stored_checksum(headers: Mapping[str, str]) -> StoredChecksum | str:
             return StoredChecksum(algorithm, digest, int(count) if composite else None)
         else:
             reasons.append(f"the stored checksum has the unknown type {kind!r:.80}")
-    return "; ".join(reasons) or "the object has no stored checksum that this version knows"
+    return "; ".join(reasons) or "the object has no stored checksum of a known algorithm"
 
 
 def fetch_stored_checksum(read: ObjectRead, begun: Beginning) -> "StoredChecksums | str":
-    """Begin to fetch the checksum for what is read, or say why there is none to fetch."""
+    """Start to fetch the stored checksum, or return the reason why it does not apply."""
     size = begun.extent.size
     if not begun.wants_checksum:
         return "no checksum was requested; pass checksum_mode=True"
     if size is None or begun.span != (0, size):
-        return "the bytes are not the whole object, which is what the stored checksum is of"
+        return "the stored checksum covers the whole object, but only a range is read"
     return StoredChecksums(read, begun.pin, size)
 
 
@@ -108,7 +107,7 @@ class StoredChecksums:
         size: the object's size in bytes.
 
     Attributes:
-        known: what ``get`` returns; None until the response has arrived.
+        known: the result of ``get``; None until the response has arrived.
     """
 
     def __init__(self, read: ObjectRead, pin: Pin, size: int) -> None:
@@ -119,7 +118,7 @@ class StoredChecksums:
         self._task = asyncio.create_task(self._fetch())
 
     async def get(self) -> StoredChecksum | str:
-        """Wait for the checksum; it is a text where there is none to use, and says why."""
+        """Wait for the checksum; a string is the reason why there is none."""
         return await self._task
 
     async def _fetch(self) -> StoredChecksum | str:
@@ -136,10 +135,10 @@ class StoredChecksums:
         return parse_stored_checksum(headers)
 
     async def equal_parts(self, count: int) -> list[Span] | None:
-        """The object's parts, if all but the last one have the size of the first one.
+        """Return the object's parts if all but the last have the size of the first one.
 
         Raises:
-            S3Error: that size could not be fetched.
+            S3Error: the size could not be fetched.
         """
         first = await self._part_size(1)
         size = self.size
@@ -148,7 +147,7 @@ class StoredChecksums:
         return [Span(start, min(start + first, size)) for start in range(0, size, first)]
 
     async def all_parts(self, count: int) -> list[Span] | None:
-        """The object's parts, whose sizes need not be equal: one HEAD request for each.
+        """Return the object's parts of any size, with one HEAD request for each.
 
         Raises:
             S3Error: a size could not be fetched.
@@ -170,12 +169,12 @@ class StoredChecksums:
         return size if status == 206 and headers.get("ETag") == self._pin.etag else None
 
     def close(self) -> None:
-        """Cancel the request, if it is still under way."""
+        """Cancel the request if it is still running."""
         self._task.cancel()
 
 
 class Verification:
-    """Compares bytes that were read in any order.
+    """Verifies bytes that are received in any order and can be read back.
 
     Args:
         stored: fetches the checksum.
@@ -187,7 +186,7 @@ class Verification:
 
     @property
     def algorithm(self) -> Algorithm | None:
-        """The algorithm of the pieces' digests; None if they are of no use."""
+        """The algorithm for the digests of pieces; None if they would not be used."""
         stored = self._stored.known
         if stored is None:
             # S3's default, and the fastest.
@@ -207,7 +206,7 @@ class Verification:
         return digests
 
     async def conclude(self, read_back: ReadBack) -> Verified:
-        """Compare the bytes, which have all been read, with the stored checksum.
+        """Compare the bytes with the stored checksum, after all of them have been read.
 
         Args:
             read_back: reads bytes from their destination; called in a thread.
@@ -232,13 +231,13 @@ class Verification:
         return _compare(stored, encode_digest(digest))
 
     def close(self) -> None:
-        """Cancel the request for the checksum, if it is still under way."""
+        """Cancel the request for the checksum if it is still running."""
         self._stored.close()
 
     async def _conclude_composite(
         self, stored: StoredChecksum, count: int, read_back: ReadBack
     ) -> Verified:
-        """Compare with the checksum of the checksums of the object's parts."""
+        """Compare the bytes with a composite checksum."""
 
         async def compute(parts: list[Span]) -> str:
             digests = [
@@ -258,7 +257,7 @@ class Verification:
 
 
 class OrderedVerification:
-    """Compares bytes that are handed out in order, and are not there afterwards.
+    """Verifies bytes that are handed out in order and cannot be read back.
 
     Args:
         stored: fetches the checksum.
@@ -266,24 +265,24 @@ class OrderedVerification:
 
     def __init__(self, stored: StoredChecksums) -> None:
         self._stored = stored
-        # Handed out before it was known how to hash them.
+        # Bytes that were handed out before the algorithm was known.
         self._early: list[bytes] = []
         self._early_bytes = 0
         self._checksum: StoredChecksum | str | None = None
-        # Digests of complete parts, and of the one under way with the bytes that it still takes.
+        # The digests of complete parts, the hasher of the current part and its missing bytes.
         self._parts: list[Span] | None = None
         self._digests: list[bytes] = []
         self._hasher: Hasher | None = None
         self._left = 0
 
     async def prepare(self) -> None:
-        """Wait for the checksum, if many bytes were handed out before it is known how to hash."""
+        """Wait for the checksum if many bytes were handed out before the algorithm is known."""
         early = self._stored.known is None and self._early_bytes < _EARLY_BYTES
         if self._checksum is None and not early:
             await self._prepare()
 
     def update(self, data: bytes) -> None:
-        """Take the next bytes."""
+        """Hash the next bytes."""
         if self._checksum is None:
             self._early.append(data)
             self._early_bytes += len(data)
@@ -291,7 +290,7 @@ class OrderedVerification:
             self._hash(data)
 
     async def _prepare(self) -> None:
-        """Find out how to hash, and hash what was handed out before."""
+        """Wait for the algorithm and the parts, and hash the bytes handed out so far."""
         checksum = await self._stored.get()
         if not isinstance(checksum, str):
             self._parts = [Span(0, self._stored.size)]
@@ -325,11 +324,11 @@ class OrderedVerification:
                 self._hasher = None
 
     def close(self) -> None:
-        """Cancel the request for the checksum, if it is still under way."""
+        """Cancel the request for the checksum if it is still running."""
         self._stored.close()
 
     async def conclude(self) -> Verified:
-        """Compare the bytes, which have all been handed out, with the stored checksum.
+        """Compare the bytes with the stored checksum, after all of them were handed out.
 
         Raises:
             ChecksumMismatch: they differ.
@@ -369,7 +368,7 @@ def _compare(stored: StoredChecksum, actual: str) -> Verified:
         return _verified(stored)
     name = stored.algorithm.name
     raise ChecksumMismatch(
-        f"the {name} of the bytes is {actual}, but the object is stored with {stored.text}",
+        f"the {name} of the bytes is {actual}, but the stored checksum is {stored.text}",
         algorithm=name,
         expected=stored.text,
         actual=actual,
@@ -378,7 +377,7 @@ def _compare(stored: StoredChecksum, actual: str) -> Verified:
 
 def _verified(stored: StoredChecksum) -> Verified:
     name = stored.algorithm.name
-    return Verified("verified", name, f"the bytes have the {name} that the object is stored with")
+    return Verified("verified", name, f"the bytes match the stored {name}")
 
 
 def _unverified(reason: str) -> Verified:
