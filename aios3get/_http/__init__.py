@@ -1,1 +1,1 @@
-"""aiohttp: connections, permits, time limits, proxies, and its exceptions in our words."""
+"""HTTP through aiohttp: connections, permits, timeouts, proxies and exception mapping."""

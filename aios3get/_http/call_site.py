@@ -1,15 +1,15 @@
-"""The place in the user's code that made a call, cheap to take and spelled out when needed."""
+"""The place in the user's code that made a call: cheap to record, formatted on demand."""
 
 from types import CodeType
 
 __all__ = ["Place", "describe"]
 
-# The code object and the offset of its instruction: a line number would cost more to look up.
+# The code object and the offset of its instruction; looking up a line number would cost more.
 Place = tuple[CodeType, int]
 
 
 def describe(place: Place) -> str:
-    """The file and line of the place, as ``file:line``."""
+    """Return the place as ``file:line``."""
     code, offset = place
     line = next(
         (line for start, stop, line in code.co_lines() if start <= offset < stop),

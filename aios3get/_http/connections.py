@@ -1,4 +1,4 @@
-"""The client's own aiohttp sessions, which send each request once and exactly as it is."""
+"""The client's own aiohttp sessions, which send each request once and unchanged."""
 
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
@@ -19,8 +19,8 @@ from aios3get._version import __version__
 
 __all__ = ["UNSIGNED_HEADERS", "OwnSessions", "send_once"]
 
-# Sent unsigned: proxies and some stores change them. Without "identity" aiohttp asks for gzip,
-# which would change lengths, ranges and checksums.
+# Not signed, because proxies and some stores change them. Without "identity", aiohttp requests
+# gzip, which would change lengths, ranges and checksums.
 UNSIGNED_HEADERS: Final = {
     "User-Agent": f"aios3get/{__version__} aiohttp/{aiohttp.__version__}",
     "Accept-Encoding": "identity",
@@ -32,8 +32,8 @@ async def send_once(
 ) -> aiohttp.ClientResponse:
     """A client middleware that keeps aiohttp from sending a request again.
 
-    aiohttp repeats a GET whose kept connection turns out to be closed. Here each attempt is built
-    and signed anew.
+    aiohttp repeats a GET if its kept connection turns out to be closed. This package signs each
+    attempt anew instead.
     """
     try:
         return await handler(request)
@@ -47,13 +47,14 @@ _MIDDLEWARES: Final = (send_once,)
 
 
 class OwnSessions:
-    """Two aiohttp sessions: one keeps connections, the other makes one for each request.
+    """Two aiohttp sessions: one keeps connections, the other opens one for each request.
 
     Args:
-        timeouts: their ``connect`` and ``keep_alive`` hold.
-        verify: True for aiohttp's default TLS context, False to check nothing, or a context.
-        watchdog: learns which requests are connecting.
-        buffer: for small responses.
+        timeouts: ``connect`` and ``keep_alive`` apply.
+        verify: True for aiohttp's default TLS context, False to accept any certificate, or a
+            context.
+        watchdog: is notified when a request is connecting.
+        buffer: receives small responses.
 
     Attributes:
         resolver: shared by both sessions.
@@ -91,7 +92,7 @@ class OwnSessions:
             url: sent exactly as it is.
             headers: sent exactly as they are, with ``UNSIGNED_HEADERS``.
             options: aiohttp's, such as ``proxy``.
-            fresh: use a new connection, to an address looked up anew.
+            fresh: use a new connection, to a newly resolved address.
         """
         session = (self.fresh if fresh else self.pooled) or self._open(fresh=fresh)
         if self._direct is not None and method == "GET" and not fresh and not options:
@@ -110,7 +111,7 @@ class OwnSessions:
     async def aclose(self) -> None:
         """Close both sessions with their connections."""
         sessions, self.pooled, self.fresh = (self.pooled, self.fresh), None, None
-        # Each is closed, also when this task is cancelled while it waits for one.
+        # Each is closed, even if this task is cancelled while it waits for one.
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.resolver.close)
             for session in filter(None, sessions):
@@ -134,7 +135,7 @@ class OwnSessions:
             request_class=Request,
             headers=UNSIGNED_HEADERS,
             middlewares=_MIDDLEWARES,
-            # Without a pool limit nothing queues, so this covers names, TCP and TLS.
+            # Without a pool limit nothing queues, so this covers name resolution, TCP and TLS.
             timeout=aiohttp.ClientTimeout(connect=self._timeouts.connect),
             auto_decompress=False,
             **HEAD_LIMITS,
@@ -149,10 +150,10 @@ class OwnSessions:
 
 
 class _NoCookies(aiohttp.DummyCookieJar):
-    """Keeps no cookies. aiohttp's own jar makes an empty ``SimpleCookie`` for each request."""
+    """Keeps no cookies. ``DummyCookieJar`` creates a ``SimpleCookie`` for each request."""
 
     _none: Final[SimpleCookie] = SimpleCookie()
 
     def filter_cookies(self, request_url: URL) -> SimpleCookie:
-        """No cookies for any URL."""
+        """Return no cookies."""
         return self._none

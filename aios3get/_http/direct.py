@@ -1,13 +1,13 @@
 """Sends GETs on kept connections without ``ClientSession``, for a third of its CPU time.
 
-aiohttp's connector makes, keeps and closes the connections, and its parser reads the heads.
-``ClientSession._request`` is left out, with the objects that it makes for each request: one write
+aiohttp's connector opens, keeps and closes the connections, and its parser parses the heads.
+``ClientSession._request`` is bypassed, with the objects that it creates for each request: one write
 sends the head, and the connection receives into one buffer that all connections of an event loop
-share. A response that arrives whole in one piece is taken from there. Any other goes, from its
-first byte, to aiohttp's own protocol.
+share. A response that arrives complete in one piece is taken from that buffer. Any other response
+is passed to aiohttp's own protocol from its first byte.
 
-The ordinary way is taken for a connection's first request, where something expects to see every
-request of a session, and where aiohttp lacks a part that this needs.
+``ClientSession`` sends the first request of a connection, every request if a test double or tracer
+has to see them, and every request if this release of aiohttp lacks a required name.
 """
 
 import asyncio
@@ -48,7 +48,7 @@ _MOST_ORIGINS: Final = 64
 # Visible ASCII without a fragment, which is not sent.
 _is_plain = re.compile(r'[!"$-~]+').fullmatch
 
-# aiohttp's error for a response that is not HTTP wants to know the request.
+# aiohttp's error for a response that is not HTTP requires a request.
 _NO_HEADERS: Final[CIMultiDict[str]] = CIMultiDict()
 _NO_REQUEST: Final = aiohttp.RequestInfo(URL(), "GET", CIMultiDictProxy(_NO_HEADERS), URL())
 
@@ -57,7 +57,7 @@ def _is_supported() -> bool:
     missing = missing_parts()
     if missing:
         _log.warning(
-            "aiohttp %s lacks %s: small GETs take the ordinary way, which needs more CPU time",
+            "aiohttp %s lacks %s: small GETs are sent through ClientSession, with more CPU time",
             aiohttp.__version__,
             ", ".join(missing),
         )
@@ -71,10 +71,10 @@ class DirectRequests:
     """Sends GETs on the connections that a session keeps.
 
     Args:
-        session: a session of the client's own, whose connector makes ``Protocol`` connections.
-        middlewares: the ones that the session was given.
-        headers: sent with every request, besides its own.
-        buffer: received into; responses that do not fit take aiohttp's way.
+        session: a session of the client's own, whose connector opens ``Protocol`` connections.
+        middlewares: the middlewares that the session was created with.
+        headers: sent with every request, in addition to its own.
+        buffer: receives the responses; those that do not fit are passed to aiohttp's protocol.
     """
 
     def __init__(
@@ -102,11 +102,11 @@ class DirectRequests:
             headers: sent exactly as they are; their names are in lower case, or as S3 writes them.
 
         Returns:
-            None if the request has to take the ordinary way; nothing was sent then.
+            None if the request has to be sent through ``ClientSession``; nothing was sent then.
 
         Raises:
             aiohttp.ClientError: the connection broke, or the response is not HTTP.
-            ValueError: the URL or a header has a line break in it.
+            ValueError: the URL or a header contains a line break.
         """
         if is_observed(self._session, self._middlewares):
             return None
@@ -123,7 +123,7 @@ class DirectRequests:
         protocol = connection.protocol
         assert isinstance(protocol, Protocol)
         try:
-            if protocol.should_close:  # it holds data that no request asked for
+            if protocol.should_close:  # it has received unexpected data
                 raise aiohttp.ServerDisconnectedError
             own_host = "" if "Host" in headers else host
             fields = f"{own_host}{self._headers}{_serialize(headers)}"
@@ -157,12 +157,12 @@ class DirectRequests:
 def _serialize(headers: Mapping[str, str]) -> str:
     text = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
     if not text.count("\r") == text.count("\n") == len(headers) or "\0" in text:
-        raise ValueError("a header has a line break in it")
+        raise ValueError("a header contains a line break")
     return text
 
 
 async def _read_response(protocol: Protocol, connection: Connection) -> "DirectResponse":
-    """The response that aiohttp's protocol receives."""
+    """Return the response that aiohttp's protocol receives."""
     try:
         while True:
             message, body = await protocol.read()
@@ -178,7 +178,7 @@ async def _read_response(protocol: Protocol, connection: Connection) -> "DirectR
 
 
 def switch_protocol(transport: asyncio.Transport, protocol: asyncio.BaseProtocol) -> None:
-    """Have the protocol receive what arrives on an open transport."""
+    """Make the protocol receive the data of an open transport."""
     if not transport.is_closing():
         # uvloop selects its read callbacks when reading starts.
         transport.pause_reading()
@@ -187,14 +187,14 @@ def switch_protocol(transport: asyncio.Transport, protocol: asyncio.BaseProtocol
 
 
 class ResponseReceiver(asyncio.BufferedProtocol):
-    """Receives small responses on one connection, in the place of aiohttp's protocol.
+    """Receives small responses on one connection, instead of aiohttp's protocol.
 
-    It stays in place between requests. What arrives then closes the connection.
+    It stays in place between requests; data that arrives then closes the connection.
 
     Args:
         handler: aiohttp's protocol of the connection.
-        buffer: shared by the connections of an event loop, because what is received is copied in
-            the callback that reports it.
+        buffer: shared by the connections of an event loop, because the received bytes are copied
+            in the callback that reports them.
     """
 
     __slots__ = ("_buffer", "_handler", "_in_place", "_loop", "_parser", "_view", "_waiter")
@@ -212,8 +212,8 @@ class ResponseReceiver(asyncio.BufferedProtocol):
         """Send a request.
 
         Returns:
-            A future of the response's head and body; its result is None once aiohttp's protocol
-            receives the response, or knows why there is none.
+            A future of the response's head and body; its result is None if aiohttp's protocol
+            receives the response, or raises the error.
         """
         transport = self._handler.transport
         assert transport is not None
@@ -225,7 +225,7 @@ class ResponseReceiver(asyncio.BufferedProtocol):
         return self._waiter
 
     def remove(self) -> None:
-        """Have aiohttp's protocol receive again."""
+        """Restore aiohttp's protocol."""
         if self._in_place:
             self._in_place = False
             if self._handler.transport is not None:
@@ -249,7 +249,7 @@ class ResponseReceiver(asyncio.BufferedProtocol):
             waiter.set_result(whole)
 
     def _parse(self, size: int) -> tuple[RawResponseMessage, bytes] | None:
-        """The response in the buffer, if it is whole and framed by nothing but its length."""
+        """Return the response in the buffer, if it is complete and framed only by its length."""
         end = self._buffer.find(b"\r\n\r\n", 0, size) + 4
         if end < 4:
             return None
@@ -258,7 +258,7 @@ class ResponseReceiver(asyncio.BufferedProtocol):
             parser = head_parser(self._handler, self._loop)
         try:
             ((message, _),), upgraded, _ = parser.feed_data(bytes(self._view[:end]))
-        except Exception:  # aiohttp's protocol finds the same and reports it
+        except Exception:  # aiohttp's protocol raises the same error
             return None
         if upgraded or not 200 <= message.code < 600 or _TRANSFER_ENCODING in message.headers:
             return None
@@ -281,23 +281,23 @@ class ResponseReceiver(asyncio.BufferedProtocol):
         self._handler.eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Pass the loss on to aiohttp's protocol, which raises it where the response is read."""
+        """Pass the loss on to aiohttp's protocol, which raises it when the response is read."""
         self._handler.connection_lost(exc)
         waiter, self._waiter = self._waiter, None
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
     def pause_writing(self) -> None:
-        """Pass it on to aiohttp's protocol."""
+        """Pass the event on to aiohttp's protocol."""
         self._handler.pause_writing()
 
     def resume_writing(self) -> None:
-        """Pass it on to aiohttp's protocol."""
+        """Pass the event on to aiohttp's protocol."""
         self._handler.resume_writing()
 
 
 class DirectResponse:
-    """A response's head and body; it has what is used of an ``aiohttp.ClientResponse``.
+    """A response's head and body, with the used part of ``aiohttp.ClientResponse``'s interface.
 
     Attributes:
         status: the HTTP status.
@@ -324,13 +324,13 @@ class DirectResponse:
         self._protocol = protocol
 
     def release(self) -> None:
-        """Give the connection back, because the body has arrived."""
+        """Return the connection to the pool, because the body has arrived."""
         connection, self.connection = self.connection, None
         if connection is not None:
             connection.release()
 
     def close(self) -> None:
-        """Close the connection, and end a read of the body."""
+        """Close the connection and end a pending read of the body."""
         connection, self.connection = self.connection, None
         if connection is not None:
             connection.close()
@@ -338,7 +338,7 @@ class DirectResponse:
 
 
 class _WholeBody:
-    """A body that has arrived; it has what is used of an ``aiohttp.StreamReader``."""
+    """A body that has arrived, with the used part of ``aiohttp.StreamReader``'s interface."""
 
     __slots__ = ("_rest",)
 

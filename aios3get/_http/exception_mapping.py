@@ -1,4 +1,4 @@
-"""aiohttp's exceptions as errors of this package, without URLs, bytes or frames in them."""
+"""Maps aiohttp's exceptions to errors of this package, which contain no URLs, bytes or frames."""
 
 import re
 import ssl
@@ -11,7 +11,7 @@ from aios3get._protocol.timeouts import Timeouts
 
 __all__ = ["BROKEN", "HEAD_LIMITS", "ConnectionBroken", "map_exception"]
 
-# S3 allows 2 KB of user metadata, so more headers than the 128 that aiohttp accepts by itself;
+# S3 allows 2 KB of user metadata, so more headers than the 128 that aiohttp accepts by default;
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html
 HEAD_LIMITS: Final[dict[str, Any]] = {
     "max_headers": 2_500,
@@ -19,10 +19,10 @@ HEAD_LIMITS: Final[dict[str, Any]] = {
     "max_line_size": 65_536,
 }
 
-# ``RuntimeError`` is how aiohttp's stream reader says that its connection is gone.
+# aiohttp's stream reader raises ``RuntimeError`` when its connection is closed.
 BROKEN: Final = (aiohttp.ClientError, TimeoutError, OSError, RuntimeError)
 
-# Their texts hold the whole URL, with a presigned query if there is one, or bytes of the response.
+# Their texts contain the whole URL, including a presigned query, or bytes of the response.
 _REVEALING: Final = (
     TimeoutError,
     ValueError,
@@ -32,29 +32,28 @@ _REVEALING: Final = (
     aiohttp.NonHttpUrlClientError,
 )
 
-# OpenSSL's reasons for a server that responds to a TLS handshake in plain text: up to 3.1, then
-# since 3.2.
+# OpenSSL's reasons for a plain-text response to a TLS handshake: up to 3.1, and since 3.2.
 _NOT_TLS: Final = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE")
 
 # The same response would exceed these limits again.
 _beyond_limits = re.compile(r"Got more than \d+ bytes|Too many (headers|trailers)").search
 
-# What aiohttp quotes may be a whole body.
+# aiohttp may quote a whole body.
 _LONGEST: Final = 500
 
-# aiohttp quotes what it cannot parse, as a literal or on lines of its own, and in a payload's
-# error the parser's error as a literal.
+# aiohttp quotes the bytes that it cannot parse, as a literal or on separate lines; a payload error
+# contains the parser's error as a literal.
 _quoted = re.compile(r"\n| b?['\"]|\\n|['\"]>").search
 
 
 class ConnectionBroken(aiohttp.ClientError):
-    """Hides an exception, its cause, after which aiohttp would send the request again."""
+    """Wraps an exception after which aiohttp would send the request again."""
 
 
 def map_exception(error: Exception, timeouts: Timeouts) -> errors.S3Error:
-    """The error of this package that stands for one of aiohttp's, or for what it let through.
+    """Return the error of this package for an exception that aiohttp raised.
 
-    Neither ``error`` nor its causes keep their tracebacks: aiohttp's frames hold headers and URLs.
+    ``error`` and its causes lose their tracebacks, because aiohttp's frames hold headers and URLs.
     aiohttp itself keeps some of these exceptions, in reference cycles with frames that lead to all
     of their callers.
     """
@@ -65,7 +64,7 @@ def map_exception(error: Exception, timeouts: Timeouts) -> errors.S3Error:
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         failure.__cause__ = error.certificate_error
     elif isinstance(error, aiohttp.ClientConnectorError):
-        # The error itself holds the proxy's URL, with the password in it.
+        # The error itself contains the proxy's URL with its password.
         failure.__cause__ = error.os_error
     elif not isinstance(error, _REVEALING):
         failure.__cause__ = error
@@ -132,8 +131,8 @@ def _no_response(error: Exception) -> errors.S3Error:
         case ValueError() if "AUTHORIZATION" in str(error):
             failure = errors.ConfigurationError(
                 "the session given as session= has a password for the host, from auth= or with"
-                " trust_env=True from the netrc file, which would replace the signature; give one"
-                " without it"
+                " trust_env=True from the netrc file, which would replace the signature; pass a"
+                " session without it"
             )
         case ValueError() | AssertionError():
             failure = errors.ConfigurationError(
@@ -149,7 +148,7 @@ def _not_http(reason: str) -> errors.ConnectionLost:
     if not _beyond_limits(reason[:_LONGEST]):
         return errors.ConnectionLost(f"the response is not HTTP: {_unquoted(reason)}")
     failure = errors.ConnectionLost(
-        "the response's head is larger than a client reads: at most"
+        "the response's head exceeds the limits of the client:"
         f" {HEAD_LIMITS['max_headers']:,} headers, {HEAD_LIMITS['max_field_size']:,} bytes each"
     )
     failure.retryable = False
@@ -157,7 +156,7 @@ def _not_http(reason: str) -> errors.ConnectionLost:
 
 
 def _unquoted(text: str) -> str:
-    """aiohttp's reason without the bytes that it is about."""
+    """Return aiohttp's reason without the bytes that it quotes."""
     text = text[:_LONGEST]
     quote = _quoted(text)
     if quote is not None:

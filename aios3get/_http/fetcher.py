@@ -1,4 +1,4 @@
-"""Small requests to the services that give credentials, apart from the client's S3 connections."""
+"""Small requests to the services that provide credentials, separate from S3's connections."""
 
 import asyncio
 import os
@@ -40,11 +40,11 @@ class Fetcher:
     by ``aclose``. Loopback and link-local addresses are never reached through a proxy.
 
     Args:
-        verify: True for the system's certificates, False to check nothing, or a context.
-        proxies: which proxy a request takes.
-        retry: attempts and waits where ``fetch`` gets no number.
-        sleep: waits so many seconds.
-        random: a number of [0, 1), for the jitter of waits.
+        verify: True for the system's certificates, False to accept any, or a context.
+        proxies: select the proxy of a request.
+        retry: the policy for ``fetch`` without ``attempts``.
+        sleep: waits a number of seconds.
+        random: returns a number in [0, 1), for the jitter of waits.
     """
 
     def __init__(
@@ -75,18 +75,18 @@ class Fetcher:
         attempts: int | None = None,
         is_retryable: Callable[[FetchedResponse], bool] = _is_retryable,
     ) -> FetchedResponse:
-        """The response to the last attempt, whatever its status.
+        """Send the request and return the response to the last attempt, with any status.
 
         Args:
-            request: what is sent, or a function that makes it anew for each attempt, as a
-                signature needs it.
+            request: the request, or a function that builds it anew for each attempt, such as a
+                signed one.
             timeout: seconds for one attempt, from the connection to the last byte of the body.
-            connect_timeout: seconds of those for TCP and TLS; None for no limit of its own.
+            connect_timeout: seconds for TCP and TLS within ``timeout``; None for no separate limit.
             max_bytes: the longest body.
-            proxy: False to connect directly whatever the settings say.
-            attempts: how many in all; None for the retry policy's.
-            is_retryable: whether a response is worth another attempt; by default 408, 429 and
-                server errors.
+            proxy: False to connect directly, ignoring the settings.
+            attempts: the most attempts; None for those of the retry policy.
+            is_retryable: whether a response should be retried; by default 408, 429 and server
+                errors.
 
         Raises:
             TransportTimeout: no complete response within ``timeout`` or ``connect_timeout``.
@@ -134,8 +134,8 @@ class Fetcher:
         max_bytes: int,
         proxy: bool,
     ) -> FetchedResponse | TransportError:
-        # Errors are returned, without aiohttp's as their cause: the locals of aiohttp's frames,
-        # which error reporters send, hold headers and bodies.
+        # Errors are returned, and aiohttp's error is not their cause: error reporters send the
+        # locals of aiohttp's frames, which hold headers and bodies.
         limit = asyncio.timeout(timeout)
         try:
             async with limit:
@@ -152,12 +152,12 @@ class Fetcher:
             return _no_connection(request.host, error)
         except aiohttp.ClientError as error:
             return ConnectionLost(
-                f"{request.host} gave no complete response: {type(error).__name__}"
+                f"{request.host} sent no complete response: {type(error).__name__}"
             )
         except OSError as error:
             return ConnectionLost(f"the connection to {request.host} broke: {error.strerror}")
         except (RuntimeError, ValueError) as error:
-            # The session was closed meanwhile, or the host cannot be one.
+            # The session was closed meanwhile, or the host is invalid.
             failure = ConnectionFailed(
                 f"no request can be sent to {request.host}: {type(error).__name__}"
             )
@@ -194,7 +194,7 @@ class Fetcher:
 
     def _session(self) -> aiohttp.ClientSession:
         if self._process != os.getpid():
-            # The sockets are the parent process's.
+            # The sockets belong to the parent process.
             _left_to_parent.append(self._sessions)
             self._sessions, self._process = {}, os.getpid()
         loop = asyncio.get_running_loop()

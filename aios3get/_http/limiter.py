@@ -13,7 +13,7 @@ __all__ = ["ConcurrencyLimiter", "Permit"]
 
 _log: Final = logging.getLogger("aios3get")
 
-# The calls named in a message.
+# The number of calls that a message names.
 _PLACES: Final = 3
 
 
@@ -21,7 +21,7 @@ class Permit(Wait):
     """The right of one request, and of its response, to use a connection.
 
     Args:
-        limiter: the limiter that counts the permit; None if none does.
+        limiter: the limiter that counts the permit; None for an uncounted permit.
         opened_at: the place in the user's code that made the call.
     """
 
@@ -32,7 +32,7 @@ class Permit(Wait):
         self.opened_at = opened_at
 
     def release(self) -> None:
-        """Give the permit back. A second call has no effect."""
+        """Return the permit. A second call has no effect."""
         if self._limiter is not None:
             self._limiter.release(self)
 
@@ -56,7 +56,7 @@ class ConcurrencyLimiter:
         self.holders: dict[Permit, float] = {}
         self._warn_after = warn_after
         self._closed = False
-        # Keyed by future, so that a cancelled waiter is removed at once from anywhere in the line.
+        # Keyed by future, so that a cancelled waiter is removed in constant time.
         self._waiting: OrderedDict[asyncio.Future[bool], Permit] = OrderedDict()
         self._released = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -67,7 +67,7 @@ class ConcurrencyLimiter:
         return len(self.holders)
 
     def try_acquire(self, permit: Permit) -> bool:
-        """Grant the permit if one is free. While tasks wait, none is."""
+        """Grant the permit if one is free; none is free while tasks wait."""
         if len(self.holders) < self.limit:
             self.holders[permit] = time.monotonic()
             return True
@@ -110,7 +110,7 @@ class ConcurrencyLimiter:
         return True
 
     def close(self) -> None:
-        """End all waits without a permit."""
+        """End all waits without granting a permit."""
         self._closed = True
         while self._waiting:
             turn, _ = self._waiting.popitem(last=False)
@@ -129,7 +129,7 @@ class ConcurrencyLimiter:
                 return
 
     def describe_holders(self) -> str:
-        """How long permits have been in use, and the calls that hold them."""
+        """Describe how long permits have been in use, and the calls that hold them."""
         if not self.holders:
             return "none is in use"
         age = time.monotonic() - next(iter(self.holders.values()))

@@ -18,11 +18,11 @@ __all__ = ["DIRECT", "Proxies", "is_http_url", "split_login"]
 
 @dataclass(frozen=True, slots=True)
 class Proxies:
-    """Proxy URLs by the scheme of the request; they may hold passwords, so ``repr`` hides them.
+    """Proxy URLs by the scheme of the request; ``repr`` hides them, as they may contain passwords.
 
     Attributes:
-        by_scheme: such as ``{"https": "http://proxy.example:3128"}``; ``all`` serves any scheme.
-        no_proxy: the text of ``NO_PROXY``: host suffixes with commas between them, or ``*``.
+        by_scheme: such as ``{"https": "http://proxy.example:3128"}``; ``all`` is for any scheme.
+        no_proxy: the value of ``NO_PROXY``: comma-separated host suffixes, or ``*``.
     """
 
     by_scheme: Mapping[str, str] = field(default_factory=dict[str, str], repr=False, hash=False)
@@ -30,12 +30,12 @@ class Proxies:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> "Proxies":
-        """The proxies of ``https_proxy``, ``http_proxy``, ``all_proxy`` and ``no_proxy``.
+        """Read ``https_proxy``, ``http_proxy``, ``all_proxy`` and ``no_proxy``.
 
-        The lower-case name wins; where it is empty, it unsets the other.
+        A lower-case name takes precedence over the upper-case one, even if it is empty.
         """
         variables = _variables(environ, lower=False)
-        # A CGI script's HTTP_PROXY is the header "Proxy" of its caller: https://httpoxy.org
+        # In a CGI script, HTTP_PROXY is the request header "Proxy": https://httpoxy.org
         if "REQUEST_METHOD" in environ:
             variables.pop("http", None)
         variables |= _variables(environ, lower=True)
@@ -44,7 +44,7 @@ class Proxies:
 
     @classmethod
     def always(cls, url: str) -> "Proxies":
-        """One proxy for all requests; none if ``url`` is empty.
+        """Use one proxy for all requests; none if ``url`` is empty.
 
         Raises:
             ConfigurationError: ``url`` is not the URL of an HTTP proxy.
@@ -58,7 +58,7 @@ class Proxies:
         return cls({"all": url})
 
     def proxy_for(self, scheme: str, host: str) -> str | None:
-        """The proxy's URL for a request, or None to connect directly.
+        """Return the URL of the proxy for a request, or None to connect directly.
 
         Args:
             scheme: ``"http"`` or ``"https"``.
@@ -73,18 +73,18 @@ class Proxies:
             return None
         url = url if "://" in url else f"http://{url}"
         if not is_http_url(url):
-            # The value may hold a password.
+            # The value may contain a password.
             raise ConfigurationError(
                 f"{kind.upper()}_PROXY, or {kind}_proxy, in the environment is not the URL of an"
-                " HTTP proxy, such as http://proxy.example:3128; name the host in NO_PROXY, or"
+                " HTTP proxy, such as http://proxy.example:3128; add the host to NO_PROXY, or"
                 ' pass proxy="" to use none'
             )
         return url
 
     def route(self, scheme: str, host: str) -> tuple[dict[str, str], dict[str, Any]]:
-        """The headers and aiohttp's options that send a request through its proxy, if it has one.
+        """Return the headers and aiohttp's options for sending a request through its proxy.
 
-        The proxy's password goes into headers: aiohttp's errors show the proxy's URL.
+        The proxy's password is sent in a header, because aiohttp's errors show the proxy's URL.
 
         Args:
             scheme: as for ``proxy_for``.
@@ -113,15 +113,15 @@ def is_http_url(text: str) -> bool:
     try:
         parts = urlsplit(text)
         host = parts.hostname or ""
-        # Both raise, the latter as the resolver would.
+        # Both raise ValueError for invalid values; the latter as the resolver would.
         _, name = parts.port, host.encode("idna")
-    except ValueError:  # its text may quote the URL and its password
+    except ValueError:  # its text may contain the URL with its password
         return False
     return parts.scheme in ("http", "https") and bool(name) and not re.search(r"\s", host)
 
 
 def split_login(url: str) -> tuple[str, str | None]:
-    """The proxy's URL without user and password, and these as ``Proxy-Authorization``."""
+    """Return the URL without user and password, and the value of ``Proxy-Authorization``."""
     parts = urlsplit(url)
     login, _, host = parts.netloc.rpartition("@")
     url = parts._replace(netloc=host).geturl()

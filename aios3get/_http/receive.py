@@ -1,9 +1,9 @@
 """Receives response bodies directly into the caller's memory.
 
 aiohttp delivers a body as ``bytes`` objects, each allocated, filled and then copied to its
-destination. A ``BodyReceiver`` takes the place of aiohttp's protocol on the connection once the
-head is parsed, so that the socket or the TLS layer writes to the destination itself. After the last
-byte it puts aiohttp's protocol back, and the connection returns to the pool.
+destination. A ``BodyReceiver`` replaces aiohttp's protocol on the connection after the head is
+parsed, so that the socket or the TLS layer writes to the destination itself. After the last byte it
+restores aiohttp's protocol, and the connection returns to the pool.
 """
 
 import asyncio
@@ -22,8 +22,8 @@ OnData = Callable[[memoryview], object]
 # Below this, the two switches of the protocol cost as much as they save.
 _WORTHWHILE_BYTES: Final = 262_144
 
-# The end of a body passes through a buffer that is larger than what is missing: bytes behind the
-# body must be seen as they arrive, because no other request may be sent on the connection then.
+# The end of a body is received into a buffer larger than the missing bytes, to detect excess bytes:
+# if any arrive, the connection must not be used for another request.
 _END_BYTES: Final = 65_536
 SPARE_BYTES: Final = 2 * _END_BYTES
 
@@ -38,9 +38,9 @@ class BodyReceiver(asyncio.BufferedProtocol):
     is received directly, all the rest of it is; nothing is read from the socket between two calls.
 
     Args:
-        response: aiohttp's, with its head received. Whatever was read of its body before was read
-            from ``response.content``.
-        spare: at least ``SPARE_BYTES`` of memory. It is used within single callbacks only, so all
+        response: aiohttp's response, with its head received. Body bytes read before must have been
+            read from ``response.content``.
+        spare: at least ``SPARE_BYTES`` of memory. It is used only within single callbacks, so all
             connections of an event loop can share it.
     """
 
@@ -56,7 +56,7 @@ class BodyReceiver(asyncio.BufferedProtocol):
         # Body bytes that have not arrived; valid while diverted.
         self._missing = 0
         self._lost: str | None = None
-        # Set while a call waits: the memory not filled yet, and who is to hear of new bytes.
+        # Set while a call waits: the memory not filled yet, and the callback for new bytes.
         self._target: memoryview | None = None
         self._on_data: OnData | None = None
         self._waiter: asyncio.Future[None] | None = None
@@ -67,10 +67,11 @@ class BodyReceiver(asyncio.BufferedProtocol):
         """Fill ``target`` with the next bytes of the body.
 
         Args:
-            target: writable, of bytes. It is not touched after the call has ended, however it ends.
+            target: a writable view of bytes. It is not written to after the call has ended, even
+                by an error.
             on_data: called with each piece of ``target`` as soon as it is filled, in order. If the
                 call raises or is cancelled, these are exactly the bytes that were received, and the
-                next call goes on behind them if the connection is still open.
+                next call continues after them if the connection is still open.
 
         Returns:
             The number of bytes; less than ``len(target)`` only at the end of the body.
@@ -95,7 +96,7 @@ class BodyReceiver(asyncio.BufferedProtocol):
         return bytes(buffer[: await self._receive(buffer, None, any_bytes=True)])
 
     def abort(self, reason: str = "Connection closed") -> None:
-        """Close the connection, unless it is back with aiohttp, and end a call that waits."""
+        """Close the connection, unless aiohttp has it back, and end a waiting call."""
         transport, self._transport = self._transport, None
         if transport is not None:
             self._target = self._on_data = None
@@ -106,15 +107,15 @@ class BodyReceiver(asyncio.BufferedProtocol):
             self._wake()
 
     def _copy_buffered(self, target: memoryview, on_data: OnData | None) -> int:
-        """Copy the bytes that aiohttp has received already."""
+        """Copy the bytes that aiohttp has already received."""
         filled = 0
-        # With each chunk taken, aiohttp parses more of what it has received.
+        # After each chunk, aiohttp parses more of the received data.
         while filled < len(target) and (chunk := self._content.read_nowait(len(target) - filled)):
             filled = _copy(chunk, target, filled, on_data)
         return filled
 
     async def _copy_chunks(self, target: memoryview, filled: int, on_data: OnData | None) -> int:
-        # StreamReader.read() raises the limits of aiohttp's buffer to what it is asked for.
+        # StreamReader.read() raises the limit of aiohttp's buffer to the requested size.
         at_once, _ = self._content.get_read_buffer_limits()
         while filled < len(target):
             chunk = await self._content.read(min(len(target) - filled, at_once))
@@ -124,7 +125,10 @@ class BodyReceiver(asyncio.BufferedProtocol):
         return filled
 
     def _divert(self, wanted: int) -> bool:
-        """Take the connection over from aiohttp, which has no unread bytes; False if it stays."""
+        """Take over the connection from aiohttp; return False if that is not possible.
+
+        aiohttp must have no unread bytes.
+        """
         length = _content_length(self._response)
         connection = self._response.connection
         if length is None or connection is None:
@@ -214,7 +218,7 @@ class BodyReceiver(asyncio.BufferedProtocol):
             self._transport.pause_reading()
 
     def _hand_back(self, *, excess: bool) -> None:
-        """Return the connection to aiohttp, which puts it into its pool or closes it."""
+        """Return the connection to aiohttp, which pools or closes it."""
         transport, self._transport = self._transport, None
         handler = self._handler
         assert transport is not None
@@ -227,9 +231,9 @@ class BodyReceiver(asyncio.BufferedProtocol):
         self._diverted.eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Pass the loss on to aiohttp, and end a call that waits."""
+        """Pass the loss on to aiohttp, and end a waiting call."""
         self._transport = None
-        # The parser would raise that nothing of the body arrived; its traceback holds this frame.
+        # The parser would raise an error about the missing body, whose traceback holds this frame.
         assert self._handler is not None
         parse_next_response(self._handler)
         self._diverted.connection_lost(exc)
@@ -238,7 +242,7 @@ class BodyReceiver(asyncio.BufferedProtocol):
         self._wake()
 
     def resume_writing(self) -> None:
-        """Pass on to aiohttp that the request is sent, which may take longer than the head."""
+        """Tell aiohttp that the request was sent, which may happen after the response's head."""
         self._diverted.resume_writing()
 
     def _wake(self) -> None:
@@ -255,7 +259,7 @@ def _copy(chunk: bytes, target: memoryview, filled: int, on_data: OnData | None)
 
 
 def _content_length(response: aiohttp.ClientResponse | DirectResponse) -> int | None:
-    """The length of the body, if nothing but ``Content-Length`` frames it."""
+    """Return the length of the body if only ``Content-Length`` frames it."""
     values = response.headers.getall("Content-Length", ())
     if len(values) != 1 or "Transfer-Encoding" in response.headers:
         return None

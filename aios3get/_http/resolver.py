@@ -18,7 +18,7 @@ _Key = tuple[str, int, socket.AddressFamily]
 
 
 class _Name:
-    """The last addresses of a name, and the lookup in progress if there is one."""
+    """The latest addresses of a name, and the lookup in progress, if any."""
 
     __slots__ = ("addresses", "expires", "lookup", "turn")
 
@@ -32,12 +32,12 @@ class _Name:
 class Resolver(AbstractResolver):
     """Orders the addresses of a name for each new connection.
 
-    Connections start with each address in turn. Addresses that failed within the last 30 seconds
+    The first address rotates with each connection. Addresses that failed within the last 30 seconds
     come last, the latest failure at the very end.
 
     Args:
-        source: the resolver that asks the network.
-        clock: seconds, monotonic.
+        source: the resolver that does the lookups.
+        clock: returns seconds, monotonic.
     """
 
     def __init__(
@@ -51,21 +51,21 @@ class Resolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        """The name's addresses, which may be up to 30 seconds old."""
+        """Return the addresses of the name, at most 30 seconds old."""
         return await self.lookup(host, port, family, cached=True)
 
     async def lookup(
         self, host: str, port: int, family: socket.AddressFamily, *, cached: bool
     ) -> list[ResolveResult]:
-        """The name's addresses.
+        """Return the addresses of the name.
 
-        A lookup goes on when a task that waits for it is cancelled: others may wait for it too.
+        A lookup continues if a task that waits for it is cancelled, because others may wait for it.
 
         Args:
             host: the name.
             port: copied into the result.
             family: the family of the addresses; ``AF_UNSPEC`` for any.
-            cached: whether addresses of an earlier lookup will do.
+            cached: whether to accept the addresses of an earlier lookup.
         """
         key = host, port, family
         name = self._names.get(key)
@@ -81,14 +81,14 @@ class Resolver(AbstractResolver):
         return self._order(name)
 
     def avoid(self, address: str) -> None:
-        """Put the address last for the next 30 seconds: an attempt at it failed."""
+        """Order the address last for the next 30 seconds, because an attempt failed."""
         self._failed.pop(address, None)
         if len(self._failed) >= _LIMIT:
             del self._failed[next(iter(self._failed))]
         self._failed[address] = self._clock()
 
     def uncached(self) -> AbstractResolver:
-        """The same resolver, looking up each name anew."""
+        """Return a view of this resolver that looks up each name anew."""
         return _Uncached(self)
 
     async def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The transport: hands signed requests to aiohttp, and gives responses to read."""
+"""The transport: sends signed requests through aiohttp and returns their responses."""
 
 import asyncio
 import ssl
@@ -27,7 +27,7 @@ __all__ = ["Response", "Transport"]
 
 _T = TypeVar("_T")
 
-# The rest of a body is read to save the connection, if it is no larger than this.
+# The rest of a body is read to keep the connection, if it is no larger than this.
 _DRAIN_BYTES: Final = 262_144
 _DRAIN_SECONDS: Final = 1.0
 
@@ -40,9 +40,9 @@ class Transport:
     """The connections of one event loop, shared by all requests of a client there.
 
     Args:
-        session: the user's own session, left open at the end; None to own two.
-        verify: True for aiohttp's default context, False to check nothing, or a context.
-        proxies: which proxy a request takes.
+        session: the user's session, which is not closed; None to create own sessions.
+        verify: True for aiohttp's default context, False to accept any certificate, or a context.
+        proxies: select the proxy of a request.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Transport:
         self.responses = set[Response]()
         self.buffer = bytearray(SPARE_BYTES)
         self.sessions: OwnSessions | UserSession
-        # The watchdog cannot see whether a user's session is connecting, which has its own limit.
+        # The watchdog cannot see whether a user's session is connecting, which has its own timeout.
         self._grace = 0.0
         if session is None:
             self.sessions = OwnSessions(timeouts, verify, self.watchdog, self.buffer)
@@ -73,7 +73,7 @@ class Transport:
         self._pauses = set[asyncio.Future[errors.S3Error | None]]()
 
     def try_acquire(self, opened_at: Place | None = None) -> Permit | None:
-        """A permit for one request if one is free; None if the caller has to wait.
+        """Return a permit for one request; None if the caller has to wait.
 
         Args:
             opened_at: the place in the user's code that made the call.
@@ -94,7 +94,7 @@ class Transport:
 
         Raises:
             TransportTimeout: ``Timeouts.queue`` seconds passed.
-            UsageError: the client is closed, or was while the task waited.
+            UsageError: the client is closed, or was closed during the wait.
         """
         permit = Permit(self.limiter, opened_at)
         seconds = self._timeouts.queue
@@ -116,9 +116,9 @@ class Transport:
 
     @staticmethod
     def uncounted_permit() -> Permit:
-        """A permit that ``max_concurrency`` does not count.
+        """Return a permit that does not count towards ``max_concurrency``.
 
-        It is for requests that another request waits for while it holds a permit.
+        It is for a request that another request waits for while holding a permit.
         """
         return Permit()
 
@@ -129,14 +129,15 @@ class Transport:
 
         Args:
             request: sent exactly as it is.
-            permit: belongs to the response from here on; released if this raises.
-            fresh: use a new connection, to an address looked up anew that did not fail lately.
+            permit: owned by the response from now on; released if this raises.
+            fresh: use a new connection, to a newly resolved address that has not failed recently.
 
         Raises:
             TransportError: no head arrived.
-            ConfigurationError: the URL or the proxy's is not one, or the session would add what
-                must be signed.
-            UsageError: the client or its session is closed, or the session is another loop's.
+            ConfigurationError: the URL or the proxy's URL is invalid, or the user's session would
+                add headers that must be signed.
+            UsageError: the client or its session is closed, or the session belongs to another
+                event loop.
         """
         self.watchdog.begin(permit, self._grace)
         try:
@@ -147,7 +148,7 @@ class Transport:
             # Error reporters send the locals of all frames in a traceback.
             del request
             permit.release()
-            failure = self.failure(error, permit, "no response came")
+            failure = self.failure(error, permit, "no response arrived")
             if failure is None:
                 error.__traceback__ = None  # aiohttp's frames hold the headers
                 raise
@@ -178,7 +179,7 @@ class Transport:
         return self.sessions.send(method, url, headers, options, fresh=fresh)
 
     def pause(self, seconds: float) -> "asyncio.Future[errors.S3Error | None]":
-        """A future that is done after ``seconds``, or when the transport is closed.
+        """Return a future that is done after ``seconds``, or when the transport is closed.
 
         Its result is None, or the error that ended it early. It may be cancelled.
         """
@@ -192,7 +193,7 @@ class Transport:
         return pause
 
     async def aclose(self) -> None:
-        """Close the connections. A session of the user's stays open."""
+        """Close the connections. The user's session stays open."""
         self._closed = True
         self.limiter.close()
         self.watchdog.stop()
@@ -203,17 +204,17 @@ class Transport:
         await self.sessions.aclose()
 
     def avoid(self, address: str | None) -> None:
-        """Have new connections try the server name's other addresses first, for a while."""
+        """Let new connections try the other addresses of the server first, for a while."""
         if address is not None and self.sessions.resolver is not None:
             self.sessions.resolver.avoid(address)
 
     def failure(self, error: BaseException, permit: Permit, missing: str) -> errors.S3Error | None:
-        """The error to raise for ``error``, or None to raise that itself.
+        """Return the error to raise for ``error``, or None to raise ``error`` itself.
 
         Args:
-            error: what ended a wait for the network.
-            permit: whose wait it was.
-            missing: what did not come, as a clause.
+            error: the exception that ended a wait for the network.
+            permit: the permit of the waiting request.
+            missing: a clause for the message of a timeout, such as ``"no byte arrived"``.
         """
         timed_out = permit.is_timeout()
         if isinstance(error, asyncio.CancelledError):
@@ -223,7 +224,7 @@ class Transport:
                 return _closed_meanwhile()
             idle = self._timeouts.idle
             return errors.TransportTimeout(
-                f"{missing} for {idle:g} s",
+                f"{missing} within {idle:g} s",
                 limit="idle",
                 seconds=idle,
                 loop_blocked=self.watchdog.longest_pause(idle),
@@ -244,7 +245,7 @@ class Transport:
 def _end_pause(
     pause: "asyncio.Future[errors.S3Error | None]", error: errors.S3Error | None
 ) -> None:
-    """End the pause if it has not ended; ``error`` is the reason if it ends early."""
+    """End the pause unless it has ended; ``error`` is the reason if it ends early."""
     if not pause.done():
         pause.set_result(error)
 
@@ -280,23 +281,23 @@ class Response:
 
     @property
     def from_wire(self) -> bool:
-        """Whether it arrived on an HTTP connection, rather than from a test double of aiohttp."""
+        """Whether it came from an HTTP connection, not from a test double of aiohttp."""
         return self._response.version is not None
 
     @property
     def held(self) -> bool:
-        """Whether its permit, and perhaps a connection, are still in use."""
+        """Whether its permit, and possibly a connection, are still in use."""
         return self in self._transport.responses
 
     async def read(self) -> bytes:
-        """The next bytes of the body as they arrive, or ``b""`` at its end.
+        """Return the next bytes of the body as they arrive, or ``b""`` at its end.
 
         Raises:
             TransportError: the connection broke or was idle for too long.
         """
         chunk = await self._guard((self._receiver or self._body).readany())
         if not chunk:
-            # At the body's end aiohttp has given the connection back, but not after a 101.
+            # At the end of the body aiohttp has released the connection, except after a 101.
             self.close()
         return chunk
 
@@ -304,7 +305,8 @@ class Response:
         """Fill ``target`` with the next bytes of the body, directly where ``BodyReceiver`` can.
 
         Args:
-            target: writable, of bytes. It is not touched after the call has ended, however it ends.
+            target: a writable view of bytes. It is not written to after the call has ended, even
+                by an error.
             on_data: called with each piece of ``target`` as soon as it is filled, in order. If the
                 call raises or is cancelled, these are exactly the bytes that were received.
 
@@ -322,7 +324,7 @@ class Response:
         return count
 
     def _watched(self, on_data: OnData | None) -> OnData:
-        """The callback, after the watchdog has noted the progress."""
+        """Return a callback that notifies the watchdog before it calls ``on_data``."""
         restart, permit = self._transport.watchdog.restart, self.permit
 
         def note(piece: memoryview) -> None:
@@ -333,13 +335,13 @@ class Response:
         return note
 
     async def _guard(self, reading: Awaitable[_T]) -> _T:
-        """Await a read under the idle limit, and close the connection if it fails."""
+        """Await a read with the idle timeout, and close the connection if it fails."""
         watchdog = self._transport.watchdog
         watchdog.begin(self.permit)
         try:
             return await reading
         except BaseException as error:
-            failure = self._transport.failure(error, self.permit, "no byte came")
+            failure = self._transport.failure(error, self.permit, "no byte arrived")
             if failure is None:
                 raise
         finally:
@@ -352,22 +354,22 @@ class Response:
             del failure  # its traceback holds this frame
 
     def read_nowait(self) -> bytes | None:
-        """The whole rest of the body if it has arrived; None if ``read`` has to be awaited."""
+        """Return the rest of the body if it has arrived; None if ``read`` must be awaited."""
         if not self._body.is_eof():
             return None
         try:
             rest = self._body.read_nowait()
         except BROKEN:
             return None  # ``read`` raises it as an error of this package
-        # At the body's end aiohttp has given the connection back already.
+        # At the end of the body aiohttp has already released the connection.
         self._transport.responses.discard(self)
         self.permit.release()
         return rest
 
     async def read_error_body(self, limit: int, seconds: float) -> bytes:
-        """The first ``limit`` bytes of the body that arrive within ``seconds``; then close.
+        """Read the first ``limit`` bytes of the body that arrive within ``seconds``, then close.
 
-        A body that breaks off is returned as far as it came: it only explains an error.
+        An interrupted body is returned as far as it arrived, because it only describes an error.
         """
         body = bytearray()
         try:
@@ -385,10 +387,10 @@ class Response:
         return self._body.at_eof()
 
     async def release(self, remaining: int | None) -> None:
-        """Return the connection to the pool after reading a small rest of the body, or close it.
+        """Read a small rest of the body to return the connection to the pool, or close it.
 
         Args:
-            remaining: the number of body bytes not read yet, None if unknown.
+            remaining: the number of body bytes not read yet; None if unknown.
         """
         if not self.held:
             return
@@ -422,7 +424,7 @@ class Response:
             loop.call_soon_threadsafe(self.close)
 
     def avoid_address(self) -> None:
-        """Have new connections try the server name's other addresses first, for a while."""
+        """Let new connections try the other addresses of the server first, for a while."""
         self._transport.avoid(self.permit.address or address_of(self._response))
 
 

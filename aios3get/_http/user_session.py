@@ -1,4 +1,4 @@
-"""An aiohttp session of the user's, and what may not be added to a request that it sends."""
+"""Sends requests through the user's aiohttp session, and validates that it adds nothing to them."""
 
 import asyncio
 import re
@@ -15,14 +15,15 @@ from aios3get._http.exception_mapping import HEAD_LIMITS
 
 __all__ = ["UserSession", "validate_session"]
 
-# Headers that name the sender or change the response, so that they must be signed.
+# Headers that identify the sender or change the response; they must be signed.
 _is_signed = re.compile(
     r"authorization|host|range|if-.*|x-amz-.*|content-.*|transfer-encoding", re.IGNORECASE
 ).fullmatch
 
 _FROM_NETRC: Final = " (with trust_env=True it may come from the netrc file)"
 
-# ``ClientSession(cookies=…)`` sends its cookies to every host, this one too (RFC 2606 section 2).
+# ``ClientSession(cookies=…)`` sends its cookies to every host, so also to this reserved name
+# (RFC 2606 section 2).
 _ANY_HOST: Final = URL("https://any.invalid/")
 
 
@@ -30,11 +31,11 @@ class UserSession:
     """Sends requests through a session that belongs to the user, and never closes it.
 
     Args:
-        session: checked before each request.
-        connect: seconds for TCP and TLS. A wait for the user's own pool is no part of it.
+        session: the user's session; validated before each request.
+        connect: seconds for TCP and TLS, without the wait for the user's pool.
 
     Attributes:
-        session: the user's.
+        session: the user's session.
     """
 
     resolver = None
@@ -59,12 +60,12 @@ class UserSession:
     ) -> aiohttp.ClientResponse:
         """Send a request and wait for the response's head.
 
-        The arguments are those of ``OwnSessions.send``, but for ``fresh``: the session's own
-        connector keeps connections and addresses.
+        The arguments are those of ``OwnSessions.send``. ``fresh`` is ignored, because the user's
+        connector keeps the connections and addresses.
 
         Raises:
-            ConfigurationError: the session would add what must be signed, or what is not for
-                everybody's links.
+            ConfigurationError: the session would add headers that must be signed, or cookies and
+                logins that must not be sent to the hosts of presigned links.
             UsageError: the session belongs to another event loop.
         """
         validate_session(self.session)
@@ -90,7 +91,7 @@ class UserSession:
 
 
 def validate_session(session: aiohttp.ClientSession) -> None:
-    """Refuse a session that cannot serve S3.
+    """Reject a session that cannot be used for S3.
 
     Raises:
         ConfigurationError: it has a login, cookies for every host, or middlewares.
@@ -99,34 +100,34 @@ def validate_session(session: aiohttp.ClientSession) -> None:
     if loop_of(session) is not asyncio.get_running_loop():
         raise errors.UsageError(
             "the session given as session= belongs to another event loop; a client with session="
-            " serves only the loop that its session was made on"
+            " works only on the event loop that its session was created on"
         )
     if session.auth is not None:
         raise errors.ConfigurationError(
-            "the session given as session= has auth=, which would replace the signature and go to"
-            " get_url's links too; give one without it"
+            "the session given as session= has auth=, which would replace the signature and be sent"
+            " with the links of get_url; pass a session without it"
         )
     if "Cookie" in session.headers or session.cookie_jar.filter_cookies(_ANY_HOST):
         raise errors.ConfigurationError(
-            "the session given as session= has cookies for every host, which would go to S3 and to"
-            " get_url's links too; give one whose cookies belong to the hosts that they are for"
+            "the session given as session= has cookies for every host, which would be sent to S3"
+            " and with the links of get_url; pass a session whose cookies are bound to hosts"
         )
     if has_middlewares(session):
         raise errors.ConfigurationError(
             "the session given as session= has middlewares, which could change a signed request or"
-            " send it twice; give one without, such as"
+            " send it twice; pass a session without them, such as"
             " ClientSession(connector=session.connector, connector_owner=False)"
         )
 
 
 def _validate_request(request: aiohttp.ClientRequest, given: Mapping[str, str]) -> None:
-    """Refuse a request to which the session or its trace configs added what must be signed."""
+    """Reject a request if the session or its trace configs added a header that must be signed."""
     expected = {name.lower(): value for name, value in given.items()}
     expected.setdefault("host", request.url.host_port_subcomponent or "")
     for name, value in request.headers.items():
         if _is_signed(name) and expected.get(name.lower()) != value:
             raise errors.ConfigurationError(
                 f"the session given as session= adds the header {name}"
-                f"{_FROM_NETRC if name.lower() == 'authorization' else ''}, unsigned and to"
-                " get_url's links too; give one without it"
+                f"{_FROM_NETRC if name.lower() == 'authorization' else ''}, which is not signed and"
+                " would be sent with the links of get_url; pass a session without it"
             )

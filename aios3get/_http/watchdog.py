@@ -1,7 +1,7 @@
-"""The idle limit: ends waits for the network that last too long, and measures a blocked loop.
+"""The idle timeout: ends long waits for the network, and measures blocks of the event loop.
 
 One timer serves all waits of a transport, and none runs while nothing waits. Time is counted in
-ticks of that timer, so a process that blocks its event loop does not blame the network for it.
+ticks of that timer, so a blocked event loop does not count as a slow network.
 """
 
 import asyncio
@@ -16,10 +16,10 @@ _LATE: Final = 0.05
 
 
 class Wait:
-    """A wait for the network. It can begin again, always in one task at a time.
+    """A wait for the network. It can begin again, but in one task at a time.
 
     Attributes:
-        connected: whether a new connection was made for it, rather than a kept one used.
+        connected: whether a new connection was opened for it.
         address: the address of that connection.
     """
 
@@ -38,7 +38,7 @@ class Wait:
             self.task.cancel()
 
     def is_timeout(self) -> bool:
-        """Whether only the watchdog cancelled the task; to be called once the wait has ended."""
+        """Whether only the watchdog cancelled the task. Call it after the wait has ended."""
         task = self.task
         return task is not None and self.expired and task.uncancel() <= self.cancelling
 
@@ -72,7 +72,7 @@ class Watchdog:
             self._schedule()
 
     def connecting(self) -> Wait | None:
-        """Stop counting the running task's wait until ``connected``; the wait, if there is one."""
+        """Suspend the running task's wait until ``connected``; return the wait, if there is one."""
         task = asyncio.current_task(self._loop)
         wait = None if task is None else self._waits.get(task)
         if wait is not None:
@@ -80,25 +80,25 @@ class Watchdog:
         return wait
 
     def connected(self, wait: Wait | None) -> None:
-        """Count the wait from now."""
+        """Restart the time of the wait."""
         if wait is not None:
             wait.began = self._ticks
             wait.connected = True
 
     def restart(self, wait: Wait) -> None:
-        """Count the wait from now, because bytes arrived."""
+        """Restart the time of the wait, because bytes arrived."""
         wait.began = self._ticks
 
     def end(self, wait: Wait) -> None:
         """End the wait."""
         if wait.task is not None:
             self._waits.pop(wait.task, None)
-        # A reference to the task would keep everything alive that the task holds.
+        # A reference to the task would keep alive everything that the task references.
         wait.task = wait.began = None
 
     def longest_pause(self, seconds: float) -> float:
-        """The longest time that the loop did not run within the last ``seconds``, in seconds."""
-        # Counted in ticks as well: the pauses themselves are not part of those seconds.
+        """Return the longest block of the event loop within the last ``seconds``, in seconds."""
+        # Counted in ticks as well, so the blocks themselves are not part of those seconds.
         oldest = self._ticks - round(seconds / self._interval) - 1
         pauses = [late for tick, late in self._late if tick >= oldest]
         if self._timer is not None:

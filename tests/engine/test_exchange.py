@@ -308,7 +308,7 @@ async def test_silent_server_is_an_idle_timeout(server: S3Server) -> None:
     assert IDLE * 0.9 <= time.monotonic() - before < IDLE + 2
     error = caught.value
     assert (error.limit, error.seconds, error.bytes_received) == ("idle", IDLE, 1000)
-    assert f"no byte came for {IDLE} s" in str(error)
+    assert f"no byte arrived within {IDLE} s" in str(error)
 
 
 async def test_idle_timeout_reports_a_blocked_event_loop(server: S3Server) -> None:

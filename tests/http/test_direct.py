@@ -508,7 +508,7 @@ def test_missing_part_is_named_in_a_warning(
     assert not direct._is_supported()
     (record,) = caplog.records
     assert record.levelname == "WARNING"
-    assert f"lacks {part}: small GETs take the ordinary way" in record.getMessage()
+    assert f"lacks {part}: small GETs are sent through ClientSession" in record.getMessage()
 
 
 async def test_function_that_was_replaced_before_the_import_is_not_taken_for_aiohttps(

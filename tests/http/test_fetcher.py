@@ -149,7 +149,7 @@ async def test_broken_and_foreign_responses(fetcher: Fetcher) -> None:
 
     async with await asyncio.start_server(reply, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        with pytest.raises(ConnectionLost, match="gave no complete response"):
+        with pytest.raises(ConnectionLost, match="sent no complete response"):
             await fetcher.fetch(FetchRequest("POST", f"http://127.0.0.1:{port}/"))
     assert not replies
 

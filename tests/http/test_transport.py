@@ -162,7 +162,9 @@ class TestHeads:
     ) -> None:
         with (
             ScriptedServer([read_request(), send(http_response(b"", *head)), hang()]) as server,
-            pytest.raises(errors.ConnectionLost, match="larger than a client reads") as caught,
+            pytest.raises(
+                errors.ConnectionLost, match="exceeds the limits of the client"
+            ) as caught,
         ):
             await get(transport, server.url)
         assert not caught.value.retryable
@@ -199,7 +201,7 @@ class TestHeads:
             pytest.raises(errors.TransportTimeout) as caught,
         ):
             await get(transport, server.url)
-        assert str(caught.value) == "no response came for 0.3 s"
+        assert str(caught.value) == "no response arrived within 0.3 s"
         assert caught.value.limit == "idle"
 
     @pytest.mark.parametrize("status", ["000 None", "099 Low", "999 High"])
@@ -253,7 +255,7 @@ class TestBodies:
             await asyncio.wait({task}, timeout=1)
             assert task.cancelled()
             # and the limit still holds.
-            with pytest.raises(errors.TransportTimeout, match=r"no byte came for 0\.3 s"):
+            with pytest.raises(errors.TransportTimeout, match=r"no byte arrived within 0\.3 s"):
                 async with asyncio.timeout(5):
                     await response.read()
 
@@ -600,7 +602,7 @@ async def test_readinto_ends_when_no_byte_comes(transport: Transport, large: byt
     stalled = http_response(large[:700_000], length=MIB)
     with ScriptedServer([read_request(), send(stalled), hang()]) as server:
         response, seen = await get(transport, server.url), bytearray()
-        with pytest.raises(errors.TransportTimeout, match=r"no byte came for 0\.3 s"):
+        with pytest.raises(errors.TransportTimeout, match=r"no byte arrived within 0\.3 s"):
             await response.readinto(memoryview(bytearray(MIB)), seen.extend)
         assert seen == large[:700_000]
         assert not response.held
