@@ -169,9 +169,8 @@ class S3Object:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if isinstance(error, asyncio.CancelledError):
-            self._stream.close()  # do not make a cancelled task wait to save the connection
-        await self.aclose()
+        self._put_back()
+        await self._stream.__aexit__(kind, error, trace)
 
     def __repr__(self) -> str:
         stream, info = self._stream, self.info

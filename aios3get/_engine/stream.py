@@ -1,6 +1,7 @@
 """``ByteStream``: the body of a response, counted, verified and resumed after a lost connection."""
 
 import asyncio
+from types import TracebackType
 from typing import Final, Literal, Self
 
 from aios3get._engine.call import Call
@@ -289,6 +290,19 @@ class ByteStream:
         """Close the stream and its connection at once."""
         self._drop()
         self._close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if isinstance(error, asyncio.CancelledError):
+            self.close()  # do not make a cancelled task wait to save the connection
+        await self.aclose()
 
     def abandon(self) -> bool:
         """Close the connection from any thread; False if there is none."""

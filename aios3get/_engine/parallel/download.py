@@ -240,12 +240,12 @@ def _discard(opening: "asyncio.Future[PartFile]") -> None:
 async def _copy(stream: ByteStream, sink: FileSink, progress: Progress) -> Verified:
     """Write the body of the only response."""
     writer = sink.writer(sink.start)
-    try:
-        while count := await stream.readinto(writer.window(_WINDOW)):
-            progress.add(count)
-            await writer.filled(count)
-        await writer.flush()
-    finally:
-        await writer.aclose()
-        await stream.aclose()
+    async with stream:
+        try:
+            while count := await stream.readinto(writer.window(_WINDOW)):
+                progress.add(count)
+                await writer.filled(count)
+            await writer.flush()
+        finally:
+            await writer.aclose()
     return stream.verified

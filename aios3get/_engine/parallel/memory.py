@@ -121,9 +121,7 @@ async def read_into(read: ObjectRead, view: memoryview) -> BytesRead:
 
 async def _read_stream(stream: ByteStream, view: memoryview) -> int:
     filled = 0
-    try:
+    async with stream:
         while filled < len(view) and (count := await stream.readinto(view[filled:])):
             filled += count
-    finally:
-        await stream.aclose()
     return filled

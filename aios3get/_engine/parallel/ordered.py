@@ -1,5 +1,7 @@
 """Streams an object in order, using many requests."""
 
+import asyncio
+from types import TracebackType
 from typing import Final, Self
 
 from aios3get._engine.parallel.closing import AsyncCloseable
@@ -40,6 +42,7 @@ class ObjectStream(AsyncCloseable):
         self._read = read
         self._source: _OneResponse | _ManyResponses | None = None
         self._open = False
+        self._reading = False
 
     @property
     def stop(self) -> int | None:
@@ -80,10 +83,28 @@ class ObjectStream(AsyncCloseable):
     async def __anext__(self) -> bytes:
         if self._source is None or not self._open:
             raise UsageError("the stream is not open; read it inside async with")
-        chunk = await self._read.call.run(self._source.read())
+        if self._reading:
+            raise UsageError("two tasks read one stream at once; open one for each")
+        self._reading = True
+        try:
+            chunk = await self._read.call.run(self._source.read())
+        finally:
+            self._reading = False
+        if not self._open:
+            raise UsageError("the stream was closed during the read")
         if not chunk:
             raise StopAsyncIteration
         return chunk
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if isinstance(error, asyncio.CancelledError) and isinstance(self._source, _OneResponse):
+            self._source.close()  # do not make a cancelled task wait to save the connection
+        await self.aclose()
 
     async def aclose(self) -> None:
         """Cancel the requests, and discard the bytes that were not read."""
@@ -109,6 +130,12 @@ class _OneResponse:
 
     async def aclose(self) -> None:
         await self._stream.aclose()
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def __del__(self) -> None:
+        self._stream.abandon()
 
 
 class _ManyResponses:

@@ -66,6 +66,7 @@ class ObjectReader(AsyncCloseable):
         self._position = 0
         self._open = False
         self._reading = False
+        self._interrupt: asyncio.Timeout | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._reader: PartReader | None = None
         self._ahead: ReadAhead | None = None
@@ -96,7 +97,7 @@ class ObjectReader(AsyncCloseable):
 
     async def _load(self, stream: ByteStream) -> None:
         """Read a whole small object into memory."""
-        try:
+        async with stream:
             if stream.size is None or stream.size > self._unit:
                 raise not_divisible()
             self.size = stream.size
@@ -104,8 +105,6 @@ class ObjectReader(AsyncCloseable):
             filled = 0
             while filled < self.size:
                 filled += await stream.readinto(memory[filled:])
-        finally:
-            await stream.aclose()
         block = Block(0, memory)
         block.at = block.stop
         self._cache = [block]
@@ -114,6 +113,9 @@ class ObjectReader(AsyncCloseable):
         """Cancel the requests and release the memory."""
         self._open = False
         self._cache.clear()
+        interrupt, self._interrupt = self._interrupt, None
+        if interrupt is not None:
+            interrupt.reschedule(0)  # another task waits for bytes
         ahead, self._ahead = self._ahead, None
         if ahead is not None:
             await ahead.aclose()
@@ -194,8 +196,13 @@ class ObjectReader(AsyncCloseable):
             raise UsageError("two tasks read at once; open a reader for each")
         self._reading = True
         try:
-            await self._read.call.run(self._fill(offset, view))
+            async with asyncio.timeout(None) as self._interrupt:
+                await self._read.call.run(self._fill(offset, view))
+        except TimeoutError:
+            self._check_open()
+            raise
         finally:
+            self._interrupt = None
             self._reading = False
 
     def _held(self, offset: int, count: int) -> memoryview | None:
@@ -211,6 +218,7 @@ class ObjectReader(AsyncCloseable):
             rest = view[position - stop :]
             piece = self._cached(position)
             if piece is None:
+                self._check_open()
                 ahead = await self._ahead_at(position, len(rest))
                 if ahead is None:
                     await self._fill_divided(rest, position)

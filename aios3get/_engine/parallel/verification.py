@@ -18,7 +18,7 @@ from aios3get._protocol.checksum import Verified
 from aios3get._protocol.hashing import ALGORITHMS, Algorithm, Buffer, Hasher, encode_digest
 from aios3get._protocol.header_values import integer
 from aios3get._protocol.pin import Pin
-from aios3get.errors import ChecksumMismatch, S3Error
+from aios3get.errors import ChecksumMismatch, S3Error, UsageError
 
 __all__ = [
     "OrderedVerification",
@@ -118,8 +118,16 @@ class StoredChecksums:
         self._task = asyncio.create_task(self._fetch())
 
     async def get(self) -> StoredChecksum | str:
-        """Wait for the checksum; a string is the reason why there is none."""
-        return await self._task
+        """Wait for the checksum; a string is the reason why there is none.
+
+        Raises:
+            UsageError: ``close`` was called meanwhile.
+        """
+        # A cancelled wait leaves the request to the next one.
+        await asyncio.wait({self._task})
+        if self._task.cancelled():
+            raise UsageError("the stream was closed during the read")
+        return self._task.result()
 
     async def _fetch(self) -> StoredChecksum | str:
         self.known = known = await self._request()

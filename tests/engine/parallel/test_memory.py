@@ -1,13 +1,14 @@
 import asyncio
 import gc
 import mmap
+import time
 from array import array
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from aios3get import AttemptRecord, S3Client, errors
+from aios3get import AttemptRecord, S3Client, Timeouts, errors
 from aios3get.testing import S3Server, faults
 from tests.engine.parallel.conftest import CONTENT, PART, covering
 from tests.reading_client import BUCKET, KEY, Connect
@@ -347,3 +348,16 @@ async def test_result_is_a_number_with_facts(server: S3Server, client: S3Client)
     assert count + 1 == SIZE + 1
     assert count.info.etag == stored.etag
     assert not count.verified
+
+
+async def test_cancelled_read_does_not_wait_for_the_rest_of_the_body(
+    server: S3Server, connect: Connect
+) -> None:
+    client = connect(timeouts=Timeouts(idle=5.0))
+    server.put_object(BUCKET, KEY, CONTENT[:PART])
+    server.faults.add(faults.stall_after(10), times=None)
+    began = time.monotonic()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await client.read_into(BUCKET, KEY, bytearray(PART))
+    assert time.monotonic() - began < 0.6

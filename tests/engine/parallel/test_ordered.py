@@ -1,14 +1,18 @@
 import asyncio
+import gc
+import time
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from aios3get import S3Client, errors
+from aios3get import S3Client, Timeouts, errors
 from aios3get._engine.parallel import read_ahead
+from aios3get._engine.parallel.ordered import ObjectStream
 from aios3get.testing import S3Server, faults
 from tests.engine.parallel.conftest import CONTENT, PART, covering
 from tests.engine.parallel.test_verification import CHECKSUMS, ODD_PARTS
-from tests.reading_client import BUCKET, KEY, Connect
+from tests.reading_client import BUCKET, KEY, Connect, transport_of, until
 
 SIZE = len(CONTENT)
 
@@ -213,3 +217,78 @@ async def test_one_permit_is_enough(server: S3Server, connect: Connect) -> None:
     server.put_object(BUCKET, KEY, CONTENT, checksum_algorithm="CRC64NVME")
     async with asyncio.timeout(10):
         assert await read(connect(max_concurrency=1)) == CONTENT
+
+
+STALLED: dict[str, tuple[dict[str, Any], faults.Fault]] = {
+    "part": ({"where": covering(1500)}, faults.stall_after(10)),
+    "checksum": ({"method": "HEAD"}, faults.stall_before_head()),
+    "only response": ({}, faults.stall_after(10)),
+}
+
+
+async def rest(stream: ObjectStream) -> bytes:
+    return b"".join([chunk async for chunk in stream])
+
+
+@pytest.mark.parametrize("name", STALLED)
+async def test_closing_ends_the_read_of_another_task(
+    server: S3Server, client: S3Client, name: str
+) -> None:
+    where, fault = STALLED[name]
+    size = PART if name == "only response" else SIZE
+    server.put_object(BUCKET, KEY, CONTENT[:size], checksum_algorithm="CRC64NVME")
+    server.faults.add(fault, times=None, **where)
+    async with client.stream_object(BUCKET, KEY, checksum_mode=True) as stream:
+        reading = asyncio.create_task(rest(stream))
+        await asyncio.sleep(0.05)
+    with pytest.raises(errors.UsageError, match="closed"):
+        await reading
+
+
+async def test_two_tasks_cannot_read_at_once(server: S3Server, client: S3Client) -> None:
+    server.put_object(BUCKET, KEY, CONTENT)
+    server.faults.add(faults.slow(10_000), times=None)
+    async with client.stream_object(BUCKET, KEY) as stream:
+        results = await asyncio.gather(rest(stream), rest(stream), return_exceptions=True)
+    assert results[0] == CONTENT
+    assert isinstance(results[1], errors.UsageError)
+
+
+async def test_cancelled_wait_for_the_checksum_can_be_repeated(
+    server: S3Server, client: S3Client
+) -> None:
+    server.put_object(BUCKET, KEY, CONTENT, checksum_algorithm="CRC64NVME")
+    server.faults.add(faults.stall_before_head(0.2), method="HEAD")
+    received = b""
+    async with client.stream_object(BUCKET, KEY, checksum_mode=True) as stream:
+        with pytest.raises(TimeoutError):  # noqa: PT012
+            async with asyncio.timeout(0.1):
+                async for chunk in stream:
+                    received += chunk
+        received += await rest(stream)
+    assert received == CONTENT
+    assert stream.verified
+
+
+async def test_cancelled_block_does_not_wait_for_the_rest_of_the_body(
+    server: S3Server, connect: Connect
+) -> None:
+    client = connect(timeouts=Timeouts(idle=5.0))
+    server.put_object(BUCKET, KEY, CONTENT[:PART])
+    server.faults.add(faults.stall_after(10), times=None)
+    began = time.monotonic()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await read(client)
+    assert time.monotonic() - began < 0.6
+
+
+@pytest.mark.parametrize("size", [PART, SIZE])
+async def test_stream_that_is_no_longer_referred_to_releases_its_permits(
+    server: S3Server, client: S3Client, size: int
+) -> None:
+    server.put_object(BUCKET, KEY, CONTENT[:size])
+    server.faults.add(faults.slow(20_000), times=None)
+    await client.stream_object(BUCKET, KEY).__aenter__()
+    gc.collect()
+    await until(lambda: not transport_of(client).limiter.in_use)

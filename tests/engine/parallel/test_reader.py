@@ -8,7 +8,7 @@ import pytest
 from aios3get import S3Client, errors
 from aios3get.testing import S3Server, faults
 from tests.engine.parallel.conftest import CONTENT, PART, covering
-from tests.reading_client import BUCKET, KEY, until
+from tests.reading_client import BUCKET, KEY, transport_of, until
 
 SIZE = len(CONTENT)
 
@@ -155,6 +155,21 @@ async def test_two_tasks_cannot_read_at_once(server: S3Server, client: S3Client)
         f.seek(3000)
         results = await asyncio.gather(f.read(10), f.read(10), return_exceptions=True)
     assert [type(each) for each in results] == [bytes, errors.UsageError]
+
+
+@pytest.mark.parametrize("size", [10, 6 * PART])
+async def test_closing_ends_the_read_of_another_task(
+    server: S3Server, client: S3Client, size: int
+) -> None:
+    server.put_object(BUCKET, KEY, CONTENT)
+    server.faults.add(faults.stall_after(5), where=covering(1005), times=None)
+    async with client.open_object(BUCKET, KEY) as f:
+        f.seek(1000)
+        reading = asyncio.create_task(f.read(size))
+        await asyncio.sleep(0.05)
+    with pytest.raises(errors.UsageError, match="closed"):
+        await reading
+    assert not transport_of(client).limiter.in_use
 
 
 async def test_seek_refuses_what_io_refuses(server: S3Server, client: S3Client) -> None:
