@@ -27,6 +27,13 @@ class Identification:
     start: int
     stop: int
 
+    @property
+    def is_possible(self) -> bool:
+        """Whether the offsets are numbers within the object, as they may not be in a file."""
+        offsets = self.start, self.stop, self.size
+        whole = all(type(offset) is int for offset in offsets)
+        return whole and 0 <= self.start < self.stop <= self.size
+
 
 class Piece(NamedTuple):
     """A range of written bytes, and its digest.
@@ -64,6 +71,8 @@ class Journal:
             if fields.pop("format") != _FORMAT:
                 return None
             identification = Identification(**fields)
+            if not identification.is_possible:
+                return None
         except (OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError):
             return None
         pieces: list[Piece] = []

@@ -1,6 +1,7 @@
 import json
 import os
 import sys
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,22 @@ def test_journal_of_another_format_is_none(path: Path) -> None:
     written(path).close()
     head, _, rest = path.read_text().partition("\n")
     path.write_text(json.dumps({**json.loads(head), "format": 2}) + "\n" + rest)
+    assert Journal(str(path)).read() is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *product(["size", "start", "stop"], ["0", None, [1], -1, 0.5, True]),
+        ("start", 1 << 70),
+        ("stop", 1 << 70),
+    ],
+    ids=str,
+)
+def test_journal_of_impossible_bytes_is_none(path: Path, name: str, value: object) -> None:
+    written(path).close()
+    head, _, rest = path.read_text().partition("\n")
+    path.write_text(json.dumps({**json.loads(head), name: value}) + "\n" + rest)
     assert Journal(str(path)).read() is None
 
 
