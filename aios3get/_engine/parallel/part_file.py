@@ -80,9 +80,7 @@ class PartFile:
         with self._named():
             if os.fstat(self.fd).st_size > size:
                 os.ftruncate(self.fd, size)
-            if size and hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(self.fd, 0, size)
-            else:
+            if not size or not _allocate(self.fd, size):
                 os.ftruncate(self.fd, size)
 
     def write(self, data: memoryview, offset: int) -> None:
@@ -210,6 +208,20 @@ def _is_at(path: str, found: os.stat_result) -> bool:
         return os.path.samestat(os.stat(path, follow_symlinks=False), found)
     except FileNotFoundError:
         return False
+
+
+def _allocate(fd: int, size: int) -> bool:
+    """Allocate the space for a file; False where the system or the file system cannot."""
+    if not hasattr(os, "posix_fallocate"):
+        return False
+    try:
+        os.posix_fallocate(fd, 0, size)
+    except OSError as error:
+        # Unlike glibc, musl does not write zeros in its place.
+        if error.errno in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
+            return False
+        raise
+    return True
 
 
 def _pwrite(fd: int, data: memoryview, offset: int) -> int:

@@ -167,6 +167,18 @@ def test_full_disk_is_noticed_before_a_byte_is_written(target: Path) -> None:
     file.delete()
 
 
+@pytest.mark.parametrize("number", [errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS])
+def test_file_systems_that_allocate_no_space_will_do(
+    target: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(fd: int, offset: int, size: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "posix_fallocate", refuse, raising=False)
+    filled(target).commit(fsync=False)
+    assert target.read_bytes() == b"new"
+
+
 def test_short_writes_are_continued(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pwrite = part_file._pwrite
     monkeypatch.setattr(part_file, "_pwrite", lambda fd, data, at: pwrite(fd, data[:3], at))
