@@ -97,7 +97,8 @@ class Downloader:
             await self._in_thread(lambda: self._commit(file, journal, sink))
         except BaseException as error:
             keep = self._worth_keeping and not isinstance(error, IntegrityError)
-            await self._in_thread(lambda: _abort(file, journal, sink, keep=keep))
+            # Shielded, because a second cancellation would remove it from the executor's queue.
+            await asyncio.shield(self._in_thread(lambda: _abort(file, journal, sink, keep=keep)))
             raise
         return download
 

@@ -4,8 +4,10 @@ import os
 import random
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -180,6 +182,31 @@ async def test_cancelled_download_is_continued(
     done = await client.download_object(BUCKET, KEY, target)
     assert done.resumed == 5 * PART
     assert target.read_bytes() == CONTENT
+
+
+async def test_download_that_is_cancelled_twice_lets_go_of_its_file(
+    server: S3Server, client: S3Client, target: Path
+) -> None:
+    server.put_object(BUCKET, KEY, CONTENT)
+    server.faults.add(faults.stall_after(10), where=covering(5500), times=None)
+    with ThreadPoolExecutor(1) as executor:
+        asyncio.get_running_loop().set_default_executor(executor)
+        task = asyncio.create_task(
+            client.download_object(BUCKET, KEY, target, part_size=PART, connections=1)
+        )
+        await until(lambda: any(covering(5500)(request) for request in server.requests))
+        busy = threading.Event()
+        executor.submit(busy.wait)
+        for _ in range(2):
+            task.cancel()
+            await asyncio.sleep(0.01)
+        busy.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
+    server.faults.clear()
+    done = await client.download_object(BUCKET, KEY, target)
+    assert done.resumed == 5 * PART
 
 
 async def test_changed_object_is_downloaded_anew(
