@@ -2,7 +2,7 @@
 
 from typing import Final
 
-__all__ = ["Concurrency", "Link"]
+__all__ = ["USUAL_RATE", "Concurrency", "Link"]
 
 _PERIOD: Final = 0.25
 _GAIN: Final = 1.05
@@ -11,8 +11,14 @@ _HOLD: Final = 20
 
 # The rate of one connection to S3, until it is measured.
 # https://docs.aws.amazon.com/whitepapers/latest/s3-optimizing-performance-best-practices/horizontal-scaling-and-request-parallelization-for-high-throughput.html
-_USUAL_RATE: Final = 90e6
+USUAL_RATE: Final = 90e6
 _WEIGHT: Final = 0.3
+
+# A request is slow after so many seconds, and so many times the usual latency, if another one is
+# expected to bring what is left in a quarter of the time.
+_PATIENCE: Final = 0.25
+_PATIENCE_WAITS: Final = 4
+_BEHIND: Final = 4
 
 
 class Link:
@@ -25,7 +31,7 @@ class Link:
 
     def __init__(self, latency: float) -> None:
         self.latency = latency
-        self.rate = _USUAL_RATE
+        self.rate = USUAL_RATE
         self._measured = False
 
     def waited(self, latency: float) -> None:
@@ -37,6 +43,21 @@ class Link:
         rate = size / max(seconds, 1e-6)
         self.rate = self.rate + _WEIGHT * (rate - self.rate) if self._measured else rate
         self._measured = True
+
+    def is_behind(self, received: int, left: int, seconds: float) -> bool:
+        """Whether a response is so slow that another one would bring its rest much sooner.
+
+        Args:
+            received: bytes of it that came.
+            left: bytes that are still to come.
+            seconds: how long it has been waited for.
+        """
+        if seconds < max(_PATIENCE, _PATIENCE_WAITS * self.latency):
+            return False
+        if received and not self._measured:
+            return False
+        elsewhere = self.latency + left / self.rate
+        return left * seconds > _BEHIND * elsewhere * received
 
 
 class Concurrency:

@@ -48,6 +48,7 @@ class ParallelMethods(ABC):
         buffer: Any,
         *,
         connections: int | None = None,
+        hedge: bool = False,
         deadline: float | None = None,
         **options: Unpack[GetObjectOptions],
     ) -> "BytesRead":
@@ -60,6 +61,8 @@ class ParallelMethods(ABC):
                 ``mmap``. If it is smaller than the object, only the first bytes are read.
             connections: how many requests run at once; by default 8, and more if they raise the
                 throughput.
+            hedge: whether to request the rest of a slow part once more, on another connection, and
+                to go on with the response that comes first.
             deadline: seconds for the whole call.
             options: as for ``get_object``.
 
@@ -77,7 +80,7 @@ class ParallelMethods(ABC):
 
         # The traceback of an error must not hold the memory, which ``mmap.close`` refuses.
         with writable_view(buffer) as view:
-            read = self._object_read(bucket, key, options, connections, deadline)
+            read = self._object_read(bucket, key, options, connections, deadline, hedge)
             del options  # error reporters send the variables of frames along
             return await read.call.run(read_into(read, view))
 
@@ -92,6 +95,7 @@ class ParallelMethods(ABC):
         resume: bool = True,
         fsync: bool = False,
         on_progress: "OnProgress | None" = None,
+        hedge: bool = False,
         deadline: float | None = None,
         **options: Unpack[GetObjectOptions],
     ) -> "Download":
@@ -112,6 +116,8 @@ class ParallelMethods(ABC):
             fsync: whether to return only when the file is on the disk, not in the page cache.
             on_progress: called with the bytes so far and in total (None if unknown), at most every
                 0.1 s and at the end.
+            hedge: whether to request the rest of a slow part once more, on another connection, and
+                to go on with the response that comes first.
             deadline: seconds for the whole call.
             options: as for ``get_object``.
 
@@ -127,7 +133,7 @@ class ParallelMethods(ABC):
         target = os.fspath(path)
         if not isinstance(target, str) or not target:
             raise ParameterError(f"path must be the path of a file as text, got {path!r}")
-        read = self._object_read(bucket, key, options, connections, deadline, part_size)
+        read = self._object_read(bucket, key, options, connections, deadline, hedge, part_size)
         del options  # as in ``read_into``
         downloader = Downloader(
             read,
@@ -144,6 +150,7 @@ class ParallelMethods(ABC):
         key: str,
         *,
         connections: int | None = None,
+        hedge: bool = False,
         deadline: float | None = None,
         **options: Unpack[GetObjectOptions],
     ) -> "ObjectStream":
@@ -162,6 +169,8 @@ class ParallelMethods(ABC):
             bucket: as for ``get_object``.
             key: as for ``get_object``.
             connections: how many requests run at once; by default as many as the latency needs.
+            hedge: whether to request the rest of a slow part once more, on another connection, and
+                to go on with the response that comes first.
             deadline: seconds for the call and the reading of the stream together.
             options: as for ``get_object``.
 
@@ -173,7 +182,7 @@ class ParallelMethods(ABC):
         """
         from aios3get._engine.parallel.ordered import ObjectStream
 
-        return ObjectStream(self._object_read(bucket, key, options, connections, deadline))
+        return ObjectStream(self._object_read(bucket, key, options, connections, deadline, hedge))
 
     def open_object(
         self,
@@ -181,6 +190,7 @@ class ParallelMethods(ABC):
         key: str,
         *,
         connections: int | None = None,
+        hedge: bool = False,
         deadline: float | None = None,
         **options: Unpack[GetObjectOptions],
     ) -> "ObjectReader":
@@ -198,6 +208,8 @@ class ParallelMethods(ABC):
             bucket: as for ``get_object``.
             key: as for ``get_object``.
             connections: how many requests run at once; by default as many as the latency needs.
+            hedge: whether to request the rest of a slow part once more, on another connection, and
+                to go on with the response that comes first.
             deadline: seconds for the call and all reading together.
             options: as for ``get_object``, but not ``range`` and ``part_number``.
 
@@ -210,7 +222,7 @@ class ParallelMethods(ABC):
         from aios3get._engine.parallel.reader import ObjectReader
 
         _reject_selection("open_object", options)
-        return ObjectReader(self._object_read(bucket, key, options, connections, deadline))
+        return ObjectReader(self._object_read(bucket, key, options, connections, deadline, hedge))
 
     async def get_ranges(
         self,
@@ -220,6 +232,7 @@ class ParallelMethods(ABC):
         *,
         gap: int | None = None,
         connections: int | None = None,
+        hedge: bool = False,
         deadline: float | None = None,
         **options: Unpack[GetObjectOptions],
     ) -> list[memoryview]:
@@ -234,6 +247,8 @@ class ParallelMethods(ABC):
             gap: ranges at most this many bytes apart are read together; by default as many bytes
                 as arrive during the latency of a request, from 64 KiB to 2 MiB.
             connections: how many requests run at once; by default 32.
+            hedge: whether to request the rest of a slow part once more, on another connection, and
+                to go on with the response that comes first.
             deadline: seconds for the whole call.
             options: as for ``get_object``, but not ``range`` and ``part_number``.
 
@@ -254,7 +269,7 @@ class ParallelMethods(ABC):
         if gap is not None and (type(gap) is not int or gap < 0):
             raise ParameterError(f"gap must be a number of bytes, 0 or more, got {gap!r}")
         parsed = [ByteRange.of(each) for each in ranges]
-        read = self._object_read(bucket, key, options, connections, deadline)
+        read = self._object_read(bucket, key, options, connections, deadline, hedge)
         del options  # as in ``read_into``
         return await read.call.run(read_ranges(read, parsed, gap))
 
@@ -313,6 +328,7 @@ class ParallelMethods(ABC):
         options: GetObjectOptions,
         connections: int | None,
         deadline: float | None,
+        hedge: bool,
         part_size: int | None = None,
     ) -> "ObjectRead":
         """Validate the arguments and return an unstarted read.
@@ -331,7 +347,12 @@ class ParallelMethods(ABC):
         request = self._request(bucket, key, options)
         call = Call("GET", request, deadline, (frame.f_code, frame.f_lasti))
         return ObjectRead(
-            self._start_exchange, call, options, connections=connections, part_size=part_size
+            self._start_exchange,
+            call,
+            options,
+            connections=connections,
+            part_size=part_size,
+            hedge=hedge,
         )
 
 

@@ -57,6 +57,7 @@ class ObjectRead:
         options: the caller's options.
         connections: the number of concurrent requests; None to adapt it.
         part_size: the number of bytes in a request; None to adapt it.
+        hedge: whether slow parts are requested again on another connection.
 
     Attributes:
         exchange: sends the requests; set by ``begin``.
@@ -74,12 +75,14 @@ class ObjectRead:
         *,
         connections: int | None = None,
         part_size: int | None = None,
+        hedge: bool = False,
     ) -> None:
         self._start = start
         self.call = call
         self._options = options
         self.connections = connections
         self.part_size = part_size
+        self.hedge = hedge
         if part_size is not None:
             self.least_part = part_size
 

@@ -143,7 +143,7 @@ class _ManyResponses:
         assert begun.span is not None
         assert begun.extent.stop is not None
         link = Link(begun.latency)
-        reader = PartReader(read.exchange, read.call, begun.pin, link)
+        reader = PartReader(read.exchange, read.call, begun.pin, link, hedge=read.hedge)
         limits = limits_for(read, link)
         self._ahead = ReadAhead(reader, begun.span, limits)
         first = reader.adopt(begun.response, begun.extent)

@@ -1,11 +1,14 @@
 """Requests for the parts of one version of an object."""
 
 import asyncio
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, NamedTuple
 
 from aios3get._engine.call import Call, PartCall
 from aios3get._engine.exchange import Exchange
 from aios3get._engine.parallel.concurrency import Link
+from aios3get._engine.parallel.hedging import hedged
 from aios3get._engine.parallel.parts import Span
 from aios3get._engine.stream import reopen
 from aios3get._http.receive import OnData
@@ -19,7 +22,11 @@ from aios3get.errors import S3Error, Throttled, TransportError, TransportTimeout
 
 __all__ = ["PartReader", "PartStream"]
 
-_SCRATCH_BYTES = 1 << 20
+_SCRATCH_BYTES: Final = 1 << 20
+# Hedges of one read at a time, and of one range in all: a server that is slow for everybody must
+# not get much more to do.
+_MOST_HEDGES: Final = 4
+_HEDGES_OF_RANGE: Final = 3
 
 
 class PartReader:
@@ -33,18 +40,25 @@ class PartReader:
         call: the call that the ranges are read for.
         pin: the version.
         link: records the measured latencies.
+        hedge: whether the rest of a slow range is requested again on another connection.
 
     Attributes:
         on_push_back: called when the server asks for fewer requests, or times out.
+        wants_hedge: whether a slow range, given the offset of its next byte, is worth a hedge.
     """
 
-    def __init__(self, exchange: Exchange, call: Call, pin: Pin, link: Link) -> None:
+    def __init__(
+        self, exchange: Exchange, call: Call, pin: Pin, link: Link, *, hedge: bool = False
+    ) -> None:
         self._exchange = exchange
         self._call = call
         self._loop = asyncio.get_running_loop()
         self.pin = pin
         self.link = link
         self.on_push_back: Callable[[], object] = _ignore
+        self.wants_hedge: Callable[[int], bool] = _always
+        self.hedge = hedge
+        self._hedges = 0
 
     async def open(self, span: Span) -> "PartStream":
         """Request a range and wait for the head of the response.
@@ -94,12 +108,55 @@ class PartReader:
             self.link.waited(self._loop.time() - sent)
         return response, extent
 
+    def may_hedge(self, offset: int) -> bool:
+        """Whether the rest of a slow range, from ``offset`` on, may be requested elsewhere."""
+        return self._hedges < _MOST_HEDGES and self.wants_hedge(offset)
+
+    async def request_hedge(self, slow: Call, range: ByteRange) -> "_Hedge | None":
+        """Request the rest of a slow range once more, without retries; None if that fails."""
+        quota = self._exchange.state.quota
+        if not quota.take(quota.retry_cost):
+            return None
+        call = PartCall(self._call, "GET", self._call.request)
+        call.budget = _PartBudget(RetryPolicy(attempts=1), quota, self)
+        call.attempts, call.fresh = slow.attempts, True
+        self._hedges += 1
+        try:
+            response, extent = await self.request(call, range)
+        except S3Error:
+            return None
+        finally:
+            self._hedges -= 1
+        quota.give(quota.retry_cost)
+        return _Hedge(call, response, extent, range.start)
+
     async def recover(self, call: Call, error: S3Error) -> bool:
         """Wait until another attempt may succeed; return False if none may."""
         if not self._exchange.recover(call, error):
             return False
         await self._exchange.wait(call, error)
         return True
+
+
+class _Hedge(NamedTuple):
+    """A second response with the rest of a range.
+
+    Attributes:
+        call: its request.
+        response: the response.
+        extent: the bytes of its body.
+        start: offset of the first byte that was requested.
+    """
+
+    call: PartCall
+    response: Response
+    extent: Extent
+    start: int
+
+    def discard(self) -> None:
+        """Close the response, which came too late."""
+        self.response.close()
+        self.call.end_attempt()
 
 
 class PartStream:
@@ -113,19 +170,27 @@ class PartStream:
     def __init__(self, reader: PartReader, call: Call, span: Span) -> None:
         self._reader = reader
         self._call = call
-        self.at = self._progress = self._response_start = span.start
+        self.at = self._progress = span.start
+        # The bytes of this response, and the seconds in which they were waited for.
+        self._received = 0
+        self._seconds = 0.0
+        self._hedges_left = _HEDGES_OF_RANGE
         self._stop = span.stop
-        # Bytes before the range and after it, from a server that ignores ranges.
+        # Bytes before the next one, and whether some come behind the range: the server ignores
+        # ranges, or another response has been read further than this one begins.
         self._skip = 0
         self._sliced = False
         self.response: Response | None = None
 
     async def connect(self) -> None:
         """Request the bytes from ``at`` on."""
+        await self._hedged(self._connect())
+
+    async def _connect(self) -> None:
         range = ByteRange(self.at, self._stop)
         self.response, extent = await self._reader.request(self._call, range)
         self._skip, self._sliced = extent.skip, extent.sliced
-        self._response_start = self.at
+        self._received, self._seconds = 0, 0.0
 
     async def readinto(self, target: memoryview, on_data: OnData | None = None) -> None:
         """Fill ``target`` with the next bytes.
@@ -141,6 +206,7 @@ class PartStream:
 
         def note(piece: memoryview) -> None:
             self.at += len(piece)
+            self._received += len(piece)
             if on_data is not None:
                 on_data(piece)
 
@@ -149,9 +215,10 @@ class PartStream:
                 if self.response is None:
                     await self.connect()
                 elif self._skip:
-                    await self._discard(self.response)
+                    await self._hedged(self._discard(self.response))
                 else:
-                    await self._fill(self.response, target[self.at - stop :], note)
+                    rest = target[self.at - stop :]
+                    await self._hedged(self._fill(self.response, rest, note))
             except (TransportError, TruncatedBody) as error:
                 if not await self._recover(error):
                     raise
@@ -170,6 +237,49 @@ class PartStream:
         if not count:
             raise TruncatedBody("the body ended before the first requested byte")
         self._skip -= count
+        self._received += count
+
+    async def _hedged(self, step: Coroutine[Any, Any, None]) -> None:
+        """Await a step; if another response comes before it ends, go on with that one."""
+        if not self._reader.hedge:
+            await step
+            return
+        begun = time.monotonic()
+        hedge = await hedged(
+            step, lambda: self._is_slow(begun), self._request_hedge, _Hedge.discard
+        )
+        self._seconds += time.monotonic() - begun
+        if hedge is not None:
+            self._take_over(hedge)
+
+    def _is_slow(self, begun: float) -> bool:
+        """Whether another request is worthwhile, in a step that began at that time."""
+        if not self._hedges_left:
+            return False
+        call, now = self._call, time.monotonic()
+        seconds = self._seconds + now - begun
+        if self.response is None:
+            # The wait for a permit, or for the next attempt, is none for the server.
+            sent = call.sent_at if call.not_before is None else 0.0
+            seconds = now - sent if sent > begun else 0.0
+        left = self._skip + self._stop - self.at
+        behind = self._reader.link.is_behind(self._received, left, seconds)
+        return behind and self._reader.may_hedge(self.at)
+
+    async def _request_hedge(self) -> _Hedge | None:
+        self._hedges_left -= 1
+        return await self._reader.request_hedge(self._call, ByteRange(self.at, self._stop))
+
+    def _take_over(self, hedge: _Hedge) -> None:
+        """Go on with another response than the one read so far."""
+        hedge.call.budget = self._call.budget
+        self.close()
+        self._call = hedge.call
+        self.response = hedge.response
+        # Meanwhile more of the slow response has come.
+        self._skip = hedge.extent.skip + self.at - hedge.start
+        self._sliced = hedge.extent.sliced
+        self._received, self._seconds = 0, 0.0
 
     async def _recover(self, error: S3Error) -> bool:
         self.close(error)
@@ -188,7 +298,7 @@ class PartStream:
         response, self.response = self.response, None
         if response is not None:
             response.close()
-            self._call.end_attempt(error, self.at - self._response_start)
+            self._call.end_attempt(error, self._received)
 
 
 class _PartBudget(Budget):
@@ -208,3 +318,8 @@ class _PartBudget(Budget):
 
 def _ignore() -> None:
     """Adapt nothing."""
+
+
+def _always(offset: int) -> bool:
+    """Have every slow range requested again."""
+    return True

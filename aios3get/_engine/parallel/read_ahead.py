@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from aios3get._engine.call import without_frames
-from aios3get._engine.parallel.concurrency import Link
+from aios3get._engine.parallel.concurrency import USUAL_RATE, Link
 from aios3get._engine.parallel.opening import ObjectRead
 from aios3get._engine.parallel.part_reader import PartReader, PartStream
 from aios3get._engine.parallel.parts import MIB, MIN_PART, Span
@@ -41,7 +41,7 @@ def limits_for(read: ObjectRead, link: Link) -> Limits:
     The window has as many bytes as the consumer can use during the latency of a request and the
     transfer of a part.
     """
-    wanted = int(_CONSUMED * (link.latency + _PART / link.rate))
+    wanted = int(_CONSUMED * (link.latency + _PART / USUAL_RATE))
     window = max(_LEAST_WINDOW, min(wanted, _MOST_WINDOW))
     most = min(_MOST_REQUESTS, read.exchange.state.max_concurrency)
     if read.connections is None:
@@ -112,6 +112,7 @@ class ReadAhead:
         self._waiter: asyncio.Future[None] | None = None
         self.retire: Callable[[Block], object] = self.recycle
         reader.on_push_back = self._push_back
+        reader.wants_hedge = self._is_awaited
 
     def covers(self, offset: int) -> bool:
         """Whether the byte is in memory or requested."""
@@ -178,7 +179,9 @@ class ReadAhead:
         try:
             if block.stream is None:
                 block.stream = await self._reader.open(Span(block.start, block.stop))
+            begun = self._loop.time()
             await block.stream.readinto(block.memory, received)
+            self._reader.link.received(len(block.memory), self._loop.time() - begun)
         except Exception as error:
             block.error = without_frames(error)
         else:
@@ -191,6 +194,11 @@ class ReadAhead:
         self._running -= 1
         self.fill()
         self._wake()
+
+    def _is_awaited(self, offset: int) -> bool:
+        """Whether the consumer waits for the block with that byte."""
+        first = self._blocks[0] if self._waiter is not None and self._blocks else None
+        return first is not None and first.start <= offset < first.stop
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

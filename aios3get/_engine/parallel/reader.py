@@ -90,7 +90,8 @@ class ObjectReader(AsyncCloseable):
         assert begun.extent.size is not None
         assert begun.extent.stop is not None
         self.size = begun.extent.size
-        self._reader = PartReader(read.exchange, read.call, begun.pin, Link(begun.latency))
+        link = Link(begun.latency)
+        self._reader = PartReader(read.exchange, read.call, begun.pin, link, hedge=read.hedge)
         first = begun.extent.stop
         self._ahead = self._read_ahead(self._reader, 0, first)
         self._ahead.adopt(self._reader.adopt(begun.response, begun.extent), first)
@@ -288,6 +289,7 @@ class ObjectReader(AsyncCloseable):
         assert reader is not None
         most = min(_MOST_DIVISIONS, self._read.connections or _MOST_DIVISIONS)
         size = max(self._unit, -(-len(view) // most))
+        reader.wants_hedge = lambda offset: True
         async with plain_task_group() as tasks:
             for at in range(0, len(view), size):
                 piece = view[at : at + size]

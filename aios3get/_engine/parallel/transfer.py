@@ -94,7 +94,7 @@ class Transfer:
         self._sink = sink
         self._progress = progress
         self._link = Link(begun.latency)
-        self._reader = PartReader(read.exchange, read.call, begun.pin, self._link)
+        self._reader = PartReader(read.exchange, read.call, begun.pin, self._link, hedge=read.hedge)
         self._work = Work(spans)
         limit = min(read.connections or MAX_CONNECTIONS, read.exchange.state.max_concurrency)
         concurrency = Concurrency(read.connections or connections, limit, self._loop.time())
@@ -102,6 +102,8 @@ class Transfer:
             self._work, self._read_part, concurrency, self._link, read.least_part, read.part_size
         )
         self._reader.on_push_back = self._scheduler.push_back
+        # Until then the other connections have enough to do.
+        self._reader.wants_hedge = lambda offset: not self._work.unassigned
         self._first: Part | None = None
         stored = fetch_stored_checksum(read, begun)
         self._unverified = stored if isinstance(stored, str) else ""

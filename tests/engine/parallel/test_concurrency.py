@@ -97,3 +97,36 @@ def test_link_averages_latency_and_takes_the_first_rate_as_it_is() -> None:
     assert measured.latency == pytest.approx(0.13)
     measured.received(1, 0.0)
     assert measured.rate < 10e6
+
+
+@pytest.mark.parametrize(
+    ("received", "left", "seconds", "behind"),
+    [
+        # A response without a byte is slow after four times the latency.
+        (0, 1000, 0.39, False),
+        (0, 1000, 0.41, True),
+        # At the measured 1 MB/s the rest would take 0.1 + 1 s elsewhere; 4.4 s are slow.
+        (1_000_000, 1_000_000, 4.3, False),
+        (1_000_000, 1_000_000, 4.5, True),
+        # Little is left, so that another request would take longer than the rest.
+        (1_000_000, 50_000, 4.5, False),
+    ],
+)
+def test_response_is_behind_where_another_brings_the_rest_in_a_quarter_of_the_time(
+    received: int, left: int, seconds: float, behind: bool
+) -> None:
+    link = Link(0.1)
+    link.received(1_000_000, 1.0)
+    assert link.is_behind(received, left, seconds) is behind
+
+
+def test_rate_that_was_not_measured_makes_no_response_slow() -> None:
+    link = Link(0.1)
+    assert not link.is_behind(1000, 1_000_000, 100.0)
+    assert link.is_behind(0, 1_000_000, 100.0)
+
+
+def test_no_response_is_behind_before_a_quarter_of_a_second() -> None:
+    link = Link(0.001)
+    assert not link.is_behind(0, 1_000_000, 0.24)
+    assert link.is_behind(0, 1_000_000, 0.26)

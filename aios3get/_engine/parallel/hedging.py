@@ -1,0 +1,73 @@
+"""Requests the rest of a slow part on another connection, and goes on with what responds first."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any, Final, TypeVar
+
+__all__ = ["hedged"]
+
+T = TypeVar("T")
+
+_CHECK_SECONDS: Final = 0.05
+
+
+async def hedged(
+    step: Coroutine[Any, Any, object],
+    is_slow: Callable[[], bool],
+    request: Callable[[], Coroutine[Any, Any, T | None]],
+    discard: Callable[[T], object],
+) -> T | None:
+    """Await a step of reading; once it is slow, request the same bytes elsewhere.
+
+    Args:
+        step: waits for a response, or receives some of its body.
+        is_slow: whether another request is worthwhile; called regularly.
+        request: sends it; None if that fails.
+        discard: closes a response of ``request`` that came too late.
+
+    Returns:
+        The other response if it came before the step ended. The step is cancelled then, and has
+        ended: nothing but the other response fills its memory from here on. None if the step ended
+        by itself.
+    """
+    own = asyncio.create_task(step)
+    other: asyncio.Task[T | None] | None = None
+    response: T | None = None
+    try:
+        while not own.done() and not is_slow():
+            await asyncio.wait({own}, timeout=_CHECK_SECONDS)
+        if not own.done():
+            other = asyncio.create_task(request())
+            await asyncio.wait({own, other}, return_when=asyncio.FIRST_COMPLETED)
+            if not own.done():
+                response, other = other.result(), None
+        if response is None:
+            await own
+            return None
+        await _end(own)
+        result, response = response, None
+        return result
+    finally:
+        if response is not None:
+            discard(response)
+        if other is not None:
+            other.add_done_callback(partial(_discard_result, discard))
+            await _end(other)
+        await _end(own)
+        del own, other  # the traceback of an error of theirs holds this frame
+
+
+async def _end(task: asyncio.Task[Any]) -> None:
+    """Cancel a task and wait for its end."""
+    if not task.done():
+        task.cancel()
+        await asyncio.wait({task})
+    if not task.cancelled():
+        task.exception()  # asyncio logs an exception that nobody looks at
+
+
+def _discard_result(discard: Callable[[T], object], task: asyncio.Task[T | None]) -> None:
+    response = None if task.cancelled() or task.exception() else task.result()
+    if response is not None:
+        discard(response)
