@@ -62,7 +62,7 @@ async def test_bytes_that_fit_are_not_compared_with_the_checksum_of_the_object(
     buffer = bytearray(size)
     count = await client.read_into(BUCKET, KEY, buffer, checksum_mode=True)
     assert buffer == CONTENT[:size]
-    assert count.verified.reason.startswith("the bytes are not the whole object")
+    assert count.verified.reason.startswith("the stored checksum covers the whole object")
 
 
 @pytest.mark.parametrize("size", [PART, SIZE])
