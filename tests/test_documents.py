@@ -18,8 +18,11 @@ from aios3get.testing import S3Server
 
 _root = Path(__file__).parents[1]
 DOCUMENTS = [_root / "README.md", *sorted((_root / "docs").glob("*.md"))]
-# Web services do not end; tests/docs/test_services.py calls them.
-EXAMPLES = sorted(path for path in (_root / "examples").glob("*.py") if "_service" not in path.name)
+# Web services do not end; tests/docs/test_services.py calls them. Two examples need the group
+# frameworks; tests/docs/test_distributed.py and test_dataframes.py run them.
+_ELSEWHERE = {"aiohttp_service", "fastapi_service", "links_service"}
+_ELSEWHERE |= {"dataframes", "pytorch_dataset"}
+EXAMPLES = sorted(p for p in (_root / "examples").glob("*.py") if p.stem not in _ELSEWHERE)
 # The commands with uv that the README tells a reader to type.
 COMMANDS = {"pip install uv && uv run pytest", "pip install uv && uv run aios3get demo"}
 
