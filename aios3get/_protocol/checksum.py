@@ -91,27 +91,32 @@ _mismatch: Final = {
 
 
 class Verifier:
-    """Hashes a body as it arrives, and compares its checksum at the end."""
+    """Hashes a body as it arrives, and compares its checksum at the end.
+
+    Args:
+        algorithm: the checksum's algorithm.
+        expected: the checksum.
+    """
 
     compares: Final = True
     _hasher: Hasher | None = None
 
     def __init__(self, algorithm: Algorithm, expected: bytes) -> None:
-        self._algorithm = algorithm
-        self._expected = expected
+        self.algorithm = algorithm
+        self.expected = expected
         self.verified = _pending[algorithm.name]
 
     @property
     def unread(self) -> Verified:
         """The same as long as not all bytes were handed out: pending instead of verified."""
         verified = self.verified
-        return _pending[self._algorithm.name] if verified else verified
+        return _pending[self.algorithm.name] if verified else verified
 
     def update(self, data: Buffer) -> None:
         """Hash the next piece: bytes, a bytearray or a contiguous memoryview."""
         hasher = self._hasher
         if hasher is None:
-            hasher = self._hasher = self._algorithm.new()
+            hasher = self._hasher = self.algorithm.new()
         hasher.update(data)
 
     def restart(self) -> None:
@@ -124,18 +129,18 @@ class Verifier:
         Raises:
             ChecksumMismatch: the checksums differ.
         """
-        algorithm, hasher = self._algorithm, self._hasher
+        algorithm, hasher = self.algorithm, self._hasher
         if hasher is None:
             actual = algorithm.digest_of(rest)
         else:
             hasher.update(rest)
             actual = hasher.digest()
         name = algorithm.name
-        if actual == self._expected:
+        if actual == self.expected:
             self.verified = _verified[name]
             return
         self.verified = _mismatch[name]
-        expected, found = encode_digest(self._expected), encode_digest(actual)
+        expected, found = encode_digest(self.expected), encode_digest(actual)
         raise ChecksumMismatch(
             f"the body's {name} is {found}, that of the response {expected}",
             algorithm=name,

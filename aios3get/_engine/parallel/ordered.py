@@ -10,7 +10,8 @@ from aios3get._engine.parallel.opening import Beginning, ObjectRead
 from aios3get._engine.parallel.part_reader import PartReader
 from aios3get._engine.parallel.parts import MIB, MIN_PART
 from aios3get._engine.parallel.read_ahead import ReadAhead, limits_for
-from aios3get._engine.parallel.verification import OrderedVerification, fetch_stored_checksum
+from aios3get._engine.parallel.stored_checksum import fetch_stored_checksum
+from aios3get._engine.parallel.verification import OrderedVerification
 from aios3get._engine.stream import ByteStream
 from aios3get._protocol.checksum import Verified
 from aios3get._protocol.object_info import ObjectInfo

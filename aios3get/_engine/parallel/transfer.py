@@ -10,7 +10,8 @@ from aios3get._engine.parallel.part_reader import PartReader, PartStream
 from aios3get._engine.parallel.parts import MIB, MIN_PART, Part, Span, Work
 from aios3get._engine.parallel.progress import Progress
 from aios3get._engine.parallel.scheduler import Scheduler
-from aios3get._engine.parallel.verification import Verification, fetch_stored_checksum
+from aios3get._engine.parallel.stored_checksum import fetch_stored_checksum
+from aios3get._engine.parallel.verification import Verification
 from aios3get._protocol.checksum import Verified
 from aios3get._protocol.hashing import ALGORITHMS, Algorithm, Buffer, Hasher
 

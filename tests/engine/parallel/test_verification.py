@@ -1,12 +1,12 @@
+import asyncio
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
-from multidict import CIMultiDict
 
 from aios3get import S3Client, errors
-from aios3get._engine.parallel.verification import StoredChecksum, parse_stored_checksum
-from aios3get._protocol.hashing import ALGORITHMS, encode_digest
+from aios3get._protocol.hashing import ALGORITHMS
 from aios3get.testing import S3Server, faults
 from tests.engine.parallel.conftest import CONTENT
 from tests.reading_client import BUCKET, KEY, Connect
@@ -14,7 +14,6 @@ from tests.reading_client import BUCKET, KEY, Connect
 SIZE = len(CONTENT)
 EQUAL_PARTS = [2500, 2500, SIZE - 5000]
 ODD_PARTS = [3000, 500, 2500, SIZE - 6000]
-CRC = encode_digest(ALGORITHMS["CRC32C"].digest_of(CONTENT))
 CHECKSUMS: dict[str, dict[str, Any]] = {
     **{name: {"checksum_algorithm": name} for name in ALGORITHMS},
     "CRC64NVME of a multipart object": {"checksum_algorithm": "CRC64NVME", "parts": EQUAL_PARTS},
@@ -27,6 +26,13 @@ CHECKSUMS: dict[str, dict[str, Any]] = {
         for name in ("CRC32", "CRC32C", "SHA256")
         for parts in (EQUAL_PARTS, ODD_PARTS, [SIZE])
     },
+}
+
+# The size of the first part allows for three equal ones.
+SEEMINGLY_EQUAL: dict[str, Any] = {
+    "checksum_algorithm": "CRC32",
+    "checksum_type": "COMPOSITE",
+    "parts": [2500, 2400, SIZE - 4900],
 }
 
 
@@ -121,6 +127,69 @@ async def test_unknown_sizes_of_parts_are_no_mismatch(
         assert "parts" in verified.reason
 
 
+async def test_parts_that_only_seem_equal_are_verified(server: S3Server, client: S3Client) -> None:
+    server.put_object(BUCKET, KEY, CONTENT, **SEEMINGLY_EQUAL)
+    assert await read(client)
+
+
+async def test_failed_request_for_a_part_ends_the_others(
+    server: S3Server, client: S3Client
+) -> None:
+    server.put_object(BUCKET, KEY, CONTENT, **CHECKSUMS["composite CRC32, 4 parts"])
+    server.faults.add(faults.status(403), where=lambda each: each.parameter("partNumber") == "3")
+    server.faults.add(
+        faults.stall_before_head(), where=lambda each: each.parameter("partNumber") == "2"
+    )
+    assert "parts could not be fetched" in (await read(client)).reason
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+@pytest.mark.parametrize("number", [1, 2])
+async def test_stored_part_larger_than_a_request_is_verified(
+    server: S3Server, client: S3Client, tmp_path: Path, number: int
+) -> None:
+    parts = [3000, SIZE - 3000]
+    composite: dict[str, Any] = {"checksum_algorithm": "SHA256", "checksum_type": "COMPOSITE"}
+    server.put_object(BUCKET, KEY, CONTENT, parts=parts, **composite)
+    expected = (CONTENT[:3000], CONTENT[3000:])[number - 1]
+    buffer = bytearray(SIZE)
+    count = await client.read_into(BUCKET, KEY, buffer, part_number=number)
+    assert buffer[:count] == expected
+    assert count.verified.algorithm == "SHA256"
+    done = await client.download_object(BUCKET, KEY, tmp_path / "part", part_number=number)
+    assert (tmp_path / "part").read_bytes() == expected
+    assert done.verified.algorithm == "SHA256"
+    async with client.stream_object(BUCKET, KEY, part_number=number) as stream:
+        assert b"".join([chunk async for chunk in stream]) == expected
+        assert stream.verified.algorithm == "SHA256"
+    server.faults.add(faults.flip_byte(-1), times=1)
+    with pytest.raises(errors.ChecksumMismatch):
+        await client.read_into(BUCKET, KEY, buffer, part_number=number)
+
+
+async def test_ranges_of_objects_with_unequal_parts_are_exact_and_not_compared(
+    server: S3Server, client: S3Client, tmp_path: Path
+) -> None:
+    server.put_object(BUCKET, KEY, CONTENT, **CHECKSUMS["composite CRC32, 4 parts"])
+    span, expected = "bytes=2900-6100", CONTENT[2900:6101]
+    buffer = bytearray(SIZE)
+    count = await client.read_into(BUCKET, KEY, buffer, range=span)
+    assert buffer[:count] == expected
+    done = await client.download_object(BUCKET, KEY, tmp_path / "range", range=span)
+    assert (tmp_path / "range").read_bytes() == expected
+    async with client.stream_object(BUCKET, KEY, range=span) as stream:
+        assert b"".join([chunk async for chunk in stream]) == expected
+    for verified in (count.verified, done.verified, stream.verified):
+        assert "only a range" in verified.reason
+    assert await client.get_ranges(BUCKET, KEY, [span, "bytes=2999-3000"]) == [
+        expected,
+        CONTENT[2999:3001],
+    ]
+    async with client.open_object(BUCKET, KEY) as f:
+        f.seek(2900)
+        assert await f.read(3201) == expected
+
+
 async def test_range_is_not_compared(server: S3Server, client: S3Client) -> None:
     server.put_object(BUCKET, KEY, CONTENT, checksum_algorithm="CRC64NVME")
     count = await client.read_into(BUCKET, KEY, bytearray(SIZE), range="bytes=1-")
@@ -135,46 +204,3 @@ async def test_no_head_request_without_checksum_mode(server: S3Server, connect: 
     assert "checksum_mode=True" in verified.reason
     assert all(request.method == "GET" for request in server.requests)
     assert await read(client, checksum_mode=True)
-
-
-def headers(**values: str) -> CIMultiDict[str]:
-    return CIMultiDict({f"x-amz-checksum-{name}": value for name, value in values.items()})
-
-
-def test_checksum_without_type_is_of_the_whole_object() -> None:
-    stored = parse_stored_checksum(headers(crc32c=CRC))
-    assert isinstance(stored, StoredChecksum)
-    assert stored.parts is None
-    assert stored.text == CRC
-
-
-def test_checksum_with_a_number_of_parts_is_composite() -> None:
-    stored = parse_stored_checksum(headers(crc32c=f"{CRC}-12"))
-    assert isinstance(stored, StoredChecksum)
-    assert stored.parts == 12
-    assert stored.text == f"{CRC}-12"
-
-
-@pytest.mark.parametrize(
-    "values",
-    [
-        {},
-        {"type": "FULL_OBJECT"},
-        {"crc32c": "%%%"},
-        {"crc32c": CRC + "-"},
-        {"crc32c": CRC + "-x"},
-        {"crc32c": CRC + "-999999"},
-        {"crc32c": CRC + "-²"},
-        {"crc32c": CRC, "type": "COMPOSITE"},
-        {"crc128": CRC},
-    ],
-    ids=str,
-)
-def test_other_headers_give_a_reason(values: dict[str, str]) -> None:
-    assert isinstance(parse_stored_checksum(headers(**values)), str)
-
-
-def test_second_checksum_is_taken_where_the_first_is_malformed() -> None:
-    stored = parse_stored_checksum(headers(crc64nvme="AAAA", crc32c=CRC))
-    assert isinstance(stored, StoredChecksum)
-    assert stored.algorithm.name == "CRC32C"
