@@ -42,6 +42,9 @@ class BodyReceiver(asyncio.BufferedProtocol):
             read from ``response.content``.
         spare: at least ``SPARE_BYTES`` of memory. It is used only within single callbacks, so all
             connections of an event loop can share it.
+
+    Attributes:
+        unread: bytes that a cancelled ``readany`` received, for the next call.
     """
 
     def __init__(self, response: aiohttp.ClientResponse | DirectResponse, spare: bytearray) -> None:
@@ -62,6 +65,7 @@ class BodyReceiver(asyncio.BufferedProtocol):
         self._waiter: asyncio.Future[None] | None = None
         self._any = False
         self._through_spare = False
+        self.unread = b""
 
     async def readinto(self, target: memoryview, on_data: OnData | None = None) -> int:
         """Fill ``target`` with the next bytes of the body.
@@ -80,8 +84,11 @@ class BodyReceiver(asyncio.BufferedProtocol):
             aiohttp.ClientError: the connection broke, or was closed.
         """
         filled = 0
+        if self.unread:
+            filled = _copy(self.unread[: len(target)], target, 0, on_data)
+            self.unread = self.unread[filled:]
         if self._transport is None and self._lost is None:
-            filled = self._copy_buffered(target, on_data)
+            filled = self._copy_buffered(target, filled, on_data)
             if filled == len(target) or self._content.is_eof():
                 return filled
             if not self._divert(len(target) - filled):
@@ -90,10 +97,20 @@ class BodyReceiver(asyncio.BufferedProtocol):
 
     async def readany(self) -> bytes:
         """Return the next bytes of the body as they arrive, or nothing at its end."""
+        if self.unread:
+            unread, self.unread = self.unread, b""
+            return unread
         if self._transport is None and self._lost is None:
             return await self._content.readany()
-        buffer = memoryview(bytearray(min(self._missing, _CHUNK_BYTES)))
-        return bytes(buffer[: await self._receive(buffer, None, any_bytes=True)])
+        missing = self._missing
+        buffer = memoryview(bytearray(min(missing, _CHUNK_BYTES)))
+        try:
+            count = await self._receive(buffer, None, any_bytes=True)
+        except asyncio.CancelledError:
+            # Bytes may arrive after the cancellation, and before it is raised here.
+            self.unread = bytes(buffer[: missing - self._missing])
+            raise
+        return bytes(buffer[:count])
 
     def abort(self, reason: str = "Connection closed") -> None:
         """Close the connection, unless aiohttp has it back, and end a waiting call."""
@@ -106,9 +123,8 @@ class BodyReceiver(asyncio.BufferedProtocol):
             transport.abort()
             self._wake()
 
-    def _copy_buffered(self, target: memoryview, on_data: OnData | None) -> int:
+    def _copy_buffered(self, target: memoryview, filled: int, on_data: OnData | None) -> int:
         """Copy the bytes that aiohttp has already received."""
-        filled = 0
         # After each chunk, aiohttp parses more of the received data.
         while filled < len(target) and (chunk := self._content.read_nowait(len(target) - filled)):
             filled = _copy(chunk, target, filled, on_data)

@@ -319,7 +319,7 @@ class Response:
         if self._receiver is None:
             self._receiver = BodyReceiver(self._response, self._transport.buffer)
         count = await self._guard(self._receiver.readinto(target, self._watched(on_data)))
-        if self._body.at_eof():
+        if self.at_end():
             self.close()
         return count
 
@@ -355,7 +355,7 @@ class Response:
 
     def read_nowait(self) -> bytes | None:
         """Return the rest of the body if it has arrived; None if ``read`` must be awaited."""
-        if not self._body.is_eof():
+        if not self._body.is_eof() or self._unread:
             return None
         try:
             rest = self._body.read_nowait()
@@ -384,7 +384,11 @@ class Response:
 
     def at_end(self) -> bool:
         """Whether the whole body has been read and its end has arrived."""
-        return self._body.at_eof()
+        return self._body.at_eof() and not self._unread
+
+    @property
+    def _unread(self) -> bytes:
+        return b"" if self._receiver is None else self._receiver.unread
 
     async def release(self, remaining: int | None) -> None:
         """Read a small rest of the body to return the connection to the pool, or close it.

@@ -1,12 +1,14 @@
 import asyncio
+import random
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from aios3get import errors
 from aios3get._engine.s3_object import S3Object
-from aios3get._http import transport
+from aios3get._http import receive, transport
 from aios3get._protocol.retry import RetryPolicy
 from aios3get._protocol.timeouts import Timeouts
 from aios3get.client import S3Client
@@ -331,3 +333,33 @@ async def test_cancelled_block_does_not_wait_for_the_rest_of_the_body(
         assert not hanging
         assert task.cancelled()
         assert transport_of(client).limiter.in_use == 0
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_reads_of_any_kind_after_cancelled_ones_lose_nothing(
+    client: S3Client, server: S3Server, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    monkeypatch.setattr(receive, "_WORTHWHILE_BYTES", 2_000)
+    draw = random.Random(seed)
+    content = draw.randbytes(1_000_000)
+    server.put_object(BUCKET, "large", content, checksum_algorithm="CRC64NVME")
+    for _ in range(20):
+        received = bytearray()
+        obj = await client.get_object(BUCKET, "large")
+        while len(received) < len(content):
+            size = draw.choice([1, 500, 5_000, 50_000, 1_000_000])
+            buffer = bytearray(size)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(draw.choice([0, 0, 0.001, 0.01])):
+                    match draw.choice(["read", "readinto", "iterate"]):
+                        case "read":
+                            received += await obj.read(size)
+                        case "readinto":
+                            count = await obj.readinto(buffer)
+                            received += buffer[:count]
+                        case "iterate":
+                            received += await anext(obj)
+            assert content.startswith(received)
+        assert await obj.read() == b""
+        assert obj.verified
+        assert obj.attempts == 1

@@ -405,6 +405,31 @@ async def test_read_after_a_cancelled_one_goes_on_behind_it(
         assert len(server.connections) == 1
 
 
+@pytest.mark.parametrize("rest", [100, MIB // 2])
+async def test_bytes_that_arrive_while_a_read_is_cancelled_are_read_next(
+    session: aiohttp.ClientSession, tls: ssl.SSLContext | None, rest: int
+) -> None:
+    with ScriptedServer(serving(http_response(BODY[:MIB]), SMALL), tls=tls) as server:
+        destination = Destination(MIB)
+        memory = memoryview(destination.memory)
+        async with receiving(session, server.url) as receiver:
+            await receiver.readinto(memory[: MIB - rest], destination.on_data)
+            await asyncio.sleep(0.02)
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0):
+                    await receiver.readany()
+            count = await receiver.readinto(memory[-rest : 10 - rest], destination.on_data)
+            assert count == 10
+            piece = await receiver.readany()
+            assert piece
+            memory[10 - rest :][: len(piece)] = piece
+            destination.reported += piece
+            await receiver.readinto(memory[10 - rest + len(piece) :], destination.on_data)
+            assert await receiver.readany() == b""
+        destination.assert_holds(BODY[:MIB])
+        await assert_usable(session, server.url)
+
+
 async def test_request_that_is_still_being_sent(
     session: aiohttp.ClientSession, tls: ssl.SSLContext | None
 ) -> None:
