@@ -120,22 +120,27 @@ class S3Object:
         Raises:
             ParameterError: ``buffer`` is read-only.
         """
-        target = memoryview(buffer).cast("B")
-        if target.readonly:
-            raise ParameterError(
-                f"readinto fills a writable buffer, such as a bytearray, not {buffer!r:.40}"
-            )
-        self._put_back()
-        stream = self._stream
-        begun = stream.position
-        filled = 0
-        try:
-            while filled < len(target) and (count := await stream.readinto(target[filled:])):
-                filled += count
-        except asyncio.CancelledError:
-            stream.put_back(bytes(target[: stream.position - begun]))
-            raise
-        return filled
+        # Released, because the traceback of an error would keep the buffer from being resized.
+        with memoryview(buffer).cast("B") as target:
+            if target.readonly:
+                raise ParameterError(
+                    f"readinto fills a writable buffer, such as a bytearray, not {buffer!r:.40}"
+                )
+            self._put_back()
+            stream = self._stream
+            begun = stream.position
+            filled = 0
+            try:
+                while filled < len(target):
+                    with target[filled:] as rest:
+                        count = await stream.readinto(rest)
+                    if not count:
+                        break
+                    filled += count
+            except asyncio.CancelledError:
+                stream.put_back(bytes(target[: stream.position - begun]))
+                raise
+            return filled
 
     def iter_chunks(self, size: int) -> AsyncIterator[bytes]:
         """Iterate over chunks of exactly ``size`` bytes, the last one shorter.

@@ -363,3 +363,19 @@ async def test_reads_of_any_kind_after_cancelled_ones_lose_nothing(
         assert await obj.read() == b""
         assert obj.verified
         assert obj.attempts == 1
+
+
+@pytest.mark.parametrize("fault", [faults.stall_after(1000), faults.drop_after(1000)], ids=repr)
+async def test_buffer_can_be_resized_where_a_failure_is_handled(
+    client: S3Client, server: S3Server, fault: faults.Fault
+) -> None:
+    server.faults.add(fault, key="big", times=None)
+    buffer = bytearray(len(BIG))
+    obj = await client.get_object(BUCKET, "big")
+    try:
+        async with asyncio.timeout(0.1):
+            await obj.readinto(buffer)
+    except (errors.ConnectionLost, TimeoutError):
+        buffer.clear()
+    assert not buffer
+    await obj.aclose()

@@ -171,10 +171,11 @@ class ObjectReader(AsyncCloseable):
             S3Error: as for ``read``.
         """
         self._check_open()
-        view = writable_view(buffer)[: max(0, self.size - self._position)]
-        await self._read_at(self._position, view)
-        self._position += len(view)
-        return len(view)
+        # Released, because the traceback of an error would keep the buffer from being resized.
+        with writable_view(buffer)[: max(0, self.size - self._position)] as view:
+            await self._read_at(self._position, view)
+            self._position += len(view)
+            return len(view)
 
     def as_sync(self) -> SyncObjectReader:
         """Return a blocking file for code in other threads, such as ``zipfile``, h5py or pyarrow.

@@ -149,6 +149,24 @@ async def test_cancelled_read_can_be_repeated(server: S3Server, client: S3Client
         assert await f.read(300) == CONTENT[3000:3300]
 
 
+@pytest.mark.parametrize("size", [10, 6 * PART])
+@pytest.mark.parametrize("fault", [faults.stall_after(5), faults.status(403)], ids=repr)
+async def test_buffer_can_be_resized_where_a_failure_is_handled(
+    server: S3Server, client: S3Client, fault: faults.Fault, size: int
+) -> None:
+    server.put_object(BUCKET, KEY, CONTENT)
+    server.faults.add(fault, where=covering(1005), times=None)
+    buffer = bytearray(size)
+    async with client.open_object(BUCKET, KEY) as f:
+        f.seek(1000)
+        try:
+            async with asyncio.timeout(0.1):
+                await f.readinto(buffer)
+        except (errors.AccessDenied, TimeoutError):
+            buffer.clear()
+    assert not buffer
+
+
 async def test_two_tasks_cannot_read_at_once(server: S3Server, client: S3Client) -> None:
     server.put_object(BUCKET, KEY, CONTENT)
     async with client.open_object(BUCKET, KEY) as f:
