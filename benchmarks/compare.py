@@ -14,6 +14,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import statistics
 import subprocess
 import sys
@@ -273,6 +274,7 @@ def main() -> None:
     parser.add_argument("--peer", action="append", help="leave out all clients but these")
     parser.add_argument("--json", type=Path, metavar="FILE", help="add the results to FILE")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that temporary files are deleted
     unknown = set(arguments.works) - set(WORKS) - {"starting"}
     if unknown:
         parser.error(f"unknown work: {', '.join(sorted(unknown))}")
