@@ -26,17 +26,20 @@ class Link:
 
     Attributes:
         latency: seconds from a request to its response's head.
+        least_latency: the least of these. Requests that compete for a full link make each other
+            wait, which more of them would not shorten.
         rate: bytes per second of one connection.
     """
 
     def __init__(self, latency: float) -> None:
-        self.latency = latency
+        self.latency = self.least_latency = latency
         self.rate = USUAL_RATE
         self._measured = False
 
     def waited(self, latency: float) -> None:
         """Add the latency of a response to the average."""
         self.latency += _WEIGHT * (latency - self.latency)
+        self.least_latency = min(self.least_latency, latency)
 
     def received(self, size: int, seconds: float) -> None:
         """Add the rate of a part to the average: ``size`` bytes in ``seconds``."""

@@ -41,13 +41,12 @@ def limits_for(read: ObjectRead, link: Link) -> Limits:
     The window has as many bytes as the consumer can use during the latency of a request and the
     transfer of a part.
     """
-    wanted = int(_CONSUMED * (link.latency + _PART / USUAL_RATE))
+    wanted = int(_CONSUMED * (link.least_latency + _PART / USUAL_RATE))
     window = max(_LEAST_WINDOW, min(wanted, _MOST_WINDOW))
     most = min(_MOST_REQUESTS, read.exchange.state.max_concurrency)
     if read.connections is None:
-        requests = min(most, -(-window // _PART))
-    else:
-        requests = min(most, read.connections)
+        return Limits(window, min(most, -(-window // _PART)), min(_PART, read.least_part))
+    requests = min(most, read.connections)
     part_size = max(MIB, min(window // requests, MIN_PART))
     return Limits(window, requests, min(part_size, read.least_part))
 
@@ -149,6 +148,20 @@ class ReadAhead:
             finally:
                 self._waiter = None
 
+    def read_nowait(self, count: int) -> memoryview | None:
+        """The next ``count`` bytes, if they have arrived and one block has them all.
+
+        They are valid until the next call.
+        """
+        self._retire()
+        self.fill()
+        block = self._blocks[0] if self._blocks else None
+        start, stop = self.position, self.position + count
+        if block is None or block.at < stop:
+            return None
+        self.position = stop
+        return block.memory[start - block.start : stop - block.start]
+
     def fill(self) -> None:
         """Request parts up to the end of the window."""
         window, requests, part_size = self.limits
@@ -229,6 +242,7 @@ class ReadAhead:
         self._stop = self._next  # so that ``fill`` requests nothing more
         blocks = [*self._blocks]
         self._blocks.clear()
+        self._free.clear()
         tasks = [block.task for block in blocks if block.task is not None]
         for block in blocks:
             block.cancel()

@@ -153,7 +153,7 @@ class ObjectReader(AsyncCloseable):
         count = max(0, self.size - self._position)
         if size is not None and size >= 0:
             count = min(count, size)
-        held = self._held(self._position, count)
+        held = self._held(self._position, count) or self._arrived(self._position, count)
         if held is not None:
             self._position += count
             return bytes(held)
@@ -214,8 +214,23 @@ class ObjectReader(AsyncCloseable):
                 return block.memory[offset - block.start : offset - block.start + count]
         return None
 
+    def _arrived(self, offset: int, count: int) -> memoryview | None:
+        """The bytes, if they come next and one block that is read ahead has them all."""
+        ahead = self._ahead
+        if self._reading or ahead is None or ahead.position != offset:
+            return None
+        self._extend(ahead)
+        return ahead.read_nowait(count)
+
+    def _extend(self, ahead: ReadAhead) -> None:
+        """Read farther ahead if the last reads were in order."""
+        if self._reader is not None and ahead.position - self._began >= self._unit // 2:
+            ahead.limits = limits_for(self._read, self._reader.link)
+
     async def _fill(self, position: int, view: memoryview) -> None:
         stop = position + len(view)
+        if self._ahead is not None and self._ahead.position == position:
+            self._extend(self._ahead)
         while position < stop:
             rest = view[position - stop :]
             piece = self._cached(position)
@@ -246,8 +261,6 @@ class ObjectReader(AsyncCloseable):
         assert reader is not None
         if ahead is not None and (ahead.covers(offset) or ahead.position == offset):
             ahead.position = offset
-            if offset - self._began >= self._unit // 2:
-                ahead.limits = limits_for(self._read, reader.link)
             return ahead
         await self._leave()
         if count >= self._divided:

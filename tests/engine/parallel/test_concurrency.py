@@ -130,3 +130,11 @@ def test_no_response_is_behind_before_a_quarter_of_a_second() -> None:
     link = Link(0.001)
     assert not link.is_behind(0, 1_000_000, 0.24)
     assert link.is_behind(0, 1_000_000, 0.26)
+
+
+def test_link_remembers_the_least_latency() -> None:
+    measured = Link(0.3)
+    measured.waited(0.1)
+    measured.waited(0.5)
+    assert measured.least_latency == 0.1
+    assert 0.1 < measured.latency < 0.5

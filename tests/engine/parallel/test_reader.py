@@ -1,4 +1,5 @@
 import asyncio
+import gc
 import os
 import random
 from typing import Any
@@ -6,6 +7,7 @@ from typing import Any
 import pytest
 
 from aios3get import S3Client, errors
+from aios3get._engine.parallel.read_ahead import ReadAhead
 from aios3get.testing import S3Server, faults
 from tests.engine.parallel.conftest import CONTENT, PART, covering
 from tests.reading_client import BUCKET, KEY, transport_of, until
@@ -82,6 +84,32 @@ async def test_reads_in_order_are_read_ahead(server: S3Server, client: S3Client)
         await f.read(500)
         await f.read(10)
         await until(lambda: len(server.requests) == 1 + 7)
+
+
+async def test_large_reads_out_of_order_are_not_read_ahead(
+    server: S3Server, client: S3Client
+) -> None:
+    server.put_object(BUCKET, KEY, CONTENT)
+    async with client.open_object(BUCKET, KEY) as f:
+        for offset in (2000, 4000):
+            server.faults.add(faults.slow(5000), where=covering(offset))
+            f.seek(offset)
+            assert await f.read(PART - 1) == CONTENT[offset : offset + PART - 1]
+    assert len(server.requests) == 1 + 2
+
+
+async def test_closed_reader_holds_no_memory(server: S3Server, client: S3Client) -> None:
+    server.put_object(BUCKET, KEY, 4 * CONTENT)
+    gc.collect()
+    gc.disable()
+    try:
+        async with client.open_object(BUCKET, KEY) as f:
+            while await f.read(100):
+                pass
+        buffers = [each for each in gc.get_objects() if isinstance(each, ReadAhead) and each._free]
+    finally:
+        gc.enable()
+    assert not buffers
 
 
 async def test_bytes_left_behind_stay_in_memory(server: S3Server, client: S3Client) -> None:
