@@ -1,4 +1,4 @@
-"""Bring your own credentials: any callable that gives them, asked again ahead of their end.
+"""Bring your own credentials: any callable that returns them, called again before they expire.
 
 python examples/provider.py
 """

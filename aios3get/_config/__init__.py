@@ -1,1 +1,1 @@
-"""Arguments, environment and profile resolved to one configuration."""
+"""Resolves arguments, environment and profile to one configuration."""

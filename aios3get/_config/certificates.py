@@ -12,11 +12,11 @@ __all__ = ["load_certificates"]
 async def load_certificates(
     verify: bool | str | os.PathLike[str] | ssl.SSLContext, ca_bundle: str | None
 ) -> bool | ssl.SSLContext:
-    """What aiohttp takes as ``ssl``: True for its default context, False to check nothing.
+    """Return aiohttp's ``ssl`` argument: True for its default context, False to accept any.
 
     Args:
         verify: the client's argument.
-        ca_bundle: the setting's file or folder, used where ``verify`` is True.
+        ca_bundle: the file or folder of the setting, used if ``verify`` is True.
 
     Raises:
         ConfigurationError: the file or folder cannot be used.

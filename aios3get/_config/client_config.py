@@ -1,4 +1,4 @@
-"""The arguments of one client, and what environment and shared files add to them."""
+"""The arguments of one client, and the environment and shared files that complete them."""
 
 import os
 import ssl
@@ -34,7 +34,7 @@ class ClientConfig:
     """The arguments of one ``S3Client``, which documents them.
 
     Raises:
-        ConfigurationError: an argument is invalid whatever environment and files say.
+        ConfigurationError: an argument is invalid, regardless of environment and files.
     """
 
     region: str | None = None
@@ -66,13 +66,13 @@ class ClientConfig:
         for name, (types, expected) in _TYPES.items():
             value = getattr(self, name)
             if not isinstance(value, types):
-                # The value may be a secret in the wrong place.
+                # The value may be a misplaced secret.
                 raise ConfigurationError(
                     f"{name} is of type {type(value).__name__}; pass {expected}"
                 )
         if type(self.max_concurrency) is not int or self.max_concurrency < 1:
             raise ConfigurationError(
-                f"max_concurrency is a whole number above 0, got {self.max_concurrency!r}"
+                f"max_concurrency must be a whole number above 0, got {self.max_concurrency!r}"
             )
         if self.request_payer not in (None, "requester"):
             raise ConfigurationError(
@@ -89,7 +89,7 @@ class ClientConfig:
 
     @property
     def explicit_settings(self) -> ExplicitSettings:
-        """The arguments that environment and profile can stand in for."""
+        """The arguments that environment and profile can replace."""
         names = ExplicitSettings.__annotations__
         return cast(ExplicitSettings, {name: getattr(self, name) for name in names})
 
@@ -117,13 +117,13 @@ _TYPES: Final[Mapping[str, tuple[tuple[type[Any], ...], str]]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedConfig:
-    """Environment and shared files, read once for one client.
+    """The environment and shared files, read once for a client.
 
     Attributes:
         environ: the environment variables.
         shared: the shared files as they were when the client loaded them.
-        profile: the name of the chosen profile, None for the default one.
-        settings: the settings that arguments, environment and profile decide.
+        profile: the name of the active profile; None for the default one.
+        settings: the settings from arguments, environment and profile.
     """
 
     environ: Mapping[str, str] = field(repr=False)
@@ -138,7 +138,7 @@ async def load_config(
     """Read the shared files in a thread and resolve all settings.
 
     Args:
-        config: the client's arguments, which precede environment and profile.
+        config: the client's arguments, which take precedence over environment and profile.
         environ: the environment variables, ``os.environ`` if None.
 
     Raises:

@@ -7,10 +7,10 @@ __all__ = ["without_items"]
 
 
 def without_items(environ: Mapping[str, str]) -> Mapping[str, str]:
-    """The same variables, whose names and values no error reporter shows.
+    """Return the same variables without exposing their names and values to error reporters.
 
-    Reporters send the local variables of failing functions: the items of every ``Mapping``, and of
-    anything else its ``repr``. What is returned behaves as a mapping without being one.
+    Reporters send the local variables of failing functions: the items of every ``Mapping``, and the
+    ``repr`` of other objects. The result behaves like a mapping without being a ``Mapping``.
     """
     return cast(Mapping[str, str], _Environ(environ))
 

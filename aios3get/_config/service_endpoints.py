@@ -1,4 +1,4 @@
-"""Where the services that give credentials are reached, by environment and profile."""
+"""Endpoints of the services that provide credentials, from environment and profile."""
 
 from collections.abc import Mapping
 from typing import Final, NamedTuple
@@ -17,10 +17,10 @@ __all__ = ["ServiceEndpoint", "resolve_service_endpoint"]
 
 
 class ServiceEndpoint(NamedTuple):
-    """Where a service that gives credentials is reached.
+    """The endpoint of a service that provides credentials.
 
     Attributes:
-        url: the URL, without a slash at its end.
+        url: the URL, without a trailing slash.
         region: the region to sign for.
     """
 
@@ -35,14 +35,14 @@ def resolve_service_endpoint(
     shared: SharedConfig,
     profile: Profile,
 ) -> ServiceEndpoint:
-    """The endpoint of a service that gives credentials.
+    """Return the endpoint of a service that provides credentials.
 
-    ``AWS_STS_REGIONAL_ENDPOINTS=legacy`` takes the global endpoint of STS for the regions that
-    were open before 2019; it stands in for a region too, where none is known.
+    ``AWS_STS_REGIONAL_ENDPOINTS=legacy`` selects the global endpoint of STS for the regions that
+    were open before 2019. The global endpoint is also used if no region is known.
 
     Args:
         service: the service.
-        region: the region of the caller, None if none is known.
+        region: the region of the caller; None if unknown.
         environ: the environment variables.
         shared: the shared files.
         profile: the active profile.

@@ -1,4 +1,4 @@
-"""The settings of a client: arguments, else environment, else profile, else defaults.
+"""The settings of a client: from arguments, else the environment, else the profile, else defaults.
 
 The names are those of the AWS SDKs: https://docs.aws.amazon.com/sdkref/latest/guide/settings-reference.html
 """
@@ -29,7 +29,7 @@ ChecksumValidation = Literal["when_supported", "when_required"]
 
 
 class ExplicitSettings(TypedDict, total=False):
-    """Arguments of a caller; None, like leaving it out, stands for environment and profile."""
+    """The caller's arguments; environment and profile replace those that are None or left out."""
 
     region: str | None
     endpoint_url: str | None
@@ -47,13 +47,13 @@ class ExplicitSettings(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class ResolvedSettings:
-    """What arguments, environment and profile decide.
+    """The settings that follow from arguments, environment and profile.
 
     Attributes:
-        endpoint: the input of the endpoint rules.
+        endpoint: the input of endpoint resolution.
         response_checksum_validation: whether checksums are requested and verified.
         ca_bundle: a file of certificates to trust instead of the default ones, or None.
-        proxies: which proxy a request takes.
+        proxies: select the proxy of a request.
     """
 
     endpoint: EndpointSettings = field(default_factory=EndpointSettings)
@@ -68,50 +68,50 @@ def resolve_settings(
     shared: SharedConfig,
     profile: str | None = None,
 ) -> ResolvedSettings:
-    """Merge: argument, else environment, else profile, else the default.
+    """Resolve each setting: argument, else environment, else profile, else the default.
 
     Raises:
-        ConfigurationError: a value is not one of its setting (the message names its source), or
-            the profile does not exist.
+        ConfigurationError: a value is invalid (the message names its source), or the profile does
+            not exist.
     """
-    chosen = shared.profile(profile)
-    found: dict[str, Any] = {}
+    active = shared.profile(profile)
+    values: dict[str, Any] = {}
     for name, setting in _SETTINGS.items():
-        value = setting.resolve(name, explicit.get(name), environ, chosen)
+        value = setting.resolve(name, explicit.get(name), environ, active)
         if value is not None:
-            found[name] = value
+            values[name] = value
     endpoint_url = explicit.get("endpoint_url")
-    found["endpoint_url"] = (
-        configured_endpoint_url("s3", environ, shared, chosen)
+    values["endpoint_url"] = (
+        configured_endpoint_url("s3", environ, shared, active)
         if endpoint_url is None
-        else _parsed(_endpoint_url, endpoint_url, "endpoint_url")
+        else _parse_text(_endpoint_url, endpoint_url, "endpoint_url")
     )
-    if found["endpoint_url"] is not None:
-        # As in botocore, a configured host stays as it is, unless an argument asks for a variant
-        # of it too, which the endpoint rules refuse.
+    if values["endpoint_url"] is not None:
+        # As in botocore, only arguments combine these with an endpoint_url; the environment's and
+        # the profile's values are ignored.
         for name in ("use_fips", "use_dualstack"):
             if explicit.get(name) is None:
-                found.pop(name, None)
-    checksums = found.pop("response_checksum_validation", "when_supported")
+                values.pop(name, None)
+    checksums = values.pop("response_checksum_validation", "when_supported")
     return ResolvedSettings(
-        endpoint=EndpointSettings(**found),
+        endpoint=EndpointSettings(**values),
         response_checksum_validation=checksums,
-        ca_bundle=environ.get("AWS_CA_BUNDLE") or chosen.get("ca_bundle"),
+        ca_bundle=environ.get("AWS_CA_BUNDLE") or active.get("ca_bundle"),
         proxies=Proxies.from_environment(environ),
     )
 
 
 def check_explicit(explicit: ExplicitSettings) -> None:
-    """Check arguments that neither environment nor profile can make valid.
+    """Check the arguments on their own, without environment and profile.
 
     Raises:
-        ConfigurationError: a value is not one of its setting.
+        ConfigurationError: a value is invalid.
     """
     nothing = Profile("")
     for name, value in explicit.items():
         if name == "endpoint_url":
             if value is not None:
-                _parsed(_endpoint_url, value, name)
+                _parse_text(_endpoint_url, value, name)
         else:
             _SETTINGS[name].resolve(name, value, {}, nothing)
 
@@ -139,7 +139,7 @@ def parse_legacy(text: str) -> bool:
     return _one_of("regional", "legacy")(text) == "legacy"
 
 
-# Looser than AWS's own names: other servers have other names for their regions.
+# Less strict than AWS's region names, because other servers use other names.
 _region_name = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}").fullmatch
 
 
@@ -155,20 +155,20 @@ def _endpoint_url(text: str) -> str:
     return text
 
 
-def _parsed(parse: Callable[[str], Any], text: object, source: str) -> Any:
+def _parse_text(parse: Callable[[str], Any], text: object, source: str) -> Any:
     if not isinstance(text, str):
         raise ConfigurationError(f"{source} is {text!r}; pass text")
     try:
         return parse(text)
     except ValueError as error:
-        # A URL may hold a password.
+        # A URL may contain a password.
         shown = "not a usable URL" if "@" in text else repr(text)
         raise ConfigurationError(f"{source} is {shown}; {error}") from None
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """The names of one setting at its sources; the first that is set counts."""
+    """The names of one setting in the environment and the profile; the first one set applies."""
 
     parse: Callable[[str], Any]
     environment: tuple[str, ...] = ()
@@ -181,15 +181,15 @@ class Setting:
             return self._argument(name, argument)
         for variable in self.environment:
             if text := environ.get(variable, "").strip():
-                return _parsed(self.parse, text, f"environment variable {variable}")
+                return _parse_text(self.parse, text, f"environment variable {variable}")
         for path in self.profile:
-            if written := profile.get(*path):
-                return _parsed(self.parse, written, _where(path, profile))
+            if setting := profile.get(*path):
+                return _parse_text(self.parse, setting, _where(path, profile))
         return None
 
     def _argument(self, name: str, argument: object) -> Any:
         if self.parse not in (parse_boolean, parse_legacy):
-            return _parsed(self.parse, argument, name)
+            return _parse_text(self.parse, argument, name)
         if not isinstance(argument, bool):
             raise ConfigurationError(f"{name} is {argument!r}; pass True or False")
         return argument
@@ -201,8 +201,8 @@ def _where(path: tuple[str, ...], profile: Profile) -> str:
 
 USE_FIPS: Final = Setting(parse_boolean, ("AWS_USE_FIPS_ENDPOINT",), (("use_fips_endpoint",),))
 
-# Names and order as in botocore's configprovider.py, but AWS_REGION, which botocore does not read,
-# and the unnested spellings that the SDK reference gives for every SDK.
+# Names and order as in botocore's configprovider.py, plus AWS_REGION, which botocore does not read,
+# and the unnested names that the SDK reference documents for every SDK.
 _SETTINGS: Final[Mapping[str, Setting]] = {
     "region": Setting(_region, ("AWS_REGION", "AWS_DEFAULT_REGION"), (("region",),)),
     "addressing_style": Setting(
@@ -254,7 +254,7 @@ _IGNORE_ENDPOINT_URLS: Final = Setting(
 def configured_endpoint_url(
     service: str, environ: Mapping[str, str], shared: SharedConfig, profile: Profile
 ) -> str | None:
-    """The endpoint URL that environment or profile name for a service, or for all of them.
+    """Return the endpoint URL that environment or profile set for a service, or for all services.
 
     Args:
         service: the service's id in the AWS SDKs, such as ``"s3"`` or ``"sso-oidc"``.
@@ -267,7 +267,7 @@ def configured_endpoint_url(
     """
     if _IGNORE_ENDPOINT_URLS.resolve("", None, environ, profile):
         return None
-    # The environment's general URL precedes the profile's for the service:
+    # The environment's general URL takes precedence over the profile's URL for the service:
     # https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
     key = service.replace("-", "_")
     general = Setting(
@@ -294,4 +294,4 @@ def _services_endpoint_url(key: str, shared: SharedConfig, profile: Profile) -> 
     text = Profile(name, config=section).get(key, "endpoint_url")
     if text is None:
         return None
-    return str(_parsed(_endpoint_url, text, f"{key} → endpoint_url of [services {name}]"))
+    return str(_parse_text(_endpoint_url, text, f"{key} → endpoint_url of [services {name}]"))

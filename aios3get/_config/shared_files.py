@@ -1,6 +1,6 @@
-"""The shared AWS files, read off the event loop.
+"""Reads the shared AWS files off the event loop.
 
-Where they are: https://docs.aws.amazon.com/sdkref/latest/guide/file-location.html
+https://docs.aws.amazon.com/sdkref/latest/guide/file-location.html
 """
 
 import asyncio
@@ -18,30 +18,30 @@ _MAX_BYTES: Final = 1_048_576
 
 
 async def read_shared_config(environ: Mapping[str, str]) -> SharedConfig:
-    """Both files as they are now; a missing or unreadable one counts as empty.
+    """Read both files; a missing or unreadable one counts as empty.
 
-    ``SharedConfig.looked_at`` names it, and why it is empty.
+    ``SharedConfig.looked_at`` has the reason.
 
     Args:
         environ: the environment: ``AWS_CONFIG_FILE``, ``AWS_SHARED_CREDENTIALS_FILE``, ``HOME``.
 
     Raises:
-        ConfigurationError: a file is larger than 1 MiB, not UTF-8, or not of the format.
+        ConfigurationError: a file is larger than 1 MiB, not UTF-8, or malformed.
     """
     return await asyncio.to_thread(_read_both, environ)
 
 
 def profile_name(profile: str | None, environ: Mapping[str, str]) -> str | None:
-    """The name of the profile to use, None for the default one.
+    """Return the name of the profile to use; None for the default one.
 
-    The SDK reference knows ``AWS_PROFILE`` only, so it goes first;
-    botocore takes ``AWS_DEFAULT_PROFILE`` too.
+    ``AWS_PROFILE`` comes first: the SDK reference documents only this name, and botocore also reads
+    ``AWS_DEFAULT_PROFILE``.
     """
     return profile or environ.get("AWS_PROFILE") or environ.get("AWS_DEFAULT_PROFILE") or None
 
 
 def shared_file_paths(environ: Mapping[str, str]) -> tuple[str, str]:
-    """The paths of the credentials file and the config file."""
+    """Return the paths of the credentials file and the config file."""
     credentials = environ.get("AWS_SHARED_CREDENTIALS_FILE") or "~/.aws/credentials"
     config = environ.get("AWS_CONFIG_FILE") or "~/.aws/config"
     return expand_path(credentials, environ), expand_path(config, environ)
@@ -55,7 +55,7 @@ def _read_both(environ: Mapping[str, str]) -> SharedConfig:
 
 
 def _read(path: str) -> tuple[dict[str, Section], str]:
-    # A pipe or device would never end.
+    # Reading a pipe or device might never end.
     if not os.path.isfile(path):
         return {}, f"{path} (no such file)"
     try:
@@ -72,7 +72,7 @@ def _read_text(path: str) -> str:
             return data.decode("utf-8-sig")
         problem = "is larger than 1 MiB; no AWS file is that large"
     except UnicodeDecodeError:
-        # That error carries the file's bytes.
+        # That error contains the file's bytes.
         problem = "is not UTF-8 text"
     # Error reporters send the locals of a frame that raises.
     del data
@@ -80,7 +80,7 @@ def _read_text(path: str) -> str:
 
 
 def expand_path(path: str, environ: Mapping[str, str]) -> str:
-    """The path with its variables and a leading ``~`` replaced, by the given environment."""
+    """Expand variables and a leading ``~`` in the path, using ``environ``."""
     path = Template(path).safe_substitute(environ)
     if path == "~" or path.startswith(("~/", "~\\")):
         return _home(environ) + path[1:]

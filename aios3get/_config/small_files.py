@@ -1,4 +1,4 @@
-"""Token files and caches: read, and replaced as a whole, off the event loop."""
+"""Reads and replaces token files and caches off the event loop."""
 
 import asyncio
 import errno
@@ -13,19 +13,19 @@ _MAX_BYTES: Final = 65_536
 
 
 async def read_small_file(path: str) -> bytes:
-    """The content of a regular file of at most 64 KiB.
+    """Read a regular file of at most 64 KiB.
 
     Raises:
-        OSError: there is no such file, or it cannot be read, is too large or not a regular file.
+        OSError: the file does not exist, cannot be read, is too large or not a regular file.
     """
     return await asyncio.to_thread(_read, path)
 
 
 async def replace_file(path: str, data: bytes) -> None:
-    """Give a file new content that only its owner can read; readers see the old or the new one.
+    """Replace a file atomically with one that only its owner can read.
 
     Raises:
-        OSError: the content cannot be written.
+        OSError: the file cannot be written.
     """
     await asyncio.to_thread(_replace, path, data)
 
@@ -41,7 +41,7 @@ def _read(path: str) -> bytes:
 
 
 def _open_at_once(path: str, flags: int) -> int:
-    # Opening a pipe would wait for its other end.
+    # Without O_NONBLOCK, opening a pipe would wait for its other end.
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 

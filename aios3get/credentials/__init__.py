@@ -1,8 +1,8 @@
-"""Where credentials come from.
+"""Providers of credentials.
 
-A provider is any callable without arguments, sync or async, that gives ``Credentials``. These are
-the providers that come with aios3get, and what combines them. A module is imported when one of its
-names is first used.
+A provider is any callable without arguments, sync or async, that returns ``Credentials``. This
+package has the providers that come with aios3get, and the functions that combine them. A module is
+imported when one of its names is first used.
 """
 
 from importlib import import_module

@@ -24,24 +24,24 @@ __all__ = ["AssumeRole"]
 class AssumeRole(Provider):
     """A provider of the credentials of a role, assumed with other credentials.
 
-    The request goes to STS in the client's region, or where ``AWS_ENDPOINT_URL_STS`` says.
+    The request is sent to STS in the client's region, or to ``AWS_ENDPOINT_URL_STS``.
 
     Args:
         role_arn: the role's ARN.
-        source: whose credentials assume the role: ``Credentials`` or a provider; None for the
+        source: the credentials that assume the role: ``Credentials`` or a provider; None for the
             default chain.
         session_name: the session's name, which CloudTrail shows; None for ``aios3get`` and the
             time.
-        external_id: the id that the role's trust policy asks for.
+        external_id: the id that the role's trust policy requires.
         duration_seconds: how long the session lasts, from 900 up; None for STS's default, an hour.
-        mfa_serial: the serial number or ARN of the MFA device that the trust policy asks for.
-        mfa_token: gives the device's current code, at each refresh; a sync callable runs in a
-            thread, so it may ask a person.
+        mfa_serial: the serial number or ARN of the MFA device that the trust policy requires.
+        mfa_token: returns the device's current code, at each refresh; a sync callable runs in a
+            thread, so it may prompt a person.
 
     Raises:
         ConfigurationError: ``role_arn`` is empty, ``source`` is neither credentials nor a
-            provider, ``duration_seconds`` is no whole number, or ``mfa_serial`` and ``mfa_token``
-            do not come together.
+            provider, ``duration_seconds`` is not a whole number, or only one of ``mfa_serial`` and
+            ``mfa_token`` is passed.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class AssumeRole(Provider):
         loaded = await load_from(self._source, context)
         if isinstance(loaded, Unavailable):
             raise CredentialsError(
-                f"no credentials found to assume {self} with. Looked at:",
+                f"no credentials found to assume {self} with. Sources tried:",
                 sources=loaded.sources(name_of(self._source)),
             )
         if not isinstance(loaded, Credentials):
@@ -93,5 +93,5 @@ class AssumeRole(Provider):
         return loaded
 
     def invalidate(self, used: Identity) -> None:
-        """Have the source drop what it caches; the role itself is assumed anew by each load."""
+        """Drop the credentials that the source caches; each load assumes the role anew."""
         forget(self._source, used)

@@ -1,4 +1,4 @@
-"""Credentials of a session of another SDK for Python; none of them is imported."""
+"""Credentials from a session of another Python SDK, which is not imported here."""
 
 import asyncio
 import inspect
@@ -14,12 +14,12 @@ from aios3get.errors import ConfigurationError, CredentialsError
 
 __all__ = ["from_botocore"]
 
-# Longer than any session of AWS lasts (36 hours).
+# Longer than the longest session of AWS (36 hours).
 _LONGEST_SECONDS: Final = 2**18
 
 
 def from_botocore(session: Any) -> CredentialsProvider:
-    """A provider of the credentials of a botocore, boto3, aiobotocore or aioboto3 session.
+    """Return a provider of the credentials of a botocore, boto3, aiobotocore or aioboto3 session.
 
     The session finds and refreshes its credentials itself; sync methods are called in a thread.
 
@@ -27,7 +27,7 @@ def from_botocore(session: Any) -> CredentialsProvider:
         session: an object with the method ``get_credentials``, sync or async.
 
     Raises:
-        ConfigurationError: it has none.
+        ConfigurationError: ``session`` has no such method.
     """
     if inspect.isclass(session) or not callable(getattr(session, "get_credentials", None)):
         raise ConfigurationError(
@@ -47,18 +47,18 @@ class _SessionCredentials(Provider):
     __str__ = __repr__
 
     async def load(self, context: ProviderContext) -> Identity | Unavailable:
-        found = await _call(self._session.get_credentials)
-        if found is None:
+        source = await _call(self._session.get_credentials)
+        if source is None:
             return Unavailable("the session has no credentials")
-        await _call(found.get_frozen_credentials)  # refreshes them
-        # The end is determined before the keys: should they be refreshed in between, it is too
-        # early rather than too late.
-        expires_at = _expires_at(found)
-        keys = await _call(found.get_frozen_credentials)
+        await _call(source.get_frozen_credentials)  # refreshes them
+        # The expiry is determined before the keys are read: if they are refreshed in between, it is
+        # too early rather than too late.
+        expires_at = _expires_at(source)
+        keys = await _call(source.get_frozen_credentials)
         try:
             return Credentials(keys.access_key, keys.secret_key, keys.token or None, expires_at)
         except ConfigurationError as error:
-            raise CredentialsError(f"{self} gave unusable credentials: {error}") from None
+            raise CredentialsError(f"{self} returned invalid credentials: {error}") from None
 
 
 async def _call(method: Callable[[], Any]) -> Any:
@@ -68,9 +68,9 @@ async def _call(method: Callable[[], Any]) -> Any:
     return await result if inspect.isawaitable(result) else result
 
 
-def _expires_at(found: Any) -> datetime | None:
-    # What botocore documents of the end is whether it comes within so many seconds.
-    refresh_needed = getattr(found, "refresh_needed", None)
+def _expires_at(source: Any) -> datetime | None:
+    # botocore documents only whether the expiry is within a number of seconds, so search for it.
+    refresh_needed = getattr(source, "refresh_needed", None)
     if refresh_needed is None or not refresh_needed(refresh_in=_LONGEST_SECONDS):
         return None
     now, low, high = time.time(), 0, _LONGEST_SECONDS

@@ -1,4 +1,4 @@
-"""Several providers as one: the first that has credentials gives them."""
+"""Provider chains: the first provider that has credentials is used."""
 
 import asyncio
 from collections.abc import Callable
@@ -31,31 +31,31 @@ class _Chain(Provider):
 
 
 def chain(*providers: CredentialsProvider) -> CredentialsProvider:
-    """A provider that calls each of ``providers`` in turn, at each refresh.
+    """Return a provider that calls each of ``providers`` in turn, at each refresh.
 
-    One that gives None is not configured, and the next is called; one that raises ends the search:
-    half a configuration must not quietly become another account's.
+    If a provider returns None, it is not configured and the next one is called. If it raises, the
+    chain ends, so that an incomplete configuration does not silently select another account.
 
     Raises:
-        ConfigurationError: no providers, or something that is not callable.
+        ConfigurationError: there are no providers, or one is not callable.
     """
     if not providers:
         raise ConfigurationError("chain() needs at least one provider")
     for provider in providers:
         if not callable(provider):
             raise ConfigurationError(
-                f"chain() takes providers, callables that give Credentials, not a"
+                f"chain() takes providers, callables that return Credentials, not a"
                 f" {type(provider).__name__}"
             )
     return _Chain(providers)
 
 
 class _Deferred(Provider):
-    """A provider that is imported and made by its first load."""
+    """A provider that is imported and created at its first load."""
 
-    def __init__(self, name: str, make: Callable[[], Provider]) -> None:
+    def __init__(self, name: str, create: Callable[[], Provider]) -> None:
         self._name = name
-        self._make = make
+        self._create = create
         self._provider: Provider | None = None
 
     def __str__(self) -> str:
@@ -64,7 +64,7 @@ class _Deferred(Provider):
     async def load(self, context: ProviderContext) -> Identity | Unavailable:
         if self._provider is None:
             # An import reads files, which would block the event loop.
-            self._provider = await asyncio.to_thread(self._make)
+            self._provider = await asyncio.to_thread(self._create)
         return await self._provider.load(context)
 
     def invalidate(self, used: Identity) -> None:
@@ -74,7 +74,7 @@ class _Deferred(Provider):
 async def locate(
     provider: CredentialsProvider, context: ProviderContext
 ) -> tuple[str, Identity | Unavailable]:
-    """What a provider gives, and its name; of a chain, the name of the one that gave it.
+    """Return the name and the result of a provider; for a chain, those of the member that has one.
 
     Raises:
         S3Error: a provider failed.
@@ -92,14 +92,14 @@ async def locate(
 
 
 def default_chain(profile: str | None = None) -> CredentialsProvider:
-    """What a client uses that was given no credentials, in botocore's order.
+    """Return the provider of a client without ``credentials=``, in botocore's order.
 
-    The environment's key, the role of the profile, a web identity of environment or profile, the
-    profile's other sources, the container's credentials, the instance's.
+    The sources are the key of the environment, the role of the profile, a web identity of the
+    environment or the profile, the other sources of the profile, the container and the instance.
 
     Args:
-        profile: the profile to use; the environment's key and web identity are then passed over,
-            as in botocore. None for ``AWS_PROFILE``, ``AWS_DEFAULT_PROFILE`` or ``default``.
+        profile: the profile to use; the environment's key and web identity are then skipped, as in
+            botocore. None for ``AWS_PROFILE``, ``AWS_DEFAULT_PROFILE`` or ``default``.
     """
     return _Chain(
         (
@@ -112,7 +112,7 @@ def default_chain(profile: str | None = None) -> CredentialsProvider:
 
 
 class _UnlessProfile(Provider):
-    """The environment's key, unless the caller named a profile."""
+    """The key of the environment, unless the caller passed a profile."""
 
     def __init__(self, provider: Provider, profile: str | None) -> None:
         self._provider = provider
@@ -124,7 +124,7 @@ class _UnlessProfile(Provider):
     async def load(self, context: ProviderContext) -> Identity | Unavailable:
         profile = self._profile or context.profile_argument
         if profile is not None:
-            return Unavailable(f"passed over for the profile {profile!r}")
+            return Unavailable(f"skipped in favor of the profile {profile!r}")
         return await self._provider.load(context)
 
 

@@ -1,4 +1,4 @@
-"""Credentials that the container's host serves: Amazon ECS, EKS Pod Identity and others.
+"""Credentials that the host of a container serves: Amazon ECS, EKS Pod Identity and others.
 
 https://docs.aws.amazon.com/sdkref/latest/guide/feature-container-credentials.html
 """
@@ -26,11 +26,11 @@ __all__ = ["ContainerCredentials"]
 class ContainerCredentials(Provider):
     """A provider of the credentials of an ECS task or an EKS pod with Pod Identity.
 
-    The environment says where they are: ``AWS_CONTAINER_CREDENTIALS_RELATIVE_URI``, a path on
-    169.254.170.2, else ``AWS_CONTAINER_CREDENTIALS_FULL_URI``, which without TLS must name a
-    loopback address or a link-local address of ECS or EKS. The request carries the authorization
-    token of the file ``AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE``, which is read anew each time, else
-    of ``AWS_CONTAINER_AUTHORIZATION_TOKEN``.
+    The environment has the URL: ``AWS_CONTAINER_CREDENTIALS_RELATIVE_URI``, a path on
+    169.254.170.2, else ``AWS_CONTAINER_CREDENTIALS_FULL_URI``, which without TLS must have a
+    loopback address or a link-local address of ECS or EKS. The authorization token of the request
+    is read from the file ``AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE`` each time, else taken from
+    ``AWS_CONTAINER_AUTHORIZATION_TOKEN``.
     """
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""What a provider works with while it loads credentials: environment, shared files, HTTP, time."""
+"""The context in which a provider loads credentials: environment, shared files, HTTP and time."""
 
 import asyncio
 import os
@@ -19,8 +19,8 @@ from aios3get._http.proxies import DIRECT, Proxies
 from aios3get._protocol.shared_config import Profile, SharedConfig
 
 if TYPE_CHECKING:
-    # Imported by their first use, as the environment's key needs none of them; in a thread, as an
-    # import reads files.
+    # Imported at their first use, because the environment's key needs none of them; in a thread,
+    # because an import reads files.
     from aios3get._config.service_endpoints import ServiceEndpoint
     from aios3get._http.fetcher import Fetcher
     from aios3get._protocol.credentials.endpoints import CredentialsService
@@ -30,29 +30,29 @@ __all__ = ["ClientContexts", "ProviderContext"]
 
 
 class ProviderContext:
-    """The surroundings of one load of credentials.
+    """The context of one load of credentials.
 
-    A client makes one for each load, with its own fetcher; a provider that is called by itself
-    makes its own. Creating one does no I/O: the shared files are read at the first use, once, in a
-    thread, and connections are opened by the first request.
+    A client creates one for each load, with its own fetcher; a provider that is called by itself
+    creates its own. Creating one does no I/O: the shared files are read at the first use, once, in
+    a thread, and the first request opens connections.
 
     Args:
         environ: the environment variables; a copy of ``os.environ`` if None.
-        profile: the profile that the caller named, None to take the environment's word.
-        region: the region that the caller named, None for the environment's or the profile's.
-        shared: the shared files, if they were read already.
-        fetcher: gives the client's fetcher; None to make one, which ``async with`` closes.
-        clock: seconds since 1970.
-        correct_clock: takes the seconds that a service's clock is ahead of ``clock``, and has
-            ``clock`` add them from then on; None to do so in this context alone.
-        on_region: is called with the region that ``set_region`` gets.
-        sleep: waits so many seconds.
-        random: a number of [0, 1), for jitter.
+        profile: the profile that the caller passed; None for that of the environment.
+        region: the region that the caller passed; None for that of the environment or the profile.
+        shared: the shared files, if they have been read.
+        fetcher: returns the client's fetcher; None to create one, which ``async with`` closes.
+        clock: returns seconds since 1970.
+        correct_clock: called with the seconds that a service's clock is ahead of ``clock``, and
+            makes ``clock`` add them; None to correct this context only.
+        on_region: called with the region that is passed to ``set_region``.
+        sleep: waits a number of seconds.
+        random: returns a number in [0, 1), for jitter.
 
     Attributes:
         environ: the environment variables.
-        profile_argument: the profile that the caller named, if any: then the environment's
-            credentials are passed over.
+        profile_argument: the profile that the caller passed, if any; the environment's credentials
+            are skipped then.
         sleep, random: as passed in.
     """
 
@@ -85,26 +85,26 @@ class ProviderContext:
 
     @property
     def profile_name(self) -> str | None:
-        """The active profile's name, None for the default one."""
+        """The name of the active profile; None for the default one."""
         return profile_name(self.profile_argument, self.environ)
 
     def clock(self) -> float:
-        """Seconds since 1970, by AWS's clock as far as it is known."""
+        """Return the seconds since 1970, by AWS's clock as far as it is known."""
         return self._clock() + self._clock_offset
 
     def now(self) -> datetime:
-        """The present by ``clock``."""
+        """Return the current time by ``clock``."""
         return datetime.fromtimestamp(self.clock(), UTC)
 
     def correct_clock(self, seconds: float) -> None:
-        """Have ``clock`` add so many seconds: AWS refused a signature for its time."""
+        """Make ``clock`` add these seconds, because AWS rejected the time of a signature."""
         if self._correct_clock is None:
             self._clock_offset += seconds
         else:
             self._correct_clock(seconds)
 
     async def shared(self) -> SharedConfig:
-        """The shared files, as they are at the first use.
+        """Return the shared files, which are read at the first use.
 
         Raises:
             ConfigurationError: a file is malformed.
@@ -114,7 +114,7 @@ class ProviderContext:
         return self._shared
 
     async def profile(self) -> Profile:
-        """The active profile.
+        """Return the active profile.
 
         Raises:
             ConfigurationError: a file is malformed, or the profile does not exist.
@@ -122,7 +122,7 @@ class ProviderContext:
         return (await self.shared()).profile(self.profile_name)
 
     async def region(self) -> str | None:
-        """The region of the caller, the environment or the active profile.
+        """Return the region of the caller, else of the environment, else of the active profile.
 
         Raises:
             ConfigurationError: as ``profile``.
@@ -132,7 +132,7 @@ class ProviderContext:
         return named or (await self.profile()).get("region")
 
     def set_region(self, region: str) -> None:
-        """Use the region that the credentials' service named, as nobody else names one."""
+        """Use the region that a credentials service reported, because none is configured."""
         self._region = region
         if self._on_region is not None:
             self._on_region(region)
@@ -140,11 +140,11 @@ class ProviderContext:
     async def endpoint(
         self, service: "CredentialsService", region: str | None = None
     ) -> "ServiceEndpoint":
-        """Where a service is reached: by the configured URL, else at AWS.
+        """Return the endpoint of a service: the configured URL, else that of AWS.
 
         Args:
             service: the service.
-            region: its region; None for that of ``region()``.
+            region: its region; None for the result of ``region()``.
 
         Raises:
             ConfigurationError: a setting is invalid.
@@ -157,7 +157,7 @@ class ProviderContext:
     async def fetch(
         self, request: "FetchRequest | Callable[[], FetchRequest]", **options: Any
     ) -> "FetchedResponse":
-        """The response to a small request; options and errors are those of ``Fetcher.fetch``."""
+        """Send a small request; options, result and errors are those of ``Fetcher.fetch``."""
         if self._fetcher is not None:
             fetcher = await self._fetcher()
         else:
@@ -201,11 +201,11 @@ def _import_resolver() -> "Callable[..., ServiceEndpoint]":
 
 
 class ClientContexts:
-    """Makes the contexts of one client; the first one gets the files that the client has read.
+    """Creates the contexts of one client; the first one uses the files that the client has read.
 
     Args:
         config: the client's arguments.
-        loaded: its environment and shared files.
+        loaded: the environment and shared files.
         verify: as for ``Fetcher``.
         proxies: as for ``Fetcher``.
         clock: as for ``ProviderContext``.
@@ -236,7 +236,7 @@ class ClientContexts:
         self._on_region = on_region
 
     def __call__(self) -> ProviderContext:
-        """A context for one load."""
+        """Return a context for one load."""
         shared, self._shared = self._shared, None
         return ProviderContext(
             environ=dict(self._environ),
@@ -250,7 +250,7 @@ class ClientContexts:
         )
 
     async def fetcher(self) -> "Fetcher":
-        """The client's fetcher."""
+        """Return the client's fetcher."""
         make = await asyncio.to_thread(_import_fetcher)
         if self._fetcher is None:
             self._fetcher = make(verify=self._verify, proxies=self._proxies)

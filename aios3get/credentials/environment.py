@@ -1,4 +1,4 @@
-"""Credentials of the process's environment.
+"""Credentials from environment variables.
 
 https://docs.aws.amazon.com/sdkref/latest/guide/feature-static-credentials.html
 """
@@ -15,7 +15,7 @@ from aios3get.errors import ConfigurationError, CredentialsError
 __all__ = ["EnvironmentCredentials"]
 
 _ID, _SECRET = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"
-# The second is the name from before the SDKs agreed on the first; botocore still reads it.
+# The second name is older; botocore still reads it.
 _TOKENS = ("AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN")
 _EXPIRY = "AWS_CREDENTIAL_EXPIRATION"
 
@@ -23,8 +23,7 @@ _EXPIRY = "AWS_CREDENTIAL_EXPIRATION"
 class EnvironmentCredentials(Provider):
     """A provider of ``AWS_ACCESS_KEY_ID``, ``AWS_SECRET_ACCESS_KEY`` and ``AWS_SESSION_TOKEN``.
 
-    An empty variable counts as not set. ``AWS_CREDENTIAL_EXPIRATION`` (ISO 8601) says when they
-    end.
+    An empty variable counts as not set. ``AWS_CREDENTIAL_EXPIRATION`` (ISO 8601) is their expiry.
 
     Args:
         environ: the variables to read at each load; ``os.environ`` if None.

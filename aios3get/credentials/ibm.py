@@ -28,16 +28,16 @@ class IBMCloudAPIKey(Provider):
     """A provider of bearer tokens for IBM Cloud Object Storage; a client refreshes them.
 
     Args:
-        api_key: the key of a user or service ID; never shown.
+        api_key: the API key of a user or service ID; never shown.
         service_instance_id: the CRN or GUID of the storage instance, sent as
             ``ibm-service-instance-id``; reading objects does not need it.
         iam_url: the URL of the token service; ``https`` unless it is on loopback.
-        post: sends a form and gives ``(status, body)``; None for a request of the client's.
-        clock: seconds since 1970.
+        post: sends a form and returns ``(status, body)``; None to use the client's requests.
+        clock: returns seconds since 1970.
 
     Raises:
-        ConfigurationError: a value is empty or no header's value, or ``iam_url`` would send the key
-            in the clear.
+        ConfigurationError: a value is empty or cannot be sent in a header, or the key would be sent
+            to ``iam_url`` without encryption.
     """
 
     def __init__(
@@ -98,24 +98,24 @@ class IBMCloudAPIKey(Provider):
         return FetchRequest("POST", self._iam_url, headers, body)
 
     def _token(self, document: "_Document", now: float) -> BearerToken:
-        # expires_in, not expiration: it holds even where this machine's clock is wrong.
+        # expires_in instead of expiration, because it does not depend on this machine's clock.
         seconds = _positive(document.get("expires_in"))
         if not isinstance(document.get("access_token"), str) or seconds is None:
-            raise self._failure("the response holds no access_token or no expires_in")
+            raise self._failure("the response has no access_token or no expires_in")
         expires_at = datetime.fromtimestamp(now + seconds, UTC)
         try:
             return BearerToken(str(document.get("access_token")), expires_at, self._headers)
         except ConfigurationError as error:
-            raise self._failure(f"the response's access_token is not usable: {error}") from None
+            raise self._failure(f"the response has an invalid access_token: {error}") from None
 
     def _failure(self, reason: str, *, retryable: bool = False) -> CredentialsError:
-        failure = CredentialsError(f"{self} gave no token: {reason}")
+        failure = CredentialsError(f"{self} returned no token: {reason}")
         failure.retryable = retryable
         return failure
 
 
 class _Document:
-    """A response's JSON object; not a mapping, whose items error reporters would show."""
+    """A response's JSON object. It is not a mapping: error reporters show the items of those."""
 
     def __init__(self, body: bytes) -> None:
         try:
@@ -130,7 +130,7 @@ class _Document:
     def reason(self, api_key: str) -> str:
         texts = [str(self.get(name) or "") for name in ("errorCode", "errorMessage")]
         reason = ": ".join(filter(None, texts)).replace(api_key, "***")
-        return reason[:300] or "the response gives no reason"
+        return reason[:300] or "the response has no reason"
 
 
 def _check_url(url: str) -> None:
@@ -139,7 +139,7 @@ def _check_url(url: str) -> None:
     if not secure or not parts.hostname:
         raise ConfigurationError("iam_url must start with https://; the API key is sent there")
     if parts.username or parts.password:
-        raise ConfigurationError("iam_url holds a user name or password; pass it without")
+        raise ConfigurationError("iam_url contains a user name or password; pass it without them")
 
 
 def _instance_header(instance: str | None) -> tuple[tuple[str, str], ...]:

@@ -35,17 +35,17 @@ _logger: Final = logging.getLogger("aios3get")
 class InstanceMetadata(Provider):
     """A provider of the credentials of an EC2 instance's role.
 
-    It uses IMDSv2. IMDSv1 follows only where the service issues no token and
-    ``AWS_EC2_METADATA_V1_DISABLED`` or ``ec2_metadata_v1_disabled`` is ``false``. Off EC2 it gives
-    up after about 2 seconds. ``AWS_EC2_METADATA_DISABLED``, ``AWS_EC2_METADATA_SERVICE_ENDPOINT``,
-    ``AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE``, ``AWS_METADATA_SERVICE_TIMEOUT`` and
-    ``AWS_METADATA_SERVICE_NUM_ATTEMPTS`` are obeyed; all but the first can stand in the profile
-    too, in lower case and without ``AWS_``. Where neither the caller nor environment nor profile
-    names a region, the instance's is used.
+    It uses IMDSv2. IMDSv1 is used only if the service issues no token and
+    ``AWS_EC2_METADATA_V1_DISABLED`` or ``ec2_metadata_v1_disabled`` is ``false``. Outside EC2 it
+    gives up after about 2 seconds. It reads ``AWS_EC2_METADATA_DISABLED``,
+    ``AWS_EC2_METADATA_SERVICE_ENDPOINT``, ``AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE``,
+    ``AWS_METADATA_SERVICE_TIMEOUT`` and ``AWS_METADATA_SERVICE_NUM_ATTEMPTS``; all except the first
+    can also be set in the profile, in lower case and without ``AWS_``. If no region is configured,
+    the instance's region is used.
 
-    AWS accepts the credentials of an instance for some time after their end while it cannot issue
-    new ones. Expired credentials therefore stay in use, with a warning in the log, while the
-    service has no others or is down, and are refreshed again some minutes later.
+    AWS accepts expired credentials of an instance while it cannot issue new ones. They therefore
+    stay in use, with a warning in the log, while the service has no new ones or is down, and are
+    refreshed again some minutes later.
     """
 
     def __init__(self) -> None:
@@ -83,7 +83,7 @@ class InstanceMetadata(Provider):
         return self._extended(context) or loaded
 
     def invalidate(self, used: Identity) -> None:
-        """Do not use refused credentials after their end."""
+        """Do not use rejected credentials after they have expired."""
         latest = self._latest
         if latest is not None and replace(latest, expires_at=used.expires_at) == used:
             self._latest = None
@@ -95,7 +95,7 @@ class InstanceMetadata(Provider):
         extended = extend_expired(latest, context.now(), context.random())
         if extended is not None:
             _logger.warning(
-                "%s has no new credentials; those that end at %s stay in use",
+                "%s has no new credentials; those that expired at %s stay in use",
                 self,
                 latest.expires_at,
             )
@@ -103,7 +103,7 @@ class InstanceMetadata(Provider):
 
 
 async def load_instance_region(context: ProviderContext) -> str | None:
-    """The region of the EC2 instance; None off EC2 and where the service is disabled or fails.
+    """Return the region of the EC2 instance; None outside EC2, or if the service is off or fails.
 
     Raises:
         ConfigurationError: a setting is invalid, or the profile does not exist.
@@ -119,7 +119,7 @@ async def load_instance_region(context: ProviderContext) -> str | None:
 
 
 class _AbsentError(Exception):
-    """The service is not there, or has nothing to give."""
+    """The service does not exist here, or has no credentials."""
 
     def __init__(self, reason: str, *, detected: bool = True) -> None:
         super().__init__(reason)
@@ -128,13 +128,13 @@ class _AbsentError(Exception):
 
 
 class _Service:
-    """One exchange with the metadata service, with a session token of its own."""
+    """One exchange with the metadata service, with its own session token."""
 
     def __init__(self, context: ProviderContext, settings: ImdsSettings) -> None:
         self._context = context
         self._settings = settings
         self._origin = f"the response from {settings.host}"
-        # No local of a frame that fails: error reporters send those.
+        # An attribute, because error reporters send the locals of a frame that raises.
         self._token: str | None = None
 
     async def role_credentials(self) -> Credentials:
@@ -164,7 +164,8 @@ class _Service:
                 raise _AbsentError(str(error), detected=False) from None
             if self._settings.allows_v1:
                 return
-            # A response with a token crosses one hop by default: a bridged container's is dropped.
+            # By default the response with the token crosses only one hop, so it does not reach a
+            # container with bridged networking.
             raise _AbsentError(
                 f"{error}; in a container, the instance's HttpPutResponseHopLimit must be 2 or more"
             ) from None
@@ -176,7 +177,8 @@ class _Service:
             if self._settings.allows_v1:
                 return
             raise _AbsentError(
-                f"{self._settings.host} refuses a token of IMDSv2 with status {response.status}"
+                f"{self._settings.host} rejects the request for an IMDSv2 token with status"
+                f" {response.status}"
             )
         self._token = parse_token(response, self._origin)
 

@@ -35,9 +35,9 @@ _logger: Final = logging.getLogger("aios3get")
 class Login(Provider):
     """A provider of the credentials of a session of ``aws login``.
 
-    The AWS CLI has written them to ``~/.aws/login/cache``, or to the folder that
-    ``AWS_LOGIN_CACHE_DIRECTORY`` names. They live for 15 minutes; in their last 5 they are
-    refreshed and written back, which needs the ``cryptography`` package.
+    The AWS CLI writes them to ``~/.aws/login/cache``, or to ``AWS_LOGIN_CACHE_DIRECTORY``. They
+    expire after 15 minutes; in the last 5 minutes they are refreshed and written back, which
+    requires the ``cryptography`` package.
 
     Args:
         session: the profile's ``login_session``.
@@ -55,10 +55,10 @@ class Login(Provider):
         return f"the login session {self._session}"
 
     async def load(self, context: ProviderContext) -> Credentials:
-        """Read the credentials, refreshed if they end within 5 minutes.
+        """Read the credentials, and refresh them if they expire within 5 minutes.
 
         Raises:
-            CredentialsError: there is no session, or it ended and cannot be refreshed.
+            CredentialsError: there is no session, or it has expired and cannot be refreshed.
             ConfigurationError: a setting is invalid, or the profile does not exist.
         """
         folder = context.environ.get("AWS_LOGIN_CACHE_DIRECTORY") or "~/.aws/login/cache"
@@ -70,7 +70,7 @@ class Login(Provider):
             return (await self._refresh(context, session, path)).credentials
         except S3Error as error:
             reason, retryable = str(error), error.retryable
-        # Another process may have refreshed it, which ends this one's refresh token.
+        # Another process may have refreshed it, which invalidates this one's refresh token.
         session = await self._latest(path)
         if session.expires_at > now:
             _logger.warning("%s cannot be refreshed: %s", self, reason)

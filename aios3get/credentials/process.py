@@ -25,17 +25,17 @@ _MAX_ERROR_OUTPUT: Final = 8_192
 class Process(Provider):
     """A provider that runs a command and parses the credentials that it writes.
 
-    The process gets the environment, the standard input and the working directory of this one. No
-    shell runs it: variables and wildcards in the command are not expanded.
+    The process inherits the environment, the standard input and the working directory. It runs
+    without a shell: variables and wildcards in the command are not expanded.
 
     Args:
-        command: the command line, split into words as a POSIX shell does, on Windows as
-            Microsoft's C runtime does; or the words.
+        command: the list of arguments; or a command line, split like a POSIX shell does, on Windows
+            like Microsoft's C runtime does.
         timeout: seconds that the process may run.
 
     Raises:
-        ConfigurationError: ``command`` is empty, or has an open quotation or a null character, or
-            ``timeout`` is not positive.
+        ConfigurationError: ``command`` is empty, or has an unclosed quotation or a null character,
+            or ``timeout`` is not positive.
     """
 
     def __init__(self, command: str | Sequence[str], *, timeout: float = 60.0) -> None:
@@ -45,11 +45,11 @@ class Process(Provider):
         if any("\0" in word for word in self._words):
             raise ConfigurationError("the command of a credential process has a null character")
         if not timeout > 0:
-            raise ConfigurationError(f"timeout is {timeout!r}; pass a number of seconds over 0")
+            raise ConfigurationError(f"timeout is {timeout!r}; pass a number of seconds above 0")
         self._timeout = timeout
 
     def __repr__(self) -> str:
-        # The arguments may hold a secret.
+        # The arguments may contain a secret.
         return f"<Process {self._words[0]!r}>"
 
     def __str__(self) -> str:
@@ -59,9 +59,9 @@ class Process(Provider):
         """Run the process.
 
         Raises:
-            CredentialsError: the process cannot be started, fails, takes too long, or writes
-                something else than credentials. The text quotes the end of its error output, with
-                ``***`` for what may be a secret.
+            CredentialsError: the process cannot be started, fails, takes too long, or does not
+                write credentials. The text quotes the end of its error output, with ``***`` in
+                place of possible secrets.
         """
         run = await self._run(context)
         if run.exit_status != 0:
@@ -95,7 +95,7 @@ class Process(Provider):
         return run
 
     def _failure(self, reason: str) -> CredentialsError:
-        return CredentialsError(f"{self} gave no credentials: {reason}")
+        return CredentialsError(f"{self} returned no credentials: {reason}")
 
 
 def _split(command: str) -> list[str]:
@@ -104,12 +104,12 @@ def _split(command: str) -> list[str]:
     except ValueError:
         # Its cause would show the command.
         raise ConfigurationError(
-            "the command of a credential process has a quotation without an end"
+            "the command of a credential process has an unclosed quotation"
         ) from None
 
 
 class _Run(asyncio.SubprocessProtocol):
-    """The bounded output of a process that ends when it has exited and its pipes are closed."""
+    """Collects the bounded output of a process until it has exited and closed its pipes."""
 
     def __init__(self) -> None:
         self.output = bytearray()

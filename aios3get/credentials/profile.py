@@ -1,4 +1,4 @@
-"""The credentials of a profile in the shared AWS files, wherever its settings say they are.
+"""The credentials of a profile in the shared AWS files, from any source that it configures.
 
 https://docs.aws.amazon.com/sdkref/latest/guide/file-format.html
 """
@@ -29,19 +29,20 @@ __all__ = ["ProfileCredentials"]
 class ProfileCredentials(Provider):
     """A provider of a profile's credentials: a key, a role, a web identity, SSO, login or process.
 
-    The files are read anew for each load.
+    The files are read for each load.
 
     Args:
-        profile: its name; None for ``AWS_PROFILE``, ``AWS_DEFAULT_PROFILE`` or ``default``, where
-            the environment's web identity (``AWS_WEB_IDENTITY_TOKEN_FILE``) comes before the
-            profile's own settings other than its role.
-        mfa_token: gives the current code of the profile's ``mfa_serial``, at each refresh.
+        profile: the profile's name; None for ``AWS_PROFILE``, ``AWS_DEFAULT_PROFILE`` or
+            ``default``. With None, the environment's web identity
+            (``AWS_WEB_IDENTITY_TOKEN_FILE``) takes precedence over the profile's settings, except
+            for its role.
+        mfa_token: returns the current code of the profile's ``mfa_serial``, at each refresh.
     """
 
     def __init__(self, profile: str | None = None, *, mfa_token: MFAToken | None = None) -> None:
         self._profile = profile
         self._mfa_token = mfa_token
-        # Some providers remember their last credentials.
+        # The provider is kept, because some providers remember their last credentials.
         self._source: ProfileSource | None = None
         self._provider: Provider | None = None
 
@@ -67,11 +68,11 @@ class ProfileCredentials(Provider):
         for role in reversed(roles):
             if isinstance(loaded, Unavailable):
                 raise CredentialsError(
-                    f"no credentials found to assume the role {role.arn} with. Looked at:",
+                    f"no credentials found to assume the role {role.arn} with. Sources tried:",
                     sources=loaded.sources(str(self._provider)),
                 )
             if not isinstance(loaded, Credentials):
-                raise AssertionError("a profile's own sources give Credentials")
+                raise AssertionError("a profile's own sources return Credentials")
             assumed = self._assumed(role)
             loaded = assumed.parse(await assumed.request(context, loaded))
         return loaded
@@ -79,9 +80,9 @@ class ProfileCredentials(Provider):
     def _assumed(self, role: Role) -> AssumedRole:
         if role.mfa_serial is not None and self._mfa_token is None:
             raise CredentialsError(
-                f"the role {role.arn} asks for the code of the MFA device {role.mfa_serial}; pass"
+                f"the role {role.arn} requires the code of the MFA device {role.mfa_serial}; pass"
                 f" credentials=ProfileCredentials({self._profile!r}, mfa_token=…), a callable that"
-                " gives it"
+                " returns it"
             )
         return AssumedRole(
             arn=role.arn,
@@ -93,7 +94,7 @@ class ProfileCredentials(Provider):
         )
 
     def invalidate(self, used: Identity) -> None:
-        """Have the profile's source drop what it caches."""
+        """Drop the credentials that the profile's source caches."""
         forget(self._provider, used)
 
 
@@ -102,9 +103,9 @@ def _unavailable(shared: SharedConfig, name: str | None, *, explicit: bool) -> U
     settings = incomplete_settings(profile)
     places = " and ".join(shared.looked_at)
     reason = (
-        f"has {' and '.join(settings)}, but nothing to go with it"
+        f"has {' and '.join(settings)}, but no matching settings"
         if settings
-        else f"names no source of credentials in {places}"
+        else f"has no source of credentials in {places}"
     )
     named = (f"the profile {profile.name!r}", Unavailable(reason, detected=bool(settings)))
     if explicit:
@@ -114,7 +115,7 @@ def _unavailable(shared: SharedConfig, name: str | None, *, explicit: bool) -> U
 
 
 def _provider_of(source: ProfileSource) -> Provider:  # noqa: PLR0911 - one for each kind
-    # Each is imported where it is first needed.
+    # Each provider is imported when it is first needed.
     match source:
         case Credentials():
             return FixedIdentity(source)

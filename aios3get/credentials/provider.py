@@ -1,8 +1,8 @@
-"""The base of the providers that come along, and how one is run.
+"""The base class of the included providers, and the functions that run any provider.
 
-A provider is any callable without arguments, sync or async, that gives ``Credentials``; None means
-that it is not configured here. The providers of this package have ``load`` besides, which takes a
-``ProviderContext`` and says why there is nothing::
+A provider is any callable without arguments, sync or async, that returns ``Credentials``; None
+means that it is not configured. The providers of this package also have ``load``, which takes a
+``ProviderContext`` and returns the reason if there are no credentials::
 
     class Vending(Provider):
         async def load(self, context: ProviderContext) -> Identity | Unavailable:
@@ -43,12 +43,12 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Unavailable:
-    """Why a provider has no credentials, where that is no failure: a chain asks its next one.
+    """The reason why a provider has no credentials; not a failure, so a chain tries the next one.
 
     Args:
         reason: one line without a secret, such as ``"AWS_ACCESS_KEY_ID is not set"``.
-        detected: whether something points at this source all the same, as where IMDS responded
-            but the instance has no role; errors name such sources first.
+        detected: whether the source exists nevertheless, such as an instance without a role; errors
+            name such sources first.
         parts: the providers of a chain by name, each with its own reason.
     """
 
@@ -57,10 +57,10 @@ class Unavailable:
     parts: tuple[tuple[str, "Unavailable"], ...] = ()
 
     def sources(self, name: str) -> tuple[str, ...]:
-        """Each source that was looked at as ``name: reason``, those detected first.
+        """Return ``name: reason`` for each source that was tried, detected ones first.
 
         Args:
-            name: what to call the provider itself.
+            name: the name of the provider itself.
         """
         leaves = sorted(self._leaves(name), key=lambda leaf: not leaf[1].detected)
         return tuple(f"{name}: {leaf.reason}" for name, leaf in leaves)
@@ -76,23 +76,23 @@ class Provider(ABC):
 
     @abstractmethod
     async def load(self, context: ProviderContext) -> Identity | Unavailable:
-        """New credentials, or why this source has none.
+        """Return new credentials, or the reason why this source has none.
 
         Raises:
-            CredentialsError: the source is configured, but failed; this ends a chain.
+            CredentialsError: the source is configured but failed; this ends a chain.
             ConfigurationError: a setting is invalid.
             TransportError: a service could not be reached.
         """
 
     async def __call__(self) -> Identity | None:
-        """New credentials, or None if this source has none here; raises what ``load`` raises."""
+        """Return new credentials, or None if this source has none. Errors are those of ``load``."""
         async with ProviderContext() as context:
             loaded = await self.load(context)
         return None if isinstance(loaded, Unavailable) else loaded
 
 
 class FixedIdentity(Provider):
-    """Gives the same credentials each time."""
+    """Returns the same credentials each time."""
 
     def __init__(self, identity: Identity) -> None:
         self.identity = identity
@@ -102,8 +102,8 @@ class FixedIdentity(Provider):
 
     def __reduce__(self) -> tuple[object, ...]:
         raise TypeError(
-            "the provider holds explicit credentials, which would be readable in the pickle; pass"
-            " a provider instead"
+            "a pickle of the provider would contain its explicit credentials in plain text; pass a"
+            " provider instead"
         )
 
     async def load(self, context: ProviderContext) -> Identity:  # noqa: D102
@@ -111,16 +111,16 @@ class FixedIdentity(Provider):
 
 
 def provider_for(source: Identity | CredentialsProvider) -> CredentialsProvider:
-    """A provider of what the caller passed: credentials, or a provider already.
+    """Return a provider for ``credentials=``, which may be credentials or a provider.
 
     Raises:
-        ConfigurationError: neither credentials nor a provider.
+        ConfigurationError: ``source`` is neither credentials nor a provider.
     """
     if isinstance(source, Credentials | BearerToken | Anonymous):
         return FixedIdentity(source)
     if inspect.isclass(source) or not callable(source):
         raise ConfigurationError(
-            "credentials must be Credentials, ANONYMOUS or a callable that gives Credentials,"
+            "credentials must be Credentials, ANONYMOUS or a callable that returns Credentials,"
             f" not {getattr(source, '__name__', None) or type(source).__name__}"
         )
     return source
@@ -129,10 +129,10 @@ def provider_for(source: Identity | CredentialsProvider) -> CredentialsProvider:
 async def load_from(
     provider: CredentialsProvider, context: ProviderContext
 ) -> Identity | Unavailable:
-    """What any provider gives; a sync callable runs in a thread, so it may block.
+    """Run any provider; a sync callable runs in a thread, so it may block.
 
     Raises:
-        CredentialsError: the provider failed, or gave something else than credentials.
+        CredentialsError: the provider failed, or did not return credentials.
     """
     if isinstance(provider, Provider):
         return await provider.load(context)
@@ -143,13 +143,15 @@ async def load_from(
     if isinstance(result, Awaitable):
         result = await cast(Awaitable[object], result)
     if result is None:
-        return Unavailable("gave None")
+        return Unavailable("returned None")
     if isinstance(result, Credentials | BearerToken | Anonymous):
         return result
     kind = type(result).__name__
     # Error reporters send the locals of a frame that raises.
     del result
-    raise CredentialsError(f"{name_of(provider)} gave a {kind}; a provider gives Credentials")
+    raise CredentialsError(
+        f"{name_of(provider)} returned a {kind}; a provider must return Credentials"
+    )
 
 
 def _call(provider: CredentialsProvider) -> object:
@@ -167,7 +169,7 @@ def _is_async(provider: CredentialsProvider) -> bool:
 
 
 def name_of(provider: object) -> str:
-    """What to call a provider in an error: never a user's ``repr``, which may hold a secret."""
+    """Return the name of a provider for errors; never a ``repr``, which may contain a secret."""
     kind = type(provider)
     if kind.__str__ is not object.__str__ and kind.__module__.startswith("aios3get."):
         return str(provider)
@@ -176,7 +178,7 @@ def name_of(provider: object) -> str:
 
 
 def forget(provider: object, used: Identity) -> None:
-    """Have a provider that caches drop ``used``."""
+    """Invalidate ``used`` in a provider that caches."""
     if isinstance(provider, _Caching):
         provider.invalidate(used)
 

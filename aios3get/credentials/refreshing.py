@@ -1,6 +1,6 @@
-"""A value that expires, refreshed ahead of its end by one task at a time.
+"""A value that expires, refreshed before its expiry by one task at a time.
 
-The windows are botocore's (15 and 10 minutes), shortened for values that live less than an hour.
+The windows are botocore's (15 and 10 minutes), shortened for lifetimes below an hour.
 """
 
 import asyncio
@@ -23,16 +23,16 @@ _logger: Final = logging.getLogger("aios3get")
 _NEVER: Final = float("inf")
 _ADVISORY_SECONDS: Final = 900.0
 _LONGEST_PAUSE: Final = 60.0
-# Without a valid value, a long pause would outlast the trouble.
+# Without a valid value, calls fail during a pause, so it is short.
 _LONGEST_PAUSE_WITHOUT: Final = 5.0
-# A valid value is better than a service that does not respond.
+# The longest wait for a refresh while the old value is valid.
 _MANDATORY_SECONDS: Final = 5.0
-# A refresh that began so long before a call says little about the service.
+# If a refresh began this long before a call and fails, the call starts another one.
 _LATE_SECONDS: Final = 1.0
 
 
 class Expiring(Protocol):
-    """Anything with an end."""
+    """Anything with an expiry."""
 
     @property
     def expires_at(self) -> datetime | None:
@@ -52,21 +52,21 @@ class _Held(Generic[T]):
 
 
 class Refreshing(Generic[T]):
-    """Holds the newest value and refreshes it ahead of its end.
+    """Holds the newest value and refreshes it before it expires.
 
-    From ``min(15 min, lifetime / 4)`` before the end one background task fetches a new value while
-    callers get the old one (the advisory window). From two thirds of that on, callers wait for the
-    first refresh, at most 5 seconds as long as the old value is valid (the mandatory window). After
-    failures the next refresh waits 1, 2, 4 … 60 seconds, and the old value serves until its end. A
-    caller's cancellation never cancels a refresh that others wait for. Safe to use from several
-    event loops and threads: each loop runs its own refresh.
+    From ``min(15 min, lifetime / 4)`` before the expiry, one background task fetches a new value
+    while callers get the old one (the advisory window). From two thirds of that time, callers wait
+    for the first refresh, for at most 5 seconds while the old value is valid (the mandatory
+    window). After failures the next refresh waits 1, 2, 4 … 60 seconds, and the old value is used
+    until it expires. Cancelling a caller never cancels a refresh that others wait for. It can be
+    used from several event loops and threads: each loop runs its own refresh.
 
     Args:
-        fetch: gives a new value.
+        fetch: returns a new value.
         what: the value's name in errors, such as ``"credentials"``.
-        clock: seconds since 1970; the values' ends are wall-clock times.
-        jitter: a number from 0.9 to 1 that shortens the advisory window, so that a fleet of
-            processes does not refresh in step.
+        clock: returns seconds since 1970; expiries are wall-clock times.
+        jitter: returns a number from 0.9 to 1 that shortens the advisory window, so that a fleet of
+            processes does not refresh simultaneously.
     """
 
     def __init__(
@@ -81,8 +81,8 @@ class Refreshing(Generic[T]):
         self._what = what
         self._clock = clock
         self._jitter = jitter
-        # Threads share what follows without a lock, which a fork could leave locked: each field is
-        # replaced whole, and a lost race costs one more refresh.
+        # Threads share these fields without a lock, because a fork could leave it locked. Each
+        # field is replaced as a whole, and a lost race costs one more refresh.
         self._held: _Held[T] | None = None
         self._flights: dict[asyncio.AbstractEventLoop, asyncio.Task[T | Exception]] = {}
         self._began = 0.0
@@ -92,18 +92,18 @@ class Refreshing(Generic[T]):
         self._error: Exception | None = None
 
     def current(self) -> T | None:
-        """The value if it needs no refresh yet, at once; else None: then await ``get()``."""
+        """Return the value if it needs no refresh; None if ``get()`` must be awaited."""
         held = self._held
         if held is not None and (held.advisory == _NEVER or self._clock() < held.advisory):
             return held.value
         return None
 
     async def get(self) -> T:
-        """The value, refreshed if it must be.
+        """Return the value, and refresh it if necessary.
 
         Raises:
-            CredentialsError: nothing valid is at hand and the source failed.
-            ConfigurationError: the same, where the source says that its settings are wrong.
+            CredentialsError: there is no valid value, and the source failed.
+            ConfigurationError: there is no valid value, and the source's settings are invalid.
         """
         value = self.current()
         if value is not None:
@@ -120,12 +120,12 @@ class Refreshing(Generic[T]):
                 return value
         error = self._error if pausing else None
         if error is None:
-            # A caller's cancellation must not cancel the refresh of the others.
+            # Cancelling this caller must not cancel the refresh for the others.
             flight = self._flight()
             began = self._began
             fetched = await asyncio.shield(flight)
             if isinstance(fetched, Exception) and now - began > _LATE_SECONDS:
-                # The service may be back since that refresh began.
+                # The service may have recovered since that refresh began.
                 fetched = await asyncio.shield(self._flight())
             if not isinstance(fetched, Exception):
                 return fetched
@@ -137,16 +137,16 @@ class Refreshing(Generic[T]):
         return held.value if held is not None and self._clock() < held.end else None
 
     def invalidate(self, used: T) -> None:
-        """Drop ``used``, which the service refused; a newer value stays."""
+        """Drop ``used``, which the service rejected; keep a newer value."""
         held = self._held
         if held is not None and held.value == used:
             self._held = None
 
     def hold(self, value: T) -> None:
-        """Make ``value`` the newest one.
+        """Set the newest value.
 
         Raises:
-            CredentialsError: it has expired already.
+            CredentialsError: it has already expired.
         """
         if value.expires_at is None:
             held = _Held(value, _NEVER, _NEVER, _NEVER)
@@ -162,7 +162,7 @@ class Refreshing(Generic[T]):
         self._failures, self._error, self._held = 0, None, held
 
     async def aclose(self) -> None:
-        """Cancel the running loop's refresh; whoever waits for it gets ``UsageError``."""
+        """Cancel the running loop's refresh; tasks that wait for it raise ``UsageError``."""
         flight = self._flights.get(asyncio.get_running_loop())
         if flight is not None:
             self._closing.add(flight)
@@ -183,7 +183,7 @@ class Refreshing(Generic[T]):
         if value is not None:
             return value
         if isinstance(error, S3Error):
-            # Each caller annotates an exception of its own.
+            # Each caller annotates its own exception.
             raise copy.copy(error) from error.__cause__
         raise self._failure(error) from error
 
@@ -204,7 +204,7 @@ class Refreshing(Generic[T]):
         return task
 
     async def _refresh(self, loop: asyncio.AbstractEventLoop) -> T | Exception:
-        # An exception is returned, not raised: nobody may be waiting for this task.
+        # An exception is returned, not raised, because possibly no task waits for this one.
         try:
             value = await self._fetch()
             self.hold(value)
@@ -223,7 +223,7 @@ class Refreshing(Generic[T]):
         now, held = self._clock(), self._held
         self._error, self._failed_at, self._failures = error, now, self._failures + 1
         if held is not None and now < held.end:
-            # Only our own texts are known to hold no secret.
+            # Only the texts of this package's errors are known to contain no secret.
             reason = error if isinstance(error, S3Error) else type(error).__name__
             _logger.warning(
                 "refreshing %s failed (%s); the old ones expire in %.0f s",

@@ -1,4 +1,4 @@
-"""The credentials of one client: fixed ones, or the newest that a provider gave."""
+"""The credentials of one client: fixed ones, or the newest from a provider."""
 
 import random
 import time
@@ -22,14 +22,14 @@ __all__ = ["CredentialsSource", "cached"]
 
 
 class CredentialsSource(Refreshing[Identity]):
-    """The newest snapshot of a provider, refreshed ahead of its end; itself a provider.
+    """The newest credentials of a provider, refreshed before they expire; itself a provider.
 
     Args:
         source: credentials, a bearer token, ``ANONYMOUS``, or a provider: a callable without
-            arguments, sync or async, that gives one of them.
-        clock: seconds since 1970.
+            arguments, sync or async, that returns one of them.
+        clock: returns seconds since 1970.
         jitter: see ``Refreshing``.
-        contexts: makes the context of one load; a client's carries its settings and its fetcher.
+        contexts: creates the context of one load, for a client with its settings and fetcher.
 
     Raises:
         ConfigurationError: ``source`` is none of these.
@@ -51,7 +51,7 @@ class CredentialsSource(Refreshing[Identity]):
 
     @property
     def refreshable(self) -> bool:
-        """Whether another load can give other credentials: fixed ones stay the same."""
+        """Whether another load can return other credentials; False for fixed ones."""
         return not isinstance(self._provider, FixedIdentity)
 
     def __repr__(self) -> str:
@@ -60,19 +60,19 @@ class CredentialsSource(Refreshing[Identity]):
     __str__ = __repr__
 
     async def __call__(self) -> Identity:
-        """The same as ``get``, which makes a source a provider."""
+        """Return the result of ``get``, so that a source is a provider."""
         return await self.get()
 
     def invalidate(self, used: Identity) -> None:
-        """Drop ``used``, which S3 refused; a provider that caches drops it too.
+        """Drop ``used``, which S3 rejected, also in a provider that caches.
 
-        It is one if it has a sync method ``invalidate(used)``, as ``cached`` ones do.
+        Such a provider has a sync method ``invalidate(used)``, as those from ``cached`` do.
         """
         super().invalidate(used)
         forget(self._provider, used)
 
     async def locate(self) -> tuple[str, Identity | Unavailable]:
-        """New credentials, and the name of the provider that gave them; for diagnosis.
+        """Return the name of the provider that has credentials, and the credentials; for diagnosis.
 
         Raises:
             S3Error: a provider failed.
@@ -85,18 +85,18 @@ class CredentialsSource(Refreshing[Identity]):
             loaded = await load_from(self._provider, context)
         if isinstance(loaded, Unavailable):
             raise CredentialsError(
-                "no credentials found; pass credentials=Credentials(…), a callable that gives"
-                " them, or ANONYMOUS to send requests unsigned. Looked at:",
+                "no credentials found; pass credentials=Credentials(…), a callable that returns"
+                " them, or ANONYMOUS to send requests unsigned. Sources tried:",
                 sources=loaded.sources(name_of(self._provider)),
             )
         return loaded
 
 
 def cached(provider: CredentialsProvider) -> CredentialsSource:
-    """A provider that keeps the newest credentials of another and refreshes them ahead of time.
+    """Return a provider that caches another's newest credentials and refreshes them in advance.
 
-    A client does so with any provider; use ``cached`` to share one refresh between several clients.
-    It belongs to none of them: certificates and proxies for its requests come from the environment.
+    A client caches any provider; use ``cached`` to share one cache between several clients. It does
+    not belong to any of them: certificates and proxies for its requests come from the environment.
 
     Raises:
         ConfigurationError: ``provider`` is not callable.

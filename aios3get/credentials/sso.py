@@ -1,4 +1,4 @@
-"""Credentials of IAM Identity Center, by the session of ``aws sso login``.
+"""Credentials from IAM Identity Center, using the session of ``aws sso login``.
 
 https://docs.aws.amazon.com/sdkref/latest/guide/feature-sso-credentials.html
 """
@@ -31,10 +31,10 @@ _logger: Final = logging.getLogger("aios3get")
 
 
 class SSO(Provider):
-    """A provider of a role's credentials of IAM Identity Center, formerly AWS SSO.
+    """A provider of a role's credentials from IAM Identity Center, formerly AWS SSO.
 
-    The profile names account, role and session; ``aws sso login`` has written the session's token
-    to ``~/.aws/sso/cache``. A token of an ``sso-session`` section that ends within 15 minutes is
+    The profile names the account, role and session; ``aws sso login`` writes the session's token to
+    ``~/.aws/sso/cache``. A token of an ``sso-session`` section that expires within 15 minutes is
     refreshed and written back. Tokens of the legacy settings cannot be refreshed.
 
     Args:
@@ -76,7 +76,7 @@ class SSO(Provider):
             f" {settings.account_id} by {settings}"
         )
         if response.status == 401:
-            # The session was ended, or its token is none of this access portal.
+            # The session was ended, or its token belongs to another access portal.
             raise CredentialsError(f"{failure(response, origin)}; run `{settings.login_command}`")
         return parse_role_credentials(response, origin)
 
@@ -91,12 +91,12 @@ class SSO(Provider):
                 return await self._refresh(context, settings, token, path)
             except CredentialsError as error:
                 reason, retryable = str(error), error.retryable
-            # Another process may have refreshed it, which ends this one's refresh token.
+            # Another process may have refreshed it, which invalidates this one's refresh token.
             latest = await self._latest_token(path, settings)
             if latest.access_token != token.access_token:
                 return latest
         if token.expires_at > now:
-            _logger.warning("%s ends at %s: %s", settings, token.expires_at.isoformat(), reason)
+            _logger.warning("%s expires at %s: %s", settings, token.expires_at.isoformat(), reason)
             return token
         raise credentials_error(
             f"{settings} expired at {token.expires_at.isoformat()}: run `{settings.login_command}`"

@@ -1,4 +1,4 @@
-"""Roles assumed by AWS STS: with other credentials, or with the token of a web identity.
+"""Roles assumed through AWS STS, with other credentials or with the token of a web identity.
 
 https://docs.aws.amazon.com/sdkref/latest/guide/feature-assume-role-credentials.html
 """
@@ -26,11 +26,11 @@ MFAToken: TypeAlias = Callable[[], str | Awaitable[str]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AssumedRole:
-    """A role and the arguments of the session in which it is assumed; ``AssumeRole`` explains them.
+    """A role and the arguments of its session; ``AssumeRole`` documents them.
 
     Raises:
-        ConfigurationError: ``arn`` is empty, ``duration_seconds`` is no whole number, or
-            ``mfa_serial`` and ``mfa_token`` do not come together.
+        ConfigurationError: ``arn`` is empty, ``duration_seconds`` is not a whole number, or only
+            one of ``mfa_serial`` and ``mfa_token`` is passed.
     """
 
     arn: str
@@ -51,14 +51,14 @@ class AssumedRole:
         if (self.mfa_serial is None) is not (self.mfa_token is None):
             raise ConfigurationError(
                 f"the role {self.arn} needs mfa_serial and mfa_token together: the MFA device, and"
-                " a callable that gives its current code"
+                " a callable that returns its current code"
             )
 
     def __str__(self) -> str:
         return f"the role {self.arn}"
 
     def parameters(self, action: str, now: float) -> dict[str, str]:
-        """The parameters of a request, but for codes and tokens."""
+        """Return the parameters of a request, without codes and tokens."""
         parameters = {
             "Action": action,
             "RoleArn": self.arn,
@@ -72,7 +72,7 @@ class AssumedRole:
         return {name: value for name, value in parameters.items() if value is not None}
 
     async def request(self, context: ProviderContext, credentials: Credentials) -> FetchedResponse:
-        """The response of STS to AssumeRole, signed with ``credentials``.
+        """Send AssumeRole, signed with ``credentials``, and return the response of STS.
 
         Raises:
             CredentialsError: STS cannot be reached.
@@ -105,7 +105,8 @@ class AssumedRole:
         clock: Callable[[], float],
         code: str | None,
     ) -> Callable[[], FetchRequest]:
-        # The parameters are no local of a frame that fails: error reporters send those.
+        # A closure keeps the parameters out of the locals of frames that raise, which error
+        # reporters send.
         parameters = self.parameters("AssumeRole", clock())
         if code is not None:
             parameters["TokenCode"] = code
@@ -114,7 +115,7 @@ class AssumedRole:
         )
 
     def parse(self, response: FetchedResponse) -> Credentials:
-        """The role's credentials.
+        """Return the role's credentials.
 
         Raises:
             CredentialsError: STS refused, or the response is incomplete.
@@ -125,18 +126,18 @@ class AssumedRole:
 class WebIdentity(Provider):
     """A provider of the credentials of a role, assumed with an OpenID Connect token.
 
-    The token's file is read anew for each refresh: whoever issues the token replaces it in time.
+    The token's file is read for each refresh, because its issuer replaces it before it expires.
 
     Args:
         role_arn: the role's ARN.
-        token_file: the path of the file that holds the token and nothing else.
+        token_file: the path of the file that contains only the token.
         session_name: the session's name, which CloudTrail shows; None for ``aios3get`` and the
             time.
         duration_seconds: how long the session lasts, from 900 up; None for STS's default, an hour.
 
     Raises:
-        ConfigurationError: ``role_arn`` or ``token_file`` is empty, or ``duration_seconds`` is no
-            whole number.
+        ConfigurationError: ``role_arn`` or ``token_file`` is empty, or ``duration_seconds`` is not
+            a whole number.
 
     https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html
     """
@@ -175,7 +176,7 @@ class WebIdentity(Provider):
         return self._role.parse(response)
 
     async def _request(self, url: str, parameters: dict[str, str]) -> FetchRequest:
-        # The token is no local of a frame that fails: error reporters send those.
+        # The token is not kept in a local variable, because error reporters send those.
         return sts.unsigned_request(url, parameters | {"WebIdentityToken": await self._token()})
 
     async def _token(self) -> str:

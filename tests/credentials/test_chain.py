@@ -61,9 +61,9 @@ async def test_error_lists_each_source_on_a_line_and_what_was_detected_first(
     assert error.sources == (
         "the environment: AWS_ACCESS_KEY_ID is not set, although AWS_SECRET_ACCESS_KEY is",
         "the provider test_error_lists_each_source_on_a_line_and_what_was_detected_first"
-        ".<locals>.<lambda>: gave None",
+        ".<locals>.<lambda>: returned None",
         "a web identity: AWS_WEB_IDENTITY_TOKEN_FILE is not set",
-        "the profile 'default': names no source of credentials in"
+        "the profile 'default': has no source of credentials in"
         f" {home}/.aws/credentials and {home}/.aws/config",
         "the container: neither AWS_CONTAINER_CREDENTIALS_RELATIVE_URI nor"
         " AWS_CONTAINER_CREDENTIALS_FULL_URI is set",

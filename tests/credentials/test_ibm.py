@@ -103,13 +103,13 @@ async def test_error_of_a_refused_key_hides_the_key(iam: IAM) -> None:
 @pytest.mark.parametrize(
     ("status", "body", "message", "retryable"),
     [
-        (503, b"<html>", "the response gives no reason [503]", True),
+        (503, b"<html>", "the response has no reason [503]", True),
         (429, {"errorCode": "slow"}, "slow [429]", True),
-        (401, b"[]", "gives no reason [401]", False),
-        (302, b"", "gives no reason [302]", False),
-        (200, b"", "holds no access_token", False),
-        (200, b"\xff", "holds no access_token", False),
-        (200, b"[" * 100_000, "holds no access_token", False),
+        (401, b"[]", "has no reason [401]", False),
+        (302, b"", "has no reason [302]", False),
+        (200, b"", "has no access_token", False),
+        (200, b"\xff", "has no access_token", False),
+        (200, b"[" * 100_000, "has no access_token", False),
         (200, {"access_token": "t"}, "no expires_in", False),
         (200, {"access_token": "t", "expires_in": "3600"}, "no expires_in", False),
         (200, {"access_token": "t", "expires_in": True}, "no expires_in", False),
@@ -126,7 +126,7 @@ async def test_response_without_a_token_is_an_error(
     with pytest.raises(CredentialsError) as caught:
         await IBMCloudAPIKey(API_KEY, post=responding(status, body))()
     assert message in str(caught.value)
-    assert str(caught.value).startswith("IBM Cloud IAM at iam.cloud.ibm.com gave no token: ")
+    assert str(caught.value).startswith("IBM Cloud IAM at iam.cloud.ibm.com returned no token: ")
     assert caught.value.retryable is retryable
     assert API_KEY not in str(caught.value)
     assert "secret" not in str(caught.value)

@@ -105,7 +105,9 @@ async def test_imdsv1_is_used_only_where_it_is_asked_for(imds: Imds) -> None:
     loaded = await load(InstanceMetadata(), environ(imds))
     assert isinstance(loaded, Unavailable)
     assert loaded.detected
-    assert loaded.reason == (f"127.0.0.1:{imds.port} refuses a token of IMDSv2 with status 404")
+    assert loaded.reason == (
+        f"127.0.0.1:{imds.port} rejects the request for an IMDSv2 token with status 404"
+    )
     asking = environ(imds, AWS_EC2_METADATA_V1_DISABLED="false")
     assert await load(InstanceMetadata(), asking) == expected(imds)
     assert "X-aws-ec2-metadata-token" not in imds.requests[-1].headers

@@ -88,8 +88,8 @@ async def test_failure_quotes_the_error_output_without_secrets() -> None:
     with pytest.raises(CredentialsError) as caught:
         await load(process, os.environ)
     assert str(caught.value) == (
-        f"the process {sys.executable} gave no credentials: it exited with status 1: cannot log in"
-        " to https://***@vault.example.com/v1?*** with ***"
+        f"the process {sys.executable} returned no credentials: it exited with status 1: cannot log"
+        " in to https://***@vault.example.com/v1?*** with ***"
     )
 
 
@@ -199,7 +199,7 @@ def test_null_character_is_refused() -> None:
 
 
 def test_open_quotation_is_refused_without_showing_it() -> None:
-    with pytest.raises(ConfigurationError, match="quotation without an end") as caught:
+    with pytest.raises(ConfigurationError, match="unclosed quotation") as caught:
         Process(f"helper '{SECRET}")
     assert caught.value.__suppress_context__
     assert SECRET not in str(caught.value)

@@ -59,20 +59,20 @@ async def test_profile_without_a_source_is_unavailable_and_names_the_files(files
     assert isinstance(loaded, Unavailable)
     assert loaded.sources("") == (
         "a web identity: AWS_WEB_IDENTITY_TOKEN_FILE is not set",
-        "the profile 'default': names no source of credentials in"
+        "the profile 'default': has no source of credentials in"
         " /nowhere/.aws/credentials (no such file) and /nowhere/.aws/config (no such file)",
     )
     environ = files(config="[default]\nregion = eu-central-1")
     loaded = await load(ProfileCredentials("default"), environ)
     assert isinstance(loaded, Unavailable)
-    assert "names no source" in loaded.reason
+    assert "has no source" in loaded.reason
 
 
 async def test_setting_that_belongs_to_a_source_is_detected(files: Files) -> None:
     environ = files(config="[profile a]\nsso_session = corp\nsource_profile = b")
     loaded = await load(ProfileCredentials("a"), environ)
     assert loaded == Unavailable(
-        "has sso_session and source_profile, but nothing to go with it", detected=True
+        "has sso_session and source_profile, but no matching settings", detected=True
     )
 
 

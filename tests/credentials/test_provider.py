@@ -39,7 +39,7 @@ async def test_provider_called_by_itself_gives_none_where_it_is_unavailable(
 
 @pytest.mark.parametrize("result", [SECRET, {"secret": SECRET}, (SECRET,)])
 async def test_wrong_result_is_named_by_its_type(result: Any) -> None:
-    with pytest.raises(CredentialsError, match=f"gave a {type(result).__name__}") as caught:
+    with pytest.raises(CredentialsError, match=f"returned a {type(result).__name__}") as caught:
         await load(lambda: result)
     assert SECRET not in str(caught.value)
 
@@ -51,7 +51,7 @@ async def test_result_of_a_sync_provider_may_be_awaitable() -> None:
     async def provider() -> Awaitable[Identity | None]:
         return future
 
-    with pytest.raises(CredentialsError, match="gave a Future"):
+    with pytest.raises(CredentialsError, match="returned a Future"):
         await load(provider)  # type: ignore[arg-type]  # a coroutine that gives an awaitable
     assert await load(lambda: future) is KEYS
 

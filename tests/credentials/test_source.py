@@ -92,7 +92,7 @@ async def test_provider_that_gives_none_is_named_in_the_error() -> None:
     with pytest.raises(CredentialsError, match="no credentials found") as caught:
         await source.get()
     name = "test_provider_that_gives_none_is_named_in_the_error.<locals>.<lambda>"
-    assert caught.value.sources == (f"the provider {name}: gave None",)
+    assert caught.value.sources == (f"the provider {name}: returned None",)
 
 
 @pytest.mark.parametrize("source", [SECRET, {"a": SECRET}, Credentials, object(), 1])
