@@ -210,4 +210,4 @@ def check_deadline(deadline: float) -> None:
         ParameterError: it is not a number of seconds above 0.
     """
     if isinstance(deadline, bool) or not isinstance(deadline, int | float) or not deadline > 0:
-        raise ParameterError(f"deadline is a number of seconds above 0, got {deadline!r}")
+        raise ParameterError(f"deadline must be a number of seconds above 0, got {deadline!r}")

@@ -1,4 +1,4 @@
-"""What a client's ``on_attempt`` hook receives."""
+"""``AttemptRecord``: the argument of a client's ``on_attempt`` hook."""
 
 from dataclasses import dataclass
 
@@ -24,9 +24,9 @@ class AttemptRecord:
             succeeded.
         request_id: ``x-amz-request-id`` of the response.
         bytes_received: the number of bytes of the body that were received.
-        queued: seconds until there was a permit of ``max_concurrency`` and the request was signed.
-        response_time: seconds from there to the head of the response; None if no response arrived.
-        elapsed: seconds from there to the end of the attempt.
+        queued: seconds until the attempt had a ``max_concurrency`` permit and was signed.
+        response_time: seconds from then to the head of the response; None if no response arrived.
+        elapsed: seconds from then to the end of the attempt.
     """
 
     method: str

@@ -1,4 +1,4 @@
-"""The elements of a small response body, such as that of an error, whether XML or JSON."""
+"""Parses the elements of a small XML or JSON response body, such as that of an error."""
 
 import json
 import re
@@ -13,9 +13,9 @@ __all__ = ["parse_fields"]
 
 
 def parse_fields(body: bytes) -> dict[str, str]:
-    """The non-empty innermost elements of the body by name, with printable values.
+    """Return the non-empty innermost elements of the body by name, with printable values.
 
-    Never raises: an unknown format has no fields, and a malformed body those before its fault.
+    Never raises: an unknown format has no fields, and a malformed body has those before its error.
     """
     start = body.lstrip()
     fields = _json_fields(start) if start.startswith(b"{") else _xml_fields(start)

@@ -1,15 +1,16 @@
-"""Which announced checksum is that of a response's body, and comparing the two.
+"""Selects the announced checksum that covers a response's body, and compares it with the body.
 
-A checksum is compared only where it certainly is that of these bytes: a false alarm is as wrong as
-a missed error. The cases, from
+A checksum is compared only if it certainly covers these bytes: a false alarm is as wrong as a
+missed error. The cases, from
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html and from
 responses of S3:
 
-- ``FULL_OBJECT``: of the whole object; compared when the body is the whole object.
-- ``COMPOSITE``: of the parts' checksums; a response to ``partNumber`` has that part's own.
-- A composite value ends in ``-N``, but S3 leaves that off for ``Range: bytes=0-``
-  (https://github.com/boto/botocore/issues/3346), and a range that equals a part gets the part's
-  (https://github.com/awslabs/aws-c-s3/pull/678): for a range only ``FULL_OBJECT`` counts.
+- ``FULL_OBJECT`` covers the whole object. It is compared if the body is the whole object.
+- ``COMPOSITE`` covers the parts' checksums. A response to ``partNumber`` has the part's checksum.
+- A composite value ends in ``-N``, but S3 omits that for ``Range: bytes=0-``
+  (https://github.com/boto/botocore/issues/3346), and a range that equals a part has the part's
+  checksum (https://github.com/awslabs/aws-c-s3/pull/678). So for a range only ``FULL_OBJECT``
+  counts.
 """
 
 from binascii import a2b_base64
@@ -28,13 +29,13 @@ __all__ = ["Unverified", "Verified", "Verifier", "select_verifier"]
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """Whether a body was compared with a checksum of S3's; true only if they are equal.
+    """Whether a body was compared with one of S3's checksums; true only if they are equal.
 
     Attributes:
         state: ``"verified"``; ``"pending"`` before the end of the body; ``"unverified"`` if there
-            is nothing to compare with; ``"mismatch"`` if they differ.
-        algorithm: S3's name of the algorithm, such as ``CRC64NVME``; None without one.
-        reason: a sentence for people: what was compared, or why nothing was.
+            is no checksum to compare with; ``"mismatch"`` if they differ.
+        algorithm: S3's name of the algorithm, such as ``CRC64NVME``; None without a comparison.
+        reason: a description of what was compared, or why nothing was.
     """
 
     state: Literal["verified", "pending", "unverified", "mismatch"]
@@ -50,7 +51,7 @@ class Verified:
 
 
 class Unverified:
-    """Takes the place of a ``Verifier`` where there is nothing to compare with."""
+    """Replaces a ``Verifier`` if there is no checksum to compare with."""
 
     compares: Final = False
 
@@ -68,8 +69,8 @@ class Unverified:
 
 
 _COMPOSITE: Final = (
-    "the checksum is of the parts' checksums (COMPOSITE), not of the bytes; "
-    "reading by part_number compares each part"
+    "the checksum covers the parts' checksums (COMPOSITE), not the bytes; "
+    "reading by part_number verifies each part"
 )
 
 _UNANNOUNCED: Final = Unverified("the response has no checksum")
@@ -77,7 +78,7 @@ _UNREQUESTED: Final = Unverified("no checksum was requested; pass checksum_mode=
 _RANGE: Final = Unverified("the response has no checksum; S3 stores none for a range of bytes")
 
 _verified: Final = {
-    name: Verified("verified", name, f"the bytes have the {name} of the response")
+    name: Verified("verified", name, f"the bytes match the {name} of the response")
     for name in ALGORITHMS
 }
 _pending: Final = {
@@ -85,13 +86,13 @@ _pending: Final = {
     for name in ALGORITHMS
 }
 _mismatch: Final = {
-    name: Verified("mismatch", name, f"the bytes do not have the {name} of the response")
+    name: Verified("mismatch", name, f"the bytes do not match the {name} of the response")
     for name in ALGORITHMS
 }
 
 
 class Verifier:
-    """Hashes a body as it arrives, and compares its checksum at the end.
+    """Hashes a body as it arrives and compares the checksum at the end.
 
     Args:
         algorithm: the checksum's algorithm.
@@ -108,7 +109,7 @@ class Verifier:
 
     @property
     def unread(self) -> Verified:
-        """The same as long as not all bytes were handed out: pending instead of verified."""
+        """As ``verified``, but pending instead of verified, until all bytes are handed out."""
         verified = self.verified
         return _pending[self.algorithm.name] if verified else verified
 
@@ -120,7 +121,7 @@ class Verifier:
         hasher.update(data)
 
     def restart(self) -> None:
-        """Start again, as the body does."""
+        """Start again, because the body restarts."""
         self._hasher = None
 
     def finish(self, rest: bytes = b"") -> None:
@@ -140,12 +141,12 @@ class Verifier:
             self.verified = _verified[name]
             return
         self.verified = _mismatch[name]
-        expected, found = encode_digest(self.expected), encode_digest(actual)
+        announced, computed = encode_digest(self.expected), encode_digest(actual)
         raise ChecksumMismatch(
-            f"the body's {name} is {found}, that of the response {expected}",
+            f"the {name} of the body is {computed}, but the response announces {announced}",
             algorithm=name,
-            expected=expected,
-            actual=found,
+            expected=announced,
+            actual=computed,
         )
 
 
@@ -157,7 +158,7 @@ _by_header: Final = {algorithm.header: algorithm for algorithm in ALGORITHMS.val
 def select_verifier(
     headers: Mapping[str, str], status: int, *, part: bool = False, requested: bool | None = True
 ) -> Verifier | Unverified:
-    """The verifier of a response's body, or an ``Unverified`` that says why there is none.
+    """Return the verifier for a response's body, or an ``Unverified`` with the reason.
 
     Args:
         headers: the headers of the response.
@@ -194,7 +195,7 @@ def _verifier(algorithm: Algorithm, value: str) -> Verifier | str:
         return Verifier(algorithm, digest)
     name = algorithm.name
     if "-" in value:
-        return f"the announced {name} {value!r:.80} is of the parts' checksums, not of the bytes"
+        return f"the announced {name} {value!r:.80} covers the parts' checksums, not the bytes"
     if not algorithm.available:
         return f'{name} needs a package: pip install "aios3get[xxhash]"'
     if not digest:
@@ -205,14 +206,14 @@ def _verifier(algorithm: Algorithm, value: str) -> Verifier | str:
 def _not_covered(
     kind: str | None, headers: Mapping[str, str], status: int, part: bool
 ) -> str | None:
-    """Why the announced checksum may be of other bytes than the body, or None."""
+    """Return why the announced checksum may cover other bytes than the body, or None."""
     whole = status == 200 and not part
     if kind == "FULL_OBJECT":
         covered = whole or _holds_all(headers)
-        return None if covered else "the checksum is of the whole object, not of these bytes"
+        return None if covered else "the checksum covers the whole object, not these bytes"
     if kind is None:
         # Servers without the header, and objects older than it; a composite value ends in "-N".
-        return None if whole else "the response does not tell which bytes the checksum is of"
+        return None if whole else "the response does not say which bytes the checksum covers"
     if kind == "COMPOSITE":
         covered = part and status == 206
         return None if covered else _COMPOSITE

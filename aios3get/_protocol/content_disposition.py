@@ -1,4 +1,4 @@
-"""The ``Content-Disposition`` header that gives a download its file name.
+"""The ``Content-Disposition`` header, which sets the file name of a download.
 
 RFC 6266 (https://www.rfc-editor.org/rfc/rfc6266) with the encoding of RFC 8187.
 """
@@ -17,7 +17,7 @@ _not_in_file_names = re.compile(r"[\x00-\x1f\x7f/\ud800-\udfff]")
 
 
 def content_disposition(filename: str, *, inline: bool = False) -> str:
-    """A ``Content-Disposition`` header for ``response_content_disposition``.
+    """Return a ``Content-Disposition`` header for ``response_content_disposition``.
 
     A name that is not plain ASCII is sent twice: exactly, in UTF-8, and with ``_`` for each other
     character, for clients that do not support the first form.

@@ -1,4 +1,4 @@
-"""What a request has to change so that it can succeed: region, credentials, clock or a header."""
+"""Corrections of a failed request: its region, credentials, clock or a header."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,25 +20,25 @@ __all__ = [
 # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 _SKEWED: Final = frozenset({"RequestTimeTooSkewed", "RequestExpired"})
 _ALLOWED_SKEW: Final = timedelta(minutes=15)
-# A clock that was never set shows 1970, less than a century ago. A server whose time differs more
-# is wrong itself, and its time could leave the years that datetime and time_t can hold.
+# A clock that was never set shows 1970, less than a century ago. A larger difference means that the
+# server's time is wrong, and it could exceed the range of datetime and time_t.
 _MOST_SKEW: Final = timedelta(days=36_525)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sent:
-    """What a decision needs to know about the request that failed.
+    """The facts about a failed request that a decision needs.
 
     Attributes:
-        now: the local clock, uncorrected, when the response arrived; None if somebody else signed
-            the request, as with a presigned URL.
-        clock_offset: what was added to the local clock for the signature.
-        region: the region of the signature; None if the request must stay where it went, as with
-            a custom endpoint.
-        refreshable: the credentials came from a provider that can be asked again.
-        checksum_mode: ``x-amz-checksum-mode`` was sent though the caller had not asked for it.
-        stale: the connection was kept from an earlier request, and ended before a response.
+        now: the local clock, uncorrected, when the response arrived; None for a presigned URL,
+            which was signed elsewhere.
+        clock_offset: the offset that was added to the local clock for the signature.
+        region: the region of the signature; None if the region cannot be corrected, as with a
+            custom endpoint.
+        refreshable: whether a provider can return other credentials.
+        checksum_mode: whether ``x-amz-checksum-mode`` was sent by default.
+        stale: whether the connection was kept from an earlier request, and ended before a response.
     """
 
     now: datetime | None = None
@@ -51,36 +51,36 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class SwitchRegion:
-    """Send again, at once, to the bucket's region."""
+    """Retry immediately in the bucket's region."""
 
     region: str
 
 
 @dataclass(frozen=True, slots=True)
 class RefreshCredentials:
-    """Send again, at once, with new credentials."""
+    """Retry immediately with new credentials."""
 
 
 @dataclass(frozen=True, slots=True)
 class CorrectClock:
-    """Send again, at once, signed with ``offset`` added to the local clock."""
+    """Retry immediately, signed with ``offset`` added to the local clock."""
 
     offset: timedelta
 
 
 @dataclass(frozen=True, slots=True)
 class DropChecksumMode:
-    """Send again, at once, without ``x-amz-checksum-mode``."""
+    """Retry immediately without ``x-amz-checksum-mode``."""
 
 
 Correction = SwitchRegion | RefreshCredentials | CorrectClock | DropChecksumMode
 
 
 def correction(error: S3Error, sent: Sent) -> Correction | None:
-    """The change that may make the request succeed, or None.
+    """Return the change that may make the request succeed, or None.
 
-    Responses to HEAD have no body and so no code. Where their status and ``Date`` fit, the most
-    likely cause is assumed, because a correction costs one request.
+    A response to HEAD has no body and therefore no error code. If its status and ``Date`` match,
+    the most likely cause is assumed, because a correction costs only one request.
     """
     if not isinstance(error, ServiceError):
         return None
@@ -117,9 +117,9 @@ def _is_expired(error: ServiceError) -> bool:
 
 
 def _skew(error: ServiceError, sent: Sent) -> timedelta | None:
-    """The offset of the server's clock, if S3 refused the request for its time.
+    """Return the offset of the server's clock if S3 rejected the request for its time.
 
-    None also if the server's time cannot be right.
+    None also if the server's time is implausible.
     """
     if sent.now is None or error.server_time is None:
         return None

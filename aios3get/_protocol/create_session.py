@@ -20,12 +20,12 @@ _MODE: Final = {"x-amz-create-session-mode": "ReadOnly"}
 
 
 def session_request(endpoint: Endpoint, credentials: Credentials, now: float) -> HttpRequest:
-    """The request for a session of the endpoint's bucket."""
+    """Return the request for a session of the endpoint's bucket."""
     return signed_request("GET", endpoint, "/", (("session", ""),), _MODE, credentials, now)
 
 
 def parse_session(body: bytes) -> Credentials:
-    """The session credentials in a ``CreateSessionResult``.
+    """Parse the session credentials of a ``CreateSessionResult``.
 
     Raises:
         CredentialsError: an element is missing or invalid.

@@ -1,7 +1,7 @@
-"""Error responses as typed exceptions.
+"""Parses error responses into typed exceptions.
 
-The body may be S3's XML, another server's XML or JSON, a proxy's HTML, malformed or empty. Each of
-them gives a ``ServiceError``; none of them makes ``parse`` raise.
+The body may be S3's XML, another server's XML or JSON, a proxy's HTML, malformed or empty.
+``parse`` returns a ``ServiceError`` in every case and never raises.
 
 https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 """
@@ -24,7 +24,7 @@ from aios3get.errors import ServiceError, ServiceErrorDetails
 __all__ = ["MAX_ERROR_BODY", "parse"]
 
 MAX_ERROR_BODY = 64 * 1024
-"""How many bytes of an error's body are parsed."""
+"""The number of bytes of an error's body that are parsed."""
 
 
 def parse(
@@ -38,7 +38,7 @@ def parse(
     signed_region: str | None = None,
     bucket_region: str = "",
 ) -> ServiceError:
-    """The exception for a response whose status is neither 200 nor 206.
+    """Return the exception for a response whose status is neither 200 nor 206.
 
     Args:
         head: the response's status and headers.
@@ -49,8 +49,7 @@ def parse(
         version_id: the requested version.
         signed_region: the region that the request was signed for; a response that names the same
             region is not a ``WrongRegion``.
-        bucket_region: the bucket's region as another response named it, for responses that name
-            none.
+        bucket_region: the bucket's region from another response, for responses without a region.
     """
     fields = parse_fields(body[:MAX_ERROR_BODY])
     details = _details(head, fields, method=method, bucket=bucket, key=key, version_id=version_id)
@@ -195,7 +194,7 @@ def _error_class(
 ) -> type[ServiceError]:
     if details.region not in (None, signed_region) and _is_about_region(details):
         return errors.WrongRegion
-    # S3 has no code of its own for an expired link, only this message.
+    # S3 has no separate code for an expired link, only this message.
     if details.code in _EXPIRED_CODES and _says_request_expired(details.message):
         return errors.PresignedUrlExpired
     if cls := _by_code.get(details.code):
@@ -203,7 +202,7 @@ def _error_class(
     if details.status == 404 and details.delete_marker:
         return errors.NoSuchKey
     if details.status == 404 and details.method == "HEAD":
-        # The response to HEAD has no body that names the code; S3's model says NoSuchKey.
+        # A response to HEAD has no body and no code; S3's API model names NoSuchKey.
         return errors.NoSuchVersion if version_id else errors.NoSuchKey
     return _by_status.get(details.status) or _by_hundred(details.status)
 

@@ -1,4 +1,4 @@
-"""Which bytes of the object a response's body holds, and which of them were requested."""
+"""``Extent``: the bytes of the object in a response's body, and which of them were requested."""
 
 import re
 from collections.abc import Mapping
@@ -20,16 +20,16 @@ _etag_of_parts = re.compile(r'.*-(\d{1,5})"?', re.ASCII).fullmatch
 
 
 class Extent(NamedTuple):
-    """The requested bytes, as offsets in the object, and how to cut them out of the body.
+    """The requested bytes, as offsets in the object, and their position in the body.
 
     Attributes:
         start: offset of the first requested byte.
-        stop: offset after the last requested byte; None where only the end of the body tells.
+        stop: offset after the last requested byte; None if no length is announced.
         size: the object's size; None if the response does not announce it.
-        skip: number of bytes of the body before the requested ones.
-        sliced: the body goes on, or may go on, after the requested bytes.
-        delimited: HTTP distinguishes the end of the body from a lost connection.
-        open_ended: the object may end before ``stop``.
+        skip: the number of bytes of the body before the requested ones.
+        sliced: whether the body continues, or may continue, after the requested bytes.
+        delimited: whether HTTP distinguishes the end of the body from a lost connection.
+        open_ended: whether the object may end before ``stop``.
     """
 
     start: int
@@ -56,7 +56,7 @@ def parse_extent(
         part_number: the number of the requested part.
 
     Raises:
-        RangeMismatch: the body holds other bytes, or the headers do not tell which.
+        RangeMismatch: the body contains other bytes, or the headers do not say which.
     """
     text = headers.get(_CONTENT_LENGTH)
     # 19 digits are more than any size; int() refuses thousands of them with a ValueError.
@@ -72,7 +72,7 @@ def parse_extent(
         start, stop, size = content.start, content.stop, content.size
         if length is not None and length != stop - start:
             raise RangeMismatch(
-                f"Content-Range names {stop - start} bytes, Content-Length {length}"
+                f"Content-Range has {stop - start} bytes, but Content-Length is {length}"
             )
         if whole and stop - start != size:
             raise RangeMismatch(f"requested the whole object, got {header!r:.80}")
@@ -90,10 +90,10 @@ def parse_extent(
 
 
 def _may_be_part(number: int, start: int, at_end: bool, headers: Mapping[str, str]) -> bool:
-    """Whether bytes from ``start`` on can be that part; ``at_end``: they are the object's last."""
+    """Whether bytes from ``start`` can be that part; ``at_end`` if they are the object's last."""
     if number > 1:
         return start > 0
-    # A server without parts sends the whole object, which is the only part there is.
+    # A server that does not support parts sends the whole object as the only part.
     return start == 0 and not (at_end and _count_parts(headers) > 1)
 
 
@@ -104,10 +104,10 @@ def _count_parts(headers: Mapping[str, str]) -> int:
 
 
 def _is_chunked(headers: Mapping[str, str]) -> bool:
-    """Whether chunks frame the body, and no other coding was applied to it.
+    """Whether the body has chunked framing and no other transfer coding.
 
-    aiohttp reads a body whose last coding is another one until the connection closes, and decodes
-    no other coding. Of several fields its two parsers heed the first and the last.
+    If the last coding is another one, aiohttp reads the body until the connection closes, without
+    decoding it. Of several fields, one of its two parsers uses the first and the other the last.
     """
     codings = [text for name, text in headers.items() if name.lower() == "transfer-encoding"]
     return bool(codings) and all(text.isascii() and text.lower() == "chunked" for text in codings)
@@ -118,7 +118,7 @@ def _of_content_range(
 ) -> Extent:
     if requested is not None:
         # RFC 9110 section 15.3.7: a server may send less than was requested, so without the size
-        # nothing tells that the object ends where the body does.
+        # the end of the body need not be the end of the object.
         if size is not None:
             fits = requested.within(size) == (start, stop)
         elif requested.start < 0:

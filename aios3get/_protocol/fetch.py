@@ -1,4 +1,4 @@
-"""Small requests and their complete responses as values, for the services that give credentials."""
+"""Small requests and complete responses as values, for the services that provide credentials."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,8 +17,8 @@ def _no_headers() -> CIMultiDictProxy[str]:
 class FetchRequest:
     """One request with its body; ``repr`` shows the method and the host only.
 
-    It is no tuple and no mapping: error reporters print the items of those one by one, and headers
-    and body hold secrets.
+    It is neither a tuple nor a mapping, because error reporters print the items of those, and
+    headers and body contain secrets.
 
     Args:
         method: the HTTP method.

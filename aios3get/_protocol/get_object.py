@@ -118,10 +118,10 @@ class GetObject:
         """The request for another range of the same object; see ``ObjectRequest``.
 
         ``range`` has absolute offsets, so the part number is dropped. ``If-None-Match`` and
-        ``If-Modified-Since`` are dropped too: the first response has answered them.
+        ``If-Modified-Since`` are dropped too, because the first response has evaluated them.
         """
         headers = {
-            name: value for name, value in self.headers.items() if name not in _ANSWERED_CONDITIONS
+            name: value for name, value in self.headers.items() if name not in _EVALUATED_CONDITIONS
         }
         headers["Range"] = str(range)
         if if_match is not None:
@@ -148,7 +148,7 @@ class GetObject:
         return f"GetObject({', '.join(shown)})"
 
 
-_ANSWERED_CONDITIONS = {"If-None-Match", "If-Modified-Since"}
+_EVALUATED_CONDITIONS = {"If-None-Match", "If-Modified-Since"}
 _SECRETS = {SSE_CUSTOMER_KEY, SSE_CUSTOMER_KEY_MD5}
 
 
@@ -163,17 +163,18 @@ def check_sendable(
     """Check the request against its endpoint and identity.
 
     Raises:
-        ParameterError: S3 rejects such a request there, or it would send an SSE-C key in clear.
+        ParameterError: S3 rejects such a request there, or it would send an SSE-C key in plain
+            text.
     """
     if anonymous and request.has_response_overrides:
         raise ParameterError(
             "response_* options need a signed request, and the client is anonymous; "
-            "give it credentials or leave them out"
+            "pass credentials to it or leave them out"
         )
     if request.has_sse_customer_key and scheme != "https" and not allow_insecure_sse_customer_key:
         raise ParameterError(
-            f"sse_customer_key would be sent in clear over {scheme}; use an https endpoint, or "
-            "allow_insecure_sse_customer_key=True on a network that you trust"
+            f"sse_customer_key would be sent in plain text over {scheme}; use an https endpoint, "
+            "or allow_insecure_sse_customer_key=True on a network that you trust"
         )
     if directory_bucket:
         _check_directory_bucket(request)

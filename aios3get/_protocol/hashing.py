@@ -61,11 +61,11 @@ class Algorithm:
         name: as in ``x-amz-checksum-algorithm``, such as ``CRC64NVME``.
         size: bytes in a digest.
         available: whether the package that computes it is installed.
-        new: makes a hasher.
-        digest_of: the digest of bytes in one piece.
+        new: creates a hasher.
+        digest_of: returns the digest of bytes in one piece.
         header: the response header with the checksum.
-        combine: the digest of two pieces put together, from their digests and the second one's
-            length, at the cost of microseconds; None where the algorithm has no such function.
+        combine: returns the digest of two concatenated pieces, from their digests and the length of
+            the second one, within microseconds; None if the algorithm has no such function.
     """
 
     name: str
@@ -136,9 +136,9 @@ ALGORITHMS: Final[Mapping[str, Algorithm]] = MappingProxyType(
         )
     }
 )
-"""Every algorithm of S3, its default first and the faster ones before the others."""
+"""Every algorithm of S3: its default first, then the faster ones before the others."""
 
 
 def encode_digest(digest: bytes) -> str:
-    """The base64 text of a digest, as in S3's headers."""
+    """Return the base64 text of a digest, as in S3's headers."""
     return b64encode(digest).decode("ascii")

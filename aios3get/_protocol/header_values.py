@@ -1,4 +1,4 @@
-"""Parsers for header values. None of them raises; a malformed value gives None.
+"""Parsers for header values. They never raise; a malformed value is None.
 
 aiohttp decodes header bytes as UTF-8 with ``surrogateescape``. ``readable`` replaces the escapes;
 the other functions expect its result or ASCII.

@@ -1,4 +1,4 @@
-"""ListObjectsV2: the query of one page, and the page that a response's body holds.
+"""ListObjectsV2: the query for one page, and the parser for the response.
 
 https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
 """
@@ -17,11 +17,11 @@ __all__ = ["ListPage", "ListedObject", "list_query", "parse_page"]
 
 @dataclass(frozen=True, slots=True)
 class ListedObject:
-    """An object as a listing shows it.
+    """An entry of a listing.
 
     Attributes:
         key: the object's key.
-        size: bytes.
+        size: the size in bytes.
         etag: the entity tag, verbatim with its quotes.
         last_modified: when the object was written; None if the server does not say.
         storage_class: such as ``STANDARD``; None if the server does not say.
@@ -52,15 +52,15 @@ class ListPage:
 def list_query(
     prefix: str, *, delimiter: str = "", token: str | None = None, max_keys: int | None = None
 ) -> tuple[tuple[str, str], ...]:
-    """The query of the request for one page, not yet encoded.
+    """Return the query of the request for one page, not yet encoded.
 
     Args:
-        prefix: of the keys to list; empty for all.
+        prefix: the prefix of the keys to list; empty for all keys.
         delimiter: groups the keys that share the text up to its next occurrence.
-        token: ``next_token`` of the page before.
-        max_keys: at most so many entries, 1 to 1,000.
+        token: ``next_token`` of the previous page.
+        max_keys: the most entries, 1 to 1,000.
     """
-    # XML 1.0 cannot carry every character of a key, percent-encoding can.
+    # Request percent-encoding, because XML 1.0 cannot represent every character of a key.
     query = [("list-type", "2"), ("encoding-type", "url"), ("prefix", prefix)]
     if delimiter:
         query.append(("delimiter", delimiter))
@@ -72,7 +72,7 @@ def list_query(
 
 
 def parse_page(body: bytes) -> ListPage:
-    """The page that the body of a response to ListObjectsV2 holds.
+    """Parse the body of a response to ListObjectsV2.
 
     Raises:
         IntegrityError: the body is not a complete ``ListBucketResult``.
@@ -113,7 +113,7 @@ def parse_page(body: bytes) -> ListPage:
 
 class _Builder(TreeBuilder):
     def doctype(self, *declaration: object) -> NoReturn:
-        """Refuse a DTD: only a DTD can declare entities, and no listing has one."""
+        """Reject a DTD: only a DTD can declare entities, and no listing has one."""
         raise ValueError("it has a document type declaration")
 
 

@@ -1,7 +1,7 @@
 """The metadata of an object, from the headers of a GetObject or HeadObject response.
 
 https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html and API_HeadObject.html. The
-``retention_*`` and ``ibm_*`` members are IBM Cloud Object Storage's.
+``retention_*`` and ``ibm_*`` members are headers of IBM Cloud Object Storage.
 """
 
 from collections.abc import Callable, Mapping
@@ -36,7 +36,7 @@ class Expiration:
 
     Attributes:
         expiry_date: the time, in UTC.
-        rule_id: the rule's id, URL-decoded; empty if the server names none.
+        rule_id: the rule's id, URL-decoded; empty if the server does not send it.
     """
 
     expiry_date: datetime
@@ -100,7 +100,7 @@ class _Header(Generic[T]):
         return None if text is None else self.parse(text)
 
     def __set__(self, info: "ObjectInfo", value: NoReturn) -> NoReturn:
-        # help() shows the texts of data descriptors, which are those with this method.
+        # With this method it is a data descriptor, whose text help() shows.
         raise AttributeError(f"{self.name} is read-only")
 
 
@@ -119,7 +119,7 @@ class ObjectInfo:
         key: the key as the caller wrote it.
     """
 
-    # With slots=True the refusal to assign a member below fails itself:
+    # With slots=True, assigning to a member below would raise the wrong error:
     # https://github.com/python/cpython/issues/105936
     __slots__ = ("bucket", "headers", "key", "status")
 
@@ -149,7 +149,7 @@ class ObjectInfo:
         "Content-Length", integer, "The body's size in bytes; see also ``object_size``."
     )
     content_range = _Header(
-        "Content-Range", ContentRange.parse, "Which bytes of the object the body holds."
+        "Content-Range", ContentRange.parse, "The bytes of the object that the body contains."
     )
     content_type = _Header("Content-Type", readable, "The content's media type.")
     etag = _Header("ETag", readable, "The entity tag, verbatim with its quotes.")
@@ -272,13 +272,13 @@ class ObjectInfo:
 
     @property
     def object_size(self) -> int | None:
-        """The size of the whole object in bytes, also for a response with a range or part."""
+        """The size of the whole object in bytes, even for a response with a range or part."""
         if (content_range := self.content_range) is not None:
             return content_range.size
         return self.content_length if self.status == 200 else None
 
     def to_dict(self) -> dict[str, Any]:
-        """Every attribute but ``headers`` and ``raw_metadata`` by name, as for a log record.
+        """Return every attribute except ``headers`` and ``raw_metadata``, for a log record.
 
         Absent members are None; times stay datetimes.
         """
@@ -308,7 +308,7 @@ class ObjectInfo:
         return f"ObjectInfo({', '.join(shown)})"
 
     def __hash__(self) -> int:
-        # Headers do not hash.
+        # The headers are not hashable.
         return hash((self.status, self.bucket, self.key))
 
     def __reduce__(self) -> tuple[object, ...]:

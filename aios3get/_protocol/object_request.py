@@ -1,4 +1,4 @@
-"""What every request for the bytes of one object offers, whoever signs it."""
+"""The interface of a request for the bytes of one object, signed here or elsewhere."""
 
 from typing import Protocol, Self
 
@@ -53,7 +53,7 @@ class ObjectRequest(Protocol):
 
     @property
     def presigned(self) -> HttpRequest | None:
-        """The finished HTTP request if somebody else has signed it; None if it is to be signed."""
+        """The finished HTTP request if it is already signed; None if it must be signed."""
         ...
 
     def for_range(

@@ -1,8 +1,8 @@
 """The parameters of S3's GetObject and HeadObject: one entry per parameter, with its serializer.
 
-https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html; ``mirror_destination`` is IBM
-Cloud Object Storage's (https://ibm.github.io/ibm-cos-sdk-python/). A new parameter is a key of
-``GetObjectOptions``, its text there and an entry of ``MEMBERS``.
+https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html; ``mirror_destination`` is a
+parameter of IBM Cloud Object Storage (https://ibm.github.io/ibm-cos-sdk-python/). To add a
+parameter, add a key to ``GetObjectOptions``, its description there and an entry to ``MEMBERS``.
 """
 
 import difflib

@@ -1,4 +1,4 @@
-"""One version of an object, fixed by the first response of a read."""
+"""``Pin``: one version of an object, determined by the first response of a read."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,8 +20,8 @@ def first_extent(request: ObjectRequest, status: int, headers: Mapping[str, str]
     """Check the first response of a read and return the extent of its body.
 
     Raises:
-        IntegrityError: the response is of another version or SSE-C key than the request.
-        RangeMismatch: the body holds other bytes than were requested.
+        IntegrityError: the response has another version or SSE-C key than the request.
+        RangeMismatch: the body contains other bytes than requested.
     """
     check_identity(request, headers)
     return parse_extent(status, headers, request.range, request.part_number)
@@ -39,7 +39,8 @@ def check_identity(request: ObjectRequest, headers: Mapping[str, str]) -> None:
     version_id = request.version_id
     if version_id is not None and headers.get(_VERSION_ID, version_id) != version_id:
         raise IntegrityError(
-            f"requested version {version_id!r}, the response is of {headers[_VERSION_ID]!r:.1100}"
+            f"requested version {version_id!r}, but the response has version"
+            f" {headers[_VERSION_ID]!r:.1100}"
         )
     digest = request.sse_customer_key_md5
     if digest is not None and headers.get(SSE_CUSTOMER_KEY_MD5, digest) != digest:
@@ -48,18 +49,18 @@ def check_identity(request: ObjectRequest, headers: Mapping[str, str]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """One version of an object: makes requests for its bytes and checks the responses.
+    """One version of an object. It creates requests for its bytes and checks the responses.
 
-    Every request carries ``If-Match``, so that S3 itself refuses another version; ETag and size of
-    each response are compared again, for servers that ignore the header.
+    Every request has ``If-Match``, so that S3 rejects another version. ETag and size of each
+    response are compared again, for servers that ignore the header.
 
     Attributes:
-        request: the request whose response fixed the version.
+        request: the request whose response determined the version.
         etag: the ETag of that response.
         version_id: its ``x-amz-version-id``.
-        extent: the bytes of the object that the request asked for.
-        transformed: an Object Lambda function writes the body, so neither ETag nor range is
-            reliable.
+        extent: the requested bytes of the object.
+        transformed: whether an Object Lambda function writes the body, so that neither ETag nor
+            range is reliable.
     """
 
     request: ObjectRequest
@@ -77,7 +78,7 @@ class Pin:
         *,
         transformed: bool = False,
     ) -> Self:
-        """The version that a response is of, from its headers and the extent of its body."""
+        """Create the pin from the first response's headers and the extent of its body."""
         return cls(request, headers.get("ETag"), headers.get(_VERSION_ID), extent, transformed)
 
     @property
@@ -98,16 +99,16 @@ class Pin:
         return None if etag is None or etag.startswith("W/") or not is_sendable(etag) else etag
 
     def for_range(self, range: ByteRange, *, version_id: str | None = None) -> ObjectRequest:
-        """The request for a range of this version; only where ``holds`` is true."""
+        """Return the request for a range of this version. ``holds`` must be true."""
         return self.request.for_range(range, if_match=self.if_match, version_id=version_id)
 
     def for_range_of_version(self, range: ByteRange) -> ObjectRequest | None:
-        """The request for a range by version id, for an object that was replaced or deleted.
+        """Return the request for a range by version id, for an object that was replaced or deleted.
 
-        It takes another permission (``s3:GetObjectVersion``), so ``for_range`` is tried first.
+        It requires another permission (``s3:GetObjectVersion``), so ``for_range`` is tried first.
 
         Returns:
-            None if the bucket keeps no versions, or ``for_range`` names the version already.
+            None if the bucket is not versioned, or the result of ``for_range`` has the version id.
         """
         version_id = self.version_id
         if version_id is None or version_id == "null" or not version_id.isascii():
@@ -128,7 +129,7 @@ class Pin:
 
         Raises:
             ObjectChanged: the response is of another version.
-            RangeMismatch: the body holds other bytes than ``range``.
+            RangeMismatch: the body contains other bytes than ``range``.
         """
         etag = headers.get("ETag")
         if etag != self.etag:
@@ -145,23 +146,24 @@ class Pin:
         return extent._replace(open_ended=extent.open_ended and open_ended)
 
     def check_restart(self, status: int, headers: Mapping[str, str]) -> Extent:
-        """Check the response to the same request, sent again where ``holds`` is false.
+        """Check the response to the same request, which is sent again if ``holds`` is false.
 
         Raises:
-            ObjectChanged: the body has another length than the first one had.
+            ObjectChanged: the body has another length than the first one.
         """
         extent = first_extent(self.request, status, headers)
-        # The caller holds the metadata of the first response.
+        # The caller has the metadata of the first response.
         first = self.extent
         if (extent.start, extent.stop, extent.size) != (first.start, first.stop, first.size):
             raise self.changed(headers.get("ETag"), "of another length")
         return extent
 
     def changed(self, actual: str | None, description: str) -> ObjectChanged:
-        """The error for an object that is now ``description``, with the ETag ``actual``."""
+        """Return the error for an object that is now ``description``, with the ETag ``actual``."""
+        before = "no ETag" if self.etag is None else f"the ETag {self.etag}"
         return ObjectChanged(
-            "the object was replaced or deleted while it was read: it began as"
-            f" {self.etag or 'one without an ETag'}, now it is {description}",
+            "the object was replaced or deleted while it was read: it had"
+            f" {before}, now it is {description}",
             expected=self.etag,
             actual=actual,
         )

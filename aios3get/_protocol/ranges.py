@@ -26,7 +26,7 @@ class ByteRange:
     """The bytes from ``start`` up to but not including ``stop``, like a slice.
 
     ``ByteRange(0, 10)`` is the first ten bytes, ``ByteRange.from_offset(10)`` all bytes after them,
-    ``ByteRange.last(10)`` the last ten. ``str()`` gives the ``Range`` header.
+    ``ByteRange.last(10)`` the last ten. ``str()`` returns the ``Range`` header.
 
     Args:
         start: the offset of the first byte; a negative one counts from the end and takes no
@@ -55,7 +55,7 @@ class ByteRange:
 
     @classmethod
     def from_offset(cls, start: int) -> Self:
-        """All bytes from ``start`` to the object's end."""
+        """Return the range of all bytes from ``start`` to the object's end."""
         if start < 0:
             raise ParameterError(
                 f"the offset must not be negative, got {start}; use ByteRange.last(n)"
@@ -64,7 +64,7 @@ class ByteRange:
 
     @classmethod
     def last(cls, count: int) -> Self:
-        """The last ``count`` bytes, or all bytes of a shorter object."""
+        """Return the range of the last ``count`` bytes, or all bytes of a shorter object."""
         if count < 1:
             raise ParameterError(
                 f"the last {count} bytes are an empty range; count must be 1 or more"
@@ -73,7 +73,7 @@ class ByteRange:
 
     @classmethod
     def of(cls, value: object) -> "ByteRange":
-        """The range itself, or the one that a ``Range`` header's text describes.
+        """Return the range itself, or parse a ``Range`` header.
 
         Raises:
             ParameterError: the value is neither, or not a single range.
@@ -112,7 +112,7 @@ class ByteRange:
         return f"bytes={self.start}-{'' if self.stop is None else self.stop - 1}"
 
     def within(self, size: int) -> tuple[int, int]:
-        """The offsets ``(start, stop)`` of this range in an object of ``size`` bytes."""
+        """Return the offsets ``(start, stop)`` of this range in an object of ``size`` bytes."""
         if self.start < 0:
             return max(0, size + self.start), size
         return min(self.start, size), size if self.stop is None else min(self.stop, size)
@@ -120,7 +120,7 @@ class ByteRange:
 
 @dataclass(frozen=True, slots=True)
 class ContentRange:
-    """The bytes of the object that a response holds, from its ``Content-Range`` header.
+    """The bytes of the object that a response contains, from its ``Content-Range`` header.
 
     Attributes:
         start: the offset of the first byte; None in a 416 response.

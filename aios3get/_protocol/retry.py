@@ -1,6 +1,6 @@
-"""Whether and when a failed attempt is repeated.
+"""Decides whether and when a failed attempt is retried.
 
-Nothing here sleeps, reads a clock or draws a random number: the caller does::
+Nothing here sleeps, reads a clock or draws a random number; the caller does::
 
     budget = Budget(policy, quota)                 # one for each call, its body included
     while True:
@@ -54,8 +54,8 @@ __all__ = [
     "Wait",
 ]
 
-# AWS's SDKs wait from 1 s up where the server asks for fewer requests, which is five times the
-# default of ``wait_initial``:
+# AWS's SDKs wait at least 1 s after a throttling error, five times the default of
+# ``wait_initial``:
 # https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html
 _THROTTLED_FACTOR: Final = 5.0
 
@@ -66,25 +66,25 @@ _RETRYABLE_STATUS: Final = frozenset({408, 429, 500, 502, 503, 504})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """How often and after which waits a failed attempt is repeated.
+    """How many attempts a call makes, and how long it waits between them.
 
     The wait before retry ``n`` is random between 0 and ``wait_initial * 2**(n - 1)`` seconds ("full
-    jitter"), five times that where the server asks for fewer requests, and never shorter than its
-    ``Retry-After``; no wait is longer than ``wait_max``.
+    jitter"), five times that after a throttling error, and never shorter than ``Retry-After``. No
+    wait is longer than ``wait_max``.
 
     AWS's SDKs default to three attempts. Here the attempts also cover the reading of the body, so
-    there are five. Every resumed response that brings bytes starts the count again: a long download
-    survives any number of interruptions, and a server that sends nothing is given up after
+    the default is five. Every resumed response that delivers bytes resets the count: a long
+    download survives any number of interruptions, and a server that sends nothing fails after
     ``attempts``.
 
     Args:
-        attempts: requests in a row without progress, the first included; 1 never retries. Free
-            requests do not count, though the ``attempts`` of an error count them: corrections of
-            region, credentials, clock or a header, and the first new connection after a kept one
-            that the server had closed.
+        attempts: the most consecutive requests without progress, including the first; 1 never
+            retries. Corrections of region, credentials, clock or a header do not count, nor does
+            the first new connection after a kept one that the server had closed. The ``attempts``
+            of an error include them.
         wait_initial: the longest wait before the first retry, in seconds; 0 waits only for
             ``Retry-After``.
-        wait_max: the longest wait, in seconds. A longer ``Retry-After`` is cut to it.
+        wait_max: the longest wait, in seconds. It also limits ``Retry-After``.
 
     Raises:
         ConfigurationError: ``attempts`` is not a whole number above 0, or a wait is negative or
@@ -98,7 +98,7 @@ class RetryPolicy:
     def __post_init__(self) -> None:
         if type(self.attempts) is not int or self.attempts < 1:
             raise ConfigurationError(
-                f"attempts must be a whole number from 1 up, got {self.attempts!r}; "
+                f"attempts must be a whole number above 0, got {self.attempts!r}; "
                 "1 sends one request and never retries"
             )
         for name in ("wait_initial", "wait_max"):
@@ -109,27 +109,27 @@ class RetryPolicy:
                 )
 
     def delay(self, retry: int, jitter: float, *, throttled: bool = False) -> float:
-        """Seconds to wait before retry number ``retry`` (from 1), for a ``jitter`` of [0, 1)."""
+        """Return the seconds to wait before retry ``retry`` (from 1), for a jitter in [0, 1)."""
         initial = self.wait_initial * _THROTTLED_FACTOR if throttled else self.wait_initial
-        # Past 2**63 every wait_initial has reached wait_max, and 2**1024 is no float any more.
+        # 2**63 exceeds every wait_max, and 2**1024 would exceed the range of floats.
         return jitter * min(self.wait_max, initial * 2.0 ** min(retry - 1, 63))
 
 
 class RetryQuota:
-    """Tokens that all retries of a client share, so that it does not overload a failing service.
+    """The tokens that all retries of a client share, to avoid overloading a failing service.
 
-    A retry takes 5 tokens, 10 after a timeout. A response that is not to be retried returns what
-    its call took, or adds 1 if it took none. With too few tokens, calls fail at their first error.
+    A retry costs 5 tokens, 10 after a timeout. A response that is not retried returns the tokens of
+    its call, or adds 1 if the call took none. With too few tokens, calls fail at their first error.
 
-    The costs are those of the SDKs' standard mode, and so are its 500 tokens
-    (https://github.com/boto/botocore/blob/develop/botocore/retries/quota.py). Where one lost line
-    interrupts many bodies at once, each must be able to resume, so there are 30 tokens for every
-    concurrent call if that is more.
+    The costs and the 500 tokens are those of the SDKs' standard mode
+    (https://github.com/boto/botocore/blob/develop/botocore/retries/quota.py). If a network failure
+    interrupts many bodies at once, each must be able to resume, so the quota has 30 tokens for
+    every concurrent request if that is more.
 
     Event loops in several threads may share it: a lost update costs a few tokens for a while.
 
     Args:
-        concurrency: how many requests the client makes at a time.
+        concurrency: the client's ``max_concurrency``.
     """
 
     __slots__ = ("_capacity", "_left")
@@ -160,7 +160,7 @@ class RetryQuota:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Send again after so many seconds."""
+    """Retry after ``seconds``."""
 
     seconds: float
 
@@ -176,9 +176,9 @@ Decision = Wait | Correction | GiveUp
 
 
 class Budget:
-    """What a call may still spend after a failure, shared by its requests and its body's resumes.
+    """The retry budget of a call, shared by its requests and the resumes of its body.
 
-    A call that never fails needs none; its response gives the quota its one token.
+    A call without a failure needs none; its response adds one token to the quota.
     """
 
     __slots__ = ("_corrected", "_policy", "_quota", "_retries", "_taken")
@@ -191,17 +191,17 @@ class Budget:
         self._corrected: set[type[Decision]] | None = None
 
     def responded(self) -> None:
-        """Return the tokens of the call to the quota: S3 has sent a response not to be retried."""
+        """Return the tokens of the call to the quota, because its response is not retried."""
         self._quota.give(self._taken or 1)
         self._taken = 0
 
     def progress(self) -> None:
-        """Start the count again: a resumed body has brought bytes."""
+        """Reset the count, because a resumed body has delivered bytes."""
         self._retries = 0
         self._corrected = None
 
     def decide(self, error: S3Error, sent: Sent, jitter: float) -> Decision:
-        """What to do after ``error``; ``jitter`` is a new random number of [0, 1).
+        """Decide what to do after ``error``; ``jitter`` is a new random number in [0, 1).
 
         A correction costs no attempt, wait or quota, and neither does the first new connection
         after a stale one. Each happens once per call, and again after progress.
@@ -243,5 +243,5 @@ class Budget:
 def _is_retryable(error: S3Error) -> bool:
     if isinstance(error, ServiceError) and error.status in _RETRYABLE_STATUS:
         return True
-    # A body that ends early is an error of the caller only if the rest cannot be read.
+    # A truncated body is raised only if the rest cannot be read.
     return error.retryable or isinstance(error, TruncatedBody)

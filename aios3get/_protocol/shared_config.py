@@ -20,7 +20,7 @@ Section: TypeAlias = Mapping[str, str | Mapping[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """One profile of both files; it holds secrets, so ``repr`` shows names only.
+    """One profile of both files. It contains secrets, so ``repr`` shows names only.
 
     Attributes:
         name: the profile's name.
@@ -33,9 +33,9 @@ class Profile:
     credentials: Section = field(default_factory=dict[str, str], repr=False, hash=False)
 
     def get(self, *path: str) -> str | None:
-        """A setting of the profile, or of a nested group as in ``("s3", "addressing_style")``.
+        """Return a setting, which may be nested as in ``("s3", "addressing_style")``.
 
-        The credentials file wins. None where it is not set, or empty.
+        The credentials file takes precedence. None if the setting is missing or empty.
         """
         for section in (self.credentials, self.config):
             value: object = section.get(path[0])
@@ -89,7 +89,7 @@ class SharedConfig:
         return cls(profiles, _named("services", config), _named("sso-session", config), looked_at)
 
     def profile(self, name: str | None) -> Profile:
-        """The profile of that name; None is the default one, which may be missing.
+        """Return the profile of that name; None for the default one, which may be missing.
 
         Raises:
             ConfigurationError: neither file has a profile of that name.
@@ -119,7 +119,7 @@ def _named(kind: str, sections: Mapping[str, Section]) -> dict[str, Section]:
 
 
 def parse_sections(text: str, file: str) -> dict[str, Section]:
-    """The sections of one file by their titles; names of settings in lower case.
+    """Parse the sections of one file by title, with setting names in lower case.
 
     Args:
         text: the file's text.
@@ -130,7 +130,7 @@ def parse_sections(text: str, file: str) -> dict[str, Section]:
             never its content.
     """
     sections: dict[str, Section] = {}
-    problem = _parse(text, sections)
+    problem = _find_problem(text, sections)
     if problem is not None:
         # Error reporters send the locals of a frame that raises.
         del text, sections
@@ -138,13 +138,13 @@ def parse_sections(text: str, file: str) -> dict[str, Section]:
     return sections
 
 
-def _parse(text: str, sections: dict[str, Section]) -> str | None:
-    """Add the text's sections; what is wrong with it, if anything."""
+def _find_problem(text: str, sections: dict[str, Section]) -> str | None:
+    """Add the sections of the text; return a description of its error, if it has one."""
     parser = configparser.RawConfigParser()
     try:
         parser.read_string(text)
     except configparser.Error as error:
-        return _what_is_wrong(error)
+        return _describe(error)
     for title in parser.sections():
         values = {name: _value(value) for name, value in parser.items(title)}
         for name, value in values.items():
@@ -154,8 +154,8 @@ def _parse(text: str, sections: dict[str, Section]) -> str | None:
     return None
 
 
-def _what_is_wrong(error: configparser.Error) -> str:
-    # configparser's own texts quote the line, which may hold a secret.
+def _describe(error: configparser.Error) -> str:
+    # configparser's own texts quote the line, which may contain a secret.
     match error:
         case configparser.MissingSectionHeaderError(lineno=line):
             return f"line {line} stands before the first [section]"
@@ -170,7 +170,7 @@ def _what_is_wrong(error: configparser.Error) -> str:
 
 
 def _value(value: str) -> str | dict[str, str] | None:
-    """A setting's text, or the nested group under an empty one; None if a line has no value."""
+    """Return the text of a setting, or its nested group; None if a line of it has no value."""
     if not value.startswith("\n"):
         return value
     lines = [line.partition("=") for line in filter(None, map(str.strip, value.splitlines()))]

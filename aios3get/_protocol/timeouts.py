@@ -1,4 +1,4 @@
-"""The time limits that a client puts on the network."""
+"""The timeouts of a client."""
 
 import math
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ class Timeouts:
     """Time limits in seconds. A download as a whole has none.
 
     Args:
-        connect: for name resolution, TCP and TLS of one new connection. The wait for one of the
+        connect: for name resolution, TCP and TLS of a new connection. The wait for one of the
             client's ``max_concurrency`` permits does not count.
-        idle: for the whole head of a response to arrive, and for the next byte of its body. Time
-            in which nothing reads the body does not count.
+        idle: for the complete head of a response, and for the next byte of its body. Time in which
+            nothing reads the body does not count.
         keep_alive: how long an unused connection is kept for the next request. S3 closes its side
             after about 5 seconds.
         queue: for the wait for a permit; None for no limit.
@@ -35,7 +35,7 @@ class Timeouts:
             value = getattr(self, name)
             if not _is_positive(value) and (name, value) != ("queue", None):
                 raise ConfigurationError(
-                    f"timeouts.{name} is a number of seconds above 0, got {value!r}"
+                    f"timeouts.{name} must be a number of seconds above 0, got {value!r}"
                 )
 
 

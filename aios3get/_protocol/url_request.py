@@ -23,13 +23,13 @@ _find_signed_headers = re.compile(
 ).search
 _find_part_number = re.compile(r"(?:^|&)partNumber=([0-9]{1,5})(?:&|$)").search
 _is_field_name = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
-# The first response has answered the conditions; the range is replaced.
+# The first response has evaluated the conditions; the range is replaced.
 _NOT_REPEATED = frozenset({"range", "if-none-match", "if-modified-since", "if-unmodified-since"})
 
 
 @dataclass(frozen=True, slots=True)
 class UrlRequest:
-    """A presigned URL, the headers that go with it, and the requested bytes.
+    """A presigned URL, its headers, and the requested bytes.
 
     Attributes:
         url: the URL as it is sent.
@@ -54,8 +54,8 @@ class UrlRequest:
         """Check the arguments of a call.
 
         Raises:
-            ParameterError: the URL is not an http or https URL, the URL or a header would be
-                changed on its way, or the range contradicts the link or the headers.
+            ParameterError: the URL is not an http or https URL, the URL or a header cannot be sent
+                unchanged, or the range contradicts the link or the headers.
         """
         match = _match_url(url)
         if match is None or not is_authority(match[2]):
@@ -98,7 +98,7 @@ class UrlRequest:
 
     @property
     def bucket(self) -> str:
-        """Empty: a link does not tell the bucket from the key."""
+        """Empty: a link does not separate the bucket from the key."""
         return ""
 
     @property
@@ -116,7 +116,7 @@ class UrlRequest:
 
     @property
     def presigned(self) -> HttpRequest:
-        """The HTTP request, which the link's maker has signed."""
+        """The HTTP request, which is already signed."""
         return HttpRequest("GET", self.url, self.headers)
 
     def for_range(

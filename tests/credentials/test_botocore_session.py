@@ -122,7 +122,7 @@ async def test_errors_of_the_session_are_not_quoted_and_kept_as_the_cause() -> N
     assert SECRET not in str(caught.value)
     assert isinstance(caught.value.__cause__, RuntimeError)
     empty = Session(botocore.credentials.Credentials("", SECRET))
-    with pytest.raises(CredentialsError, match="unusable credentials: access_key_id is empty"):
+    with pytest.raises(CredentialsError, match="invalid credentials: access_key_id is empty"):
         await load(from_botocore(empty))
 
 

@@ -117,7 +117,7 @@ async def test_error_of_a_refused_key_hides_the_key(iam: IAM) -> None:
         (200, b'{"access_token": "t", "expires_in": NaN}', "no expires_in", False),
         (200, b'{"access_token": "t", "expires_in": 1e400}', "no expires_in", False),
         (200, {"access_token": 1, "expires_in": 1}, "no access_token", False),
-        (200, {"access_token": "secret\n", "expires_in": 1}, "not usable", False),
+        (200, {"access_token": "secret\n", "expires_in": 1}, "invalid access_token", False),
     ],
 )
 async def test_response_without_a_token_is_an_error(

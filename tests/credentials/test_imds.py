@@ -169,15 +169,19 @@ async def test_number_of_attempts_is_a_setting(imds: Imds) -> None:
 
 
 GARBAGE = {
-    "another service's page": (ROLES, Response(200, "<html>Welcome</html>"), "not of the Instance"),
-    "an empty token": ("/latest/api/token", Response(200), "not of the Instance"),
+    "another service's page": (
+        ROLES,
+        Response(200, "<html>Welcome</html>"),
+        "not one of the Instance",
+    ),
+    "an empty token": ("/latest/api/token", Response(200), "not one of the Instance"),
     "a redirect": (ROLES, Response(302, headers={"Location": "http://example.com"}), "status 302"),
     "no JSON": (f"{ROLES}web", Response(200, "secret!"), "is not a JSON object"),
     "no credentials": (f"{ROLES}web", Response(200, {"Code": "Success"}), "has no Token"),
     "a refusal": (
         f"{ROLES}web",
         Response(200, {"Code": "AssumeRoleUnauthorizedAccess", "Message": "EC2 cannot assume"}),
-        "says AssumeRoleUnauthorizedAccess: EC2 cannot assume",
+        "code AssumeRoleUnauthorizedAccess: EC2 cannot assume",
     ),
 }
 

@@ -196,7 +196,7 @@ async def test_valid_token_serves_while_it_cannot_be_refreshed(
     sso.fail(Response(400), path="/token")
     assert await load(SSO(), files(config=SESSION, **endpoints(sso))) == expected(sso)
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
-    assert "the SSO session 'corp' ends at" in caplog.text
+    assert "the SSO session 'corp' expires at" in caplog.text
 
 
 async def test_refresh_that_another_process_made_is_taken_over(

@@ -219,7 +219,7 @@ async def test_unreachable_endpoint_is_a_retryable_error_without_secrets(
 async def test_garbage_is_an_error(sts: Sts) -> None:
     for body in (b"", b"<html>", b"\xff" * 100, b"{}"):
         sts.fail(Response(200, body))
-        with pytest.raises(CredentialsError, match="holds no complete credentials"):
+        with pytest.raises(CredentialsError, match="has no complete credentials"):
             await load(AssumeRole(ROLE, KEYS), environ(sts))
 
 

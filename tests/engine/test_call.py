@@ -75,7 +75,7 @@ def test_annotate_sets_the_facts_of_the_call() -> None:
 
 @pytest.mark.parametrize("deadline", [0, -1, True, "5", float("nan")])
 def test_invalid_deadline_is_a_parameter_error(deadline: Any) -> None:
-    with pytest.raises(ParameterError, match="deadline is a number"):
+    with pytest.raises(ParameterError, match="deadline must be a number"):
         check_deadline(deadline)
 
 

@@ -535,7 +535,7 @@ async def test_object_changed_names_the_difference(headers: list[str], text: str
         async with scripted_client(s) as client:
             found = await body_or_error(client)
     assert isinstance(found, errors.ObjectChanged)
-    assert f"it began as {ETAG}, {text}" in str(found)
+    assert f"it had the ETag {ETAG}, {text}" in str(found)
 
 
 async def test_range_beyond_an_object_sent_whole_is_a_range_mismatch() -> None:

@@ -153,7 +153,7 @@ def test_whole_object_is_verified(name: str, kind: dict[str, str]) -> None:
     verifier.finish()
     assert verifier.verified
     assert verifier.verified.algorithm == name
-    assert str(verifier.verified) == (f"verified: the bytes have the {name} of the response")
+    assert str(verifier.verified) == (f"verified: the bytes match the {name} of the response")
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
@@ -256,7 +256,7 @@ def test_checksum_is_compared_only_if_it_is_of_these_bytes(
 
 def test_reason_of_a_value_with_a_count_of_parts_is_the_parts() -> None:
     reason = reason_of(select_verifier(response(x_amz_checksum_crc32="UymZPQ==-7"), status=200))
-    assert reason == "the announced CRC32 'UymZPQ==-7' is of the parts' checksums, not of the bytes"
+    assert reason == "the announced CRC32 'UymZPQ==-7' covers the parts' checksums, not the bytes"
 
 
 def test_reason_of_a_composite_names_part_number() -> None:

@@ -165,7 +165,7 @@ def check(
     ("options", "sent", "message"),
     [
         ({"response_content_type": "a/b"}, {"anonymous": True}, "need a signed request"),
-        ({"sse_customer_key": SECRET}, {"scheme": "http"}, "sent in clear over http"),
+        ({"sse_customer_key": SECRET}, {"scheme": "http"}, "sent in plain text over http"),
         ({"sse_customer_key": SECRET}, {"directory_bucket": True}, "do not support SSE-C"),
         ({"version_id": "v"}, {"directory_bucket": True}, "have no versions, got version_id 'v'"),
         ({"request_payer": "requester"}, {"directory_bucket": True}, "Requester Pays"),

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from aios3get._protocol.shared_config import (
     Profile,
     SharedConfig,
-    _what_is_wrong,
+    _describe,
     parse_sections,
 )
 from aios3get.errors import ConfigurationError
@@ -120,7 +120,7 @@ def test_malformed_files_are_told_by_line_never_by_content(text: str, what: str)
 
 
 def test_errors_that_a_later_configparser_may_raise_are_not_quoted() -> None:
-    assert _what_is_wrong(configparser.Error(SECRET)) == "it is not an INI file"
+    assert _describe(configparser.Error(SECRET)) == "it is not an INI file"
 
 
 @given(st.text(alphabet=st.sampled_from("[]=:#; \t\n\r\x85\u2028abs3\"'\\%\0"), max_size=60))

@@ -13,13 +13,13 @@ def test_a_download_as_a_whole_has_no_limit() -> None:
 @pytest.mark.parametrize("name", ["connect", "idle", "keep_alive", "queue"])
 @pytest.mark.parametrize("value", [0, -1, True, "5", float("nan"), float("inf")])
 def test_an_invalid_limit_is_refused_by_name(name: str, value: Any) -> None:
-    with pytest.raises(ConfigurationError, match=rf"timeouts\.{name} is .* got"):
+    with pytest.raises(ConfigurationError, match=rf"timeouts\.{name} must be .* got"):
         Timeouts(**{name: value})
 
 
 def test_only_the_wait_for_a_permit_may_be_unlimited() -> None:
     assert Timeouts(queue=None).queue is None
-    with pytest.raises(ConfigurationError, match=r"timeouts\.idle is .* got None"):
+    with pytest.raises(ConfigurationError, match=r"timeouts\.idle must be .* got None"):
         Timeouts(idle=None)  # type: ignore[arg-type]  # what is to be refused
 
 

@@ -1,1 +1,1 @@
-"""Requests to the services that give credentials, and their responses, as values."""
+"""Requests to the services that provide credentials, and their responses, as values."""

@@ -1,4 +1,4 @@
-"""Credentials that a container's host serves by HTTP: Amazon ECS, EKS Pod Identity and others.
+"""Credentials that the host of a container serves: Amazon ECS, EKS Pod Identity and others.
 
 https://docs.aws.amazon.com/sdkref/latest/guide/feature-container-credentials.html
 """
@@ -33,7 +33,7 @@ _TOKEN: Final = "AWS_CONTAINER_AUTHORIZATION_TOKEN"
 _TOKEN_FILE: Final = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"
 
 _ECS: Final = "http://169.254.170.2"
-# Hosts that may get the authorization token without TLS, besides loopback: those of ECS and EKS.
+# The hosts of ECS and EKS, which may receive the authorization token without TLS, as loopback may.
 _LINK_LOCAL: Final = frozenset({"169.254.170.2", "169.254.170.23", "fd00:ec2::23"})
 
 _is_visible = re.compile(r"[!-~]+").fullmatch
@@ -41,18 +41,18 @@ _is_visible = re.compile(r"[!-~]+").fullmatch
 _is_header_value = re.compile(r"[!-~](?:[ -~\t]*[!-~])?").fullmatch
 
 
-NO_TOKEN: Final = "holds no valid authorization token; was a line break copied along?"
+NO_TOKEN: Final = "contains no valid authorization token; remove a copied line break"
 
 
 @dataclass(frozen=True, slots=True)
 class ContainerSettings:
-    """Where a container's credentials are.
+    """The URL of a container's credentials, and the authorization for it.
 
     Attributes:
-        variable: the environment variable that names the place.
+        variable: the environment variable that has the URL.
         url: the full URL; its path and query may be a secret.
-        token: what the request sends as ``Authorization``, if anything.
-        token_file: the file that holds it instead.
+        token: the value of ``Authorization``, if there is one.
+        token_file: a file with that value, if there is one.
     """
 
     variable: str
@@ -67,16 +67,16 @@ class ContainerSettings:
 
 
 def container_settings(environ: Mapping[str, str]) -> ContainerSettings | None:
-    """The settings of the environment, or None if it names no place; empty variables do not count.
+    """Read the settings from the environment; None if it has no URL. Empty variables are ignored.
 
     Raises:
-        ConfigurationError: the place is not a valid URL, or credentials from there would cross a
-            network in the clear.
+        ConfigurationError: the URL is invalid, or the credentials would be sent over a network
+            without encryption.
     """
     settings = _read_settings(environ)
     if settings is None:
         return None
-    # The URL and the token are no locals of this frame: error reporters send those.
+    # The URL and the token are not kept in local variables, because error reporters send those.
     problem = _url_problem(settings.url, settings.variable)
     if problem is not None:
         raise ConfigurationError(f"environment variable {settings.variable} {problem}")
@@ -130,7 +130,7 @@ def is_token(text: str) -> bool:
 
 
 def credentials_request(settings: ContainerSettings, token: str | None) -> FetchRequest:
-    """The request for the credentials, with the token if there is one."""
+    """Return the request for the credentials, with the token if there is one."""
     headers = {"Accept": "application/json"}
     if token is not None:
         headers["Authorization"] = token
@@ -138,11 +138,11 @@ def credentials_request(settings: ContainerSettings, token: str | None) -> Fetch
 
 
 def parse_credentials(response: FetchedResponse, origin: str) -> Credentials:
-    """The credentials of a successful response.
+    """Parse the credentials of a successful response.
 
     Args:
         response: the response to ``credentials_request``.
-        origin: what errors call the response.
+        origin: the name of the response in errors.
 
     Raises:
         CredentialsError: the status is not 200, or the body is malformed.

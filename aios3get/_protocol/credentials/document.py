@@ -1,4 +1,4 @@
-"""The JSON objects in which services, tools and cache files hold credentials."""
+"""The JSON objects in which services, tools and cache files store credentials."""
 
 import json
 import re
@@ -15,11 +15,11 @@ _is_visible = re.compile(r"[!-~]+").fullmatch
 
 
 class Document:
-    """A JSON object that holds secrets: errors name its members and its origin, never a value.
+    """A JSON object with secrets: errors name its members and its origin, but never a value.
 
     Args:
         members: the object's members.
-        origin: where it comes from, such as ``"the response from 169.254.169.254"``.
+        origin: its name in errors, such as ``"the response from 169.254.169.254"``.
     """
 
     __slots__ = ("members", "origin")
@@ -47,7 +47,7 @@ class Document:
         return cls(cast("dict[str, object]", members), origin)
 
     def text(self, name: str) -> str:
-        """A member that must be there and not be empty.
+        """Return a mandatory member.
 
         Raises:
             CredentialsError: it is missing, empty or not a string.
@@ -58,7 +58,7 @@ class Document:
         return value
 
     def optional_text(self, name: str) -> str | None:
-        """A member, or None if it is missing, null or empty.
+        """Return a member, or None if it is missing, null or empty.
 
         Raises:
             CredentialsError: it is not a string.
@@ -72,10 +72,10 @@ class Document:
         return value
 
     def header_text(self, name: str) -> str:
-        """A member that must be there and fit into a header.
+        """Return a mandatory member that can be sent in a header.
 
         Raises:
-            CredentialsError: it is missing, or holds spaces or characters beyond printable ASCII.
+            CredentialsError: it is missing, or not printable ASCII without spaces.
         """
         value = self.text(name)
         if not _is_visible(value):
@@ -84,10 +84,10 @@ class Document:
         return value
 
     def timestamp(self, name: str) -> datetime:
-        """A member in ISO 8601 format with a time zone, such as ``2030-01-31T12:00:00Z``.
+        """Parse a member in ISO 8601 format with a time zone, such as ``2030-01-31T12:00:00Z``.
 
         Raises:
-            CredentialsError: it is missing, not of this format, or without a time zone.
+            CredentialsError: it is missing, malformed or without a time zone.
         """
         # Some versions of the AWS CLI wrote "UTC" for "Z".
         text = re.sub("UTC$", "Z", self.text(name))
@@ -102,12 +102,12 @@ class Document:
         return moment
 
     def moment(self, name: str, since: datetime, unit: timedelta) -> datetime:
-        """A moment that a member counts.
+        """Return ``since`` plus the number of units in a member.
 
         Args:
             name: the member, a number.
-            since: when the count begins.
-            unit: what the number counts.
+            since: the start of the count.
+            unit: the unit of the number.
 
         Raises:
             CredentialsError: the member is missing, or not a number, or too large.
@@ -121,7 +121,7 @@ class Document:
             raise CredentialsError(f"{self.origin} has an {name} out of range") from None
 
     def object(self, name: str) -> "Document":
-        """A member that must be an object.
+        """Return a member that must be an object.
 
         Raises:
             CredentialsError: it is missing or not an object.
@@ -139,16 +139,16 @@ class Document:
         session_token: str | None,
         expires_at: datetime | None,
     ) -> Credentials:
-        """Credentials from the two members of these names.
+        """Return credentials from two members of this object.
 
         Args:
-            access_key_id: a member's name.
-            secret_access_key: a member's name.
-            session_token: the token itself.
+            access_key_id: the name of the member with the access key's id.
+            secret_access_key: the name of the member with the secret.
+            session_token: the session token itself.
             expires_at: when the credentials expire.
 
         Raises:
-            CredentialsError: a member is missing, or a value cannot be what it is named after.
+            CredentialsError: a member is missing, or a value is invalid.
         """
         keys = self.text(access_key_id), self.text(secret_access_key)
         try:

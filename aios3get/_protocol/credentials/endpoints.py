@@ -1,6 +1,6 @@
-"""Hosts of the AWS services that give credentials.
+"""Hosts of the AWS services that provide credentials.
 
-The facts are those of the services' endpoint rules in AWS's SDKs.
+The data is that of the services' endpoint rules in AWS's SDKs.
 """
 
 from typing import Final, Literal, TypeAlias
@@ -46,7 +46,7 @@ def service_url(
     use_fips: bool = False,
     use_dualstack: bool = False,
 ) -> str:
-    """The URL of the service in the region, without a slash at its end."""
+    """Return the URL of the service in the region, without a trailing slash."""
     partition = partition_of(region)
     if service == "signin" and not use_dualstack:
         host = _sign_in_host(partition.name, region, use_fips=use_fips)

@@ -1,4 +1,4 @@
-"""Unsuccessful responses of the services that issue credentials."""
+"""Errors for unsuccessful responses of the services that provide credentials."""
 
 import json
 from collections.abc import Mapping
@@ -12,21 +12,21 @@ __all__ = ["check_status", "credentials_error", "error_code", "failure", "no_res
 
 
 def check_status(response: FetchedResponse, origin: str) -> None:
-    """Accept status 200 only.
+    """Raise unless the status is 200.
 
     Args:
         response: the response.
-        origin: what errors call it, such as ``"the response from 169.254.169.254"``.
+        origin: its name in errors, such as ``"the response from 169.254.169.254"``.
 
     Raises:
-        CredentialsError: another status; ``retryable`` where the service has a passing trouble.
+        CredentialsError: the status is another one; ``retryable`` for 408, 429 and server errors.
     """
     if response.status != 200:
         raise failure(response, origin)
 
 
 def failure(response: FetchedResponse, origin: str) -> CredentialsError:
-    """The error of an unsuccessful response: its status and, redacted, what its body says."""
+    """Return the error for an unsuccessful response, with its status and its redacted message."""
     reason = ": ".join(filter(None, map(redact, (error_code(response), _message(response)))))
     retryable = response.status in {408, 429} or response.status >= 500
     text = f"{origin} has status {response.status}{reason and f': {reason}'}"
@@ -34,7 +34,7 @@ def failure(response: FetchedResponse, origin: str) -> CredentialsError:
 
 
 def error_code(response: FetchedResponse) -> str:
-    """The service's name of the error, empty if the response has none."""
+    """Return the service's error code; empty if the response has none."""
     # AWS's JSON services: a header, or a member that may have a namespace before a "#".
     # https://smithy.io/2.0/aws/protocols/aws-restjson1-protocol.html#operation-error-serialization
     code = (
@@ -67,17 +67,17 @@ def _member(response: FetchedResponse, *names: str) -> str:
 
 
 def no_response(error: TransportError, subject: str = "") -> CredentialsError:
-    """The error where a request got no response.
+    """Return the error for a request without a response.
 
     Args:
-        error: why.
-        subject: what its text begins with.
+        error: the transport's error.
+        subject: the beginning of the message.
     """
     return credentials_error(f"{subject}{error}", retryable=error.retryable)
 
 
 def credentials_error(message: str, *, retryable: bool) -> CredentialsError:
-    """An error that says whether the same call may succeed later."""
+    """Return an error with ``retryable`` set."""
     error = CredentialsError(message)
     error.retryable = retryable
     return error

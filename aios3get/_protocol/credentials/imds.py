@@ -35,10 +35,10 @@ __all__ = [
 
 _ENDPOINTS: Final = {"ipv4": "http://169.254.169.254", "ipv6": "http://[fd00:ec2::254]"}
 _SECURITY_CREDENTIALS: Final = "/latest/meta-data/iam/security-credentials/"
-# The longest time that a token can live.
+# The longest lifetime of a token.
 _TOKEN_SECONDS: Final = 21_600
 
-# A refresh that begins this close to the end may not be over in time.
+# A refresh that begins this close to the expiry may not finish in time.
 _NEARLY_EXPIRED: Final = timedelta(minutes=1)
 _EXTENSION: Final = timedelta(minutes=5)
 
@@ -51,14 +51,14 @@ _is_region = re.compile(r"[a-z0-9-]+").fullmatch
 
 @dataclass(frozen=True, slots=True)
 class ImdsSettings:
-    """How IMDS is reached.
+    """The settings for requests to IMDS.
 
     Attributes:
-        endpoint: the service's URL, without a slash at its end.
+        endpoint: the service's URL, without a trailing slash.
         is_disabled: whether ``AWS_EC2_METADATA_DISABLED`` is true.
-        allows_v1: whether requests may go without a token where the service issues none.
+        allows_v1: whether requests may be sent without a token if the service issues none.
         timeout: seconds for a connection, and for a response.
-        attempts: how often a request is sent at most.
+        attempts: the most attempts of a request.
     """
 
     endpoint: str
@@ -69,15 +69,15 @@ class ImdsSettings:
 
     @property
     def host(self) -> str:
-        """The service's host, as errors name it."""
+        """The host of the service, for errors."""
         return urlsplit(self.endpoint).netloc
 
 
 def imds_settings(environ: Mapping[str, str], profile: Profile) -> ImdsSettings:
-    """The settings of the environment, else of the profile, else the defaults.
+    """Read the settings from the environment, else from the profile, else use the defaults.
 
-    IMDSv1 is allowed only where ``AWS_EC2_METADATA_V1_DISABLED`` or ``ec2_metadata_v1_disabled``
-    says ``false``.
+    IMDSv1 is allowed only if ``AWS_EC2_METADATA_V1_DISABLED`` or ``ec2_metadata_v1_disabled`` is
+    ``false``.
 
     Raises:
         ConfigurationError: a value is invalid.
@@ -99,10 +99,10 @@ def imds_settings(environ: Mapping[str, str], profile: Profile) -> ImdsSettings:
         raise ConfigurationError(f"{source} must be a URL like http://169.254.169.254")
     timeout, source = read("metadata_service_timeout")
     if timeout and not _is_positive(timeout):
-        raise ConfigurationError(f"{source} is {timeout!r}; it must be a number of seconds over 0")
+        raise ConfigurationError(f"{source} is {timeout!r}; it must be a number of seconds above 0")
     attempts, source = read("metadata_service_num_attempts")
     if attempts and not _is_count(attempts):
-        raise ConfigurationError(f"{source} is {attempts!r}; it must be a whole number over 0")
+        raise ConfigurationError(f"{source} is {attempts!r}; it must be a whole number above 0")
     return ImdsSettings(
         endpoint=(endpoint or _ENDPOINTS[mode.lower()]).rstrip("/"),
         is_disabled=environ.get("AWS_EC2_METADATA_DISABLED", "").strip().lower() == "true",
@@ -134,7 +134,7 @@ def _is_positive(text: str) -> bool:
 
 
 def token_request(settings: ImdsSettings) -> FetchRequest:
-    """The request for a session token of IMDSv2."""
+    """Return the request for a session token of IMDSv2."""
     return FetchRequest(
         "PUT",
         f"{settings.endpoint}/latest/api/token",
@@ -143,17 +143,17 @@ def token_request(settings: ImdsSettings) -> FetchRequest:
 
 
 def role_name_request(settings: ImdsSettings, token: str | None) -> FetchRequest:
-    """The request for the name of the instance's role."""
+    """Return the request for the name of the instance's role."""
     return _metadata_request(settings, _SECURITY_CREDENTIALS, token)
 
 
 def role_credentials_request(settings: ImdsSettings, role: str, token: str | None) -> FetchRequest:
-    """The request for the credentials of the instance's role."""
+    """Return the request for the credentials of the instance's role."""
     return _metadata_request(settings, _SECURITY_CREDENTIALS + role, token)
 
 
 def region_request(settings: ImdsSettings, token: str | None) -> FetchRequest:
-    """The request for the instance's region."""
+    """Return the request for the instance's region."""
     return _metadata_request(settings, "/latest/meta-data/placement/region", token)
 
 
@@ -163,25 +163,25 @@ def _metadata_request(settings: ImdsSettings, path: str, token: str | None) -> F
 
 
 def parse_token(response: FetchedResponse, origin: str) -> str:
-    """The session token of a successful response.
+    """Parse the session token of a successful response.
 
     Args:
         response: the response to ``token_request``.
-        origin: what errors call the response.
+        origin: the name of the response in errors.
 
     Raises:
-        CredentialsError: the status is not 200, or the body is no token.
+        CredentialsError: the status is not 200, or the body is not a token.
     """
     return _text(response, _is_token, f"{origin} to the token request")
 
 
 def parse_role_name(response: FetchedResponse, origin: str) -> str:
-    """The role's name; arguments and errors as for ``parse_token``."""
+    """Parse the role's name; arguments and errors as for ``parse_token``."""
     return _text(response, _is_role_name, f"{origin} to the request for the role's name")
 
 
 def parse_region(response: FetchedResponse, origin: str) -> str:
-    """The region; arguments and errors as for ``parse_token``."""
+    """Parse the region; arguments and errors as for ``parse_token``."""
     return _text(response, _is_region, f"{origin} to the request for the region")
 
 
@@ -191,37 +191,37 @@ def _text(response: FetchedResponse, is_valid: Callable[[str], object], origin: 
     if not is_valid(text):
         # Error reporters send the locals of a frame that raises.
         del text
-        raise CredentialsError(f"{origin} is not of the Instance Metadata Service")
+        raise CredentialsError(f"{origin} is not one of the Instance Metadata Service")
     return text
 
 
 def parse_credentials(response: FetchedResponse, origin: str) -> Credentials:
-    """The credentials of the instance's role; arguments as for ``parse_token``.
+    """Parse the credentials of the instance's role; arguments as for ``parse_token``.
 
     Raises:
-        CredentialsError: the status is not 200, the service says why it has no credentials, or the
-            body is malformed.
+        CredentialsError: the status is not 200, the service reports an error, or the body is
+            malformed.
     """
     check_status(response, origin)
     document = Document.parse(response.body, origin)
     code = document.optional_text("Code") or "Success"
     if code != "Success":
         message = document.optional_text("Message") or ""
-        raise CredentialsError(f"{origin} says {redact(code)}: {redact(message)}")
+        raise CredentialsError(f"{origin} has the code {redact(code)}: {redact(message)}")
     token, expires_at = document.text("Token"), document.timestamp("Expiration")
     return document.credentials("AccessKeyId", "SecretAccessKey", token, expires_at)
 
 
 def extend_expired(credentials: Credentials, now: datetime, jitter: float) -> Credentials | None:
-    """The credentials with an end 5 to 10 minutes ahead if theirs has come; None if it has not.
+    """Extend expired credentials by 5 to 10 minutes; return None if they have not expired.
 
-    AWS accepts an instance's credentials for some time after their end while it cannot issue new
-    ones, so they remain in use and the next refresh follows some minutes later.
+    AWS accepts an instance's expired credentials while it cannot issue new ones, so they remain in
+    use and the next refresh follows some minutes later.
 
     Args:
-        credentials: what the service issued last.
-        now: the present.
-        jitter: a number of [0, 1).
+        credentials: the credentials that the service issued last.
+        now: the current time.
+        jitter: a number in [0, 1).
     """
     if credentials.expires_at is None or credentials.expires_at > now + _NEARLY_EXPIRED:
         return None

@@ -1,4 +1,4 @@
-"""Sessions of ``aws login``: the cache file, and its refresh by AWS Sign-In.
+"""Sessions of ``aws login``: the cache file, and its refresh through AWS Sign-In.
 
 https://docs.aws.amazon.com/sdkref/latest/guide/feature-login-credentials.html
 https://docs.aws.amazon.com/signin/latest/APIReference/API_CreateOAuth2Token.html
@@ -30,12 +30,12 @@ __all__ = [
     "parse_session",
 ]
 
-# The AWS CLI and botocore leave credentials alone that live longer than this.
+# The AWS CLI and botocore do not refresh credentials that are valid for longer than this.
 _REFRESH_WINDOW: Final = timedelta(minutes=5)
 
 
 def cache_file_name(session: str) -> str:
-    """The session's file in the cache folder.
+    """Return the name of the session's file in the cache folder.
 
     Args:
         session: the profile's ``login_session``.
@@ -45,11 +45,11 @@ def cache_file_name(session: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class LoginSession:
-    """A session as the cache file holds it.
+    """The session in a cache file.
 
     Attributes:
         credentials: the latest credentials.
-        expires_at: when they end.
+        expires_at: when they expire.
         sign_in_region: the region of AWS Sign-In; None in files of older versions.
         document: the whole file.
     """
@@ -72,7 +72,7 @@ def parse_session(data: bytes, origin: str) -> LoginSession:
         origin: the file's path, for errors.
 
     Raises:
-        CredentialsError: it holds no session.
+        CredentialsError: it contains no session.
     """
     document = Document.parse(data, origin)
     for name in ("refreshToken", "dpopKey", "clientId"):
@@ -88,14 +88,14 @@ def parse_session(data: bytes, origin: str) -> LoginSession:
 
 
 def load_key(session: LoginSession) -> "EllipticCurvePrivateKey":
-    """The private key that proves the possession of the session.
+    """Load the private key that proves the possession of the session.
 
     The first call of a process imports ``cryptography``, which reads files for tens of
-    milliseconds: an event loop leaves that call to a thread.
+    milliseconds; run it in a thread.
 
     Raises:
         ConfigurationError: ``cryptography`` is not installed.
-        CredentialsError: the file holds no P-256 key.
+        CredentialsError: the file contains no P-256 key.
     """
     try:
         from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415 - an extra
@@ -125,13 +125,13 @@ def create_token_request(
     identifier: str,
     now: datetime,
 ) -> FetchRequest:
-    """CreateOAuth2Token of AWS Sign-In: the request for new credentials by the refresh token.
+    """Return the CreateOAuth2Token request, which exchanges the refresh token for new credentials.
 
     Args:
-        endpoint: the service's URL, without a slash at its end.
+        endpoint: the URL of AWS Sign-In, without a trailing slash.
         session: the session.
         key: its private key.
-        identifier: a value that no other request has.
+        identifier: a unique value for this request.
         now: when the request is sent.
     """
     url = f"{endpoint}/v1/token"
@@ -176,11 +176,11 @@ def _base64(data: bytes) -> str:
 def parse_created_token(
     response: FetchedResponse, origin: str, session: LoginSession, now: datetime
 ) -> bytes:
-    """The new cache file: the old one with new credentials and a new refresh token.
+    """Return the new cache file: the old one with new credentials and a new refresh token.
 
     Args:
         response: the response to ``create_token_request``.
-        origin: what errors call the response.
+        origin: the name of the response in errors.
         session: the session that was refreshed.
         now: when the response arrived.
 

@@ -19,7 +19,7 @@ _windows_part = re.compile(r'(?P<slashes>\\*)(?P<quote>")|(?P<space>[ \t]+)|\\+|
 
 
 def split_command(command: str, *, windows: bool = False) -> list[str]:
-    """The words of a command line, without expansion of variables or wildcards.
+    """Split a command line into words, without expanding variables or wildcards.
 
     Args:
         command: the command line.
@@ -55,18 +55,18 @@ def _split_windows(command: str) -> list[str]:
 
 
 def parse_output(output: bytes, origin: str) -> Credentials:
-    """Parse what a credential process wrote to its standard output.
+    """Parse the standard output of a credential process.
 
     Args:
         output: the bytes.
-        origin: what errors call them, such as ``"the output of /opt/bin/helper"``.
+        origin: their name in errors, such as ``"the output of /opt/bin/helper"``.
 
     Raises:
         CredentialsError: they are not a JSON object of version 1 with credentials.
     """
     document = Document.parse(output, origin)
     if document.members.get("Version") != 1:
-        raise CredentialsError(f'{origin} does not say "Version": 1, the only known version')
+        raise CredentialsError(f'{origin} does not have "Version": 1, the only supported version')
     expires_at = None
     if document.members.get("Expiration") is not None:
         expires_at = document.timestamp("Expiration")

@@ -1,4 +1,4 @@
-"""Where a profile's credentials come from, by its settings and the order of botocore.
+"""Selects the source of a profile's credentials from its settings, in botocore's order.
 
 https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html
 """
@@ -31,9 +31,9 @@ class Role:
 
     Attributes:
         arn: the role's ARN.
-        session_name: the name of the session; None for one of ours.
-        external_id: what the role's trust policy may ask for.
-        mfa_serial: the MFA device whose code goes along.
+        session_name: the name of the session; None for a generated one.
+        external_id: the id that the role's trust policy may require.
+        mfa_serial: the MFA device whose code is sent.
         duration_seconds: how long the session lasts; None for STS's default of an hour.
     """
 
@@ -46,14 +46,14 @@ class Role:
 
 @dataclass(frozen=True, slots=True)
 class NamedSource:
-    """A source outside the shared files, as ``credential_source`` names it."""
+    """A source outside the shared files, named by ``credential_source``."""
 
     name: Literal["Environment", "EcsContainer", "Ec2InstanceMetadata"]
 
 
 @dataclass(frozen=True, slots=True)
 class WebIdentitySource:
-    """A role to assume with an identity token of a file."""
+    """A role to assume with an identity token from a file."""
 
     token_file: str
     role_arn: str
@@ -62,7 +62,7 @@ class WebIdentitySource:
 
 @dataclass(frozen=True, slots=True)
 class SsoSource:
-    """A role of IAM Identity Center, by the settings of a profile."""
+    """A role of IAM Identity Center, configured by a profile."""
 
     profile: Profile
 
@@ -87,7 +87,7 @@ class RoleSource:
 
     Attributes:
         roles: the profile's own role, then that of its ``source_profile``, and so on.
-        source: whose credentials assume the last of them.
+        source: the source of the credentials that assume the last role.
     """
 
     roles: tuple[Role, ...]
@@ -107,13 +107,13 @@ _TOKENS: Final = ("aws_session_token", "aws_security_token")
 def profile_source(
     shared: SharedConfig, name: str | None, environ: Mapping[str, str]
 ) -> ProfileSource | None:
-    """The source of a profile's credentials; None where its settings name none.
+    """Return the source of a profile's credentials; None if its settings have none.
 
     Args:
         shared: the shared files.
-        name: the profile's name, None for the default one.
-        environ: the environment variables that name a web identity, empty where the caller named
-            the profile: then the profile alone decides.
+        name: the profile's name; None for the default one.
+        environ: the environment variables for a web identity; empty if the caller passed the
+            profile, so that they are ignored.
 
     Raises:
         ConfigurationError: a setting is missing or invalid, or the profiles refer to each other in
@@ -145,13 +145,13 @@ def profile_source(
 
 
 def incomplete_settings(profile: Profile) -> tuple[str, ...]:
-    """Settings of a profile that belong to a source, but do not name one by themselves."""
+    """Return the settings of a profile that belong to a source but do not define one."""
     names = (_SECRET, "sso_session", "sso_start_url", "source_profile", "credential_source")
     return tuple(name for name in names if profile.get(name) is not None)
 
 
 def _assumes_role(profile: Profile) -> bool:
-    # With a token file the profile's role is one for a web identity.
+    # With a token file, the profile's role is assumed with a web identity.
     return profile.get("role_arn") is not None and profile.get("web_identity_token_file") is None
 
 
@@ -253,8 +253,8 @@ def _web_identity(profile: Profile, environ: Mapping[str, str]) -> WebIdentitySo
 
 
 def _key(profile: Profile, file: Literal["credentials", "config"]) -> Credentials | None:
-    # Both halves come from one file: a mixture would be nobody's key. The file's section is no
-    # local: error reporters send those of a frame that raises.
+    # Both halves must come from one file, because a mixture would not be a valid key. The file's
+    # section is not kept in a local variable, because error reporters send those.
     if not _text(profile, file, _ID):
         return None
     if not _text(profile, file, _SECRET):

@@ -1,4 +1,4 @@
-"""Text of other programs, made fit to be quoted in errors."""
+"""Redacts text of other programs, so that errors can quote it."""
 
 import re
 from typing import Final
@@ -19,16 +19,16 @@ _url_login = re.compile(r"//[^/\s@]+@")
 _url_query = re.compile(r"\?[^\s\"']+")
 _token_like = re.compile(r"[\w+/.~%-]{16,}=*")
 
-# How people name things: words with lower-case letters, perhaps capitalized or with a small number.
+# Ordinary names: words with lower-case letters, possibly capitalized or with a small number.
 _WORD = r"(?:[a-z]{2,})?(?:[A-Z][a-z]{2,})*[0-9]{0,2}|[a-z][0-9]{1,2}"
 _words = re.compile(rf"(?:{_WORD})(?:[._/~-](?:{_WORD}))*|AWS_[A-Z_]+").fullmatch
 
 
 def redact(text: str) -> str:
-    """The end of the text on one line, with ``***`` for what may be a secret.
+    """Return the end of the text on one line, with ``***`` in place of possible secrets.
 
-    That is the value after a name like ``password`` or ``token``, a URL's user information and
-    query, and every run of 16 or more characters of a token that is not made of words.
+    Possible secrets are the value after a name like ``password`` or ``token``, a URL's user
+    information and query, and every run of 16 or more token characters that is not made of words.
     """
     if len(text) > _MAX_READ:
         # The cut may be in the middle of a secret.

@@ -32,7 +32,7 @@ __all__ = [
     "sso_settings",
 ]
 
-# The AWS CLI and botocore begin to refresh a token this long before its end.
+# The AWS CLI and botocore start to refresh a token this long before it expires.
 _REFRESH_WINDOW: Final = timedelta(minutes=15)
 
 _is_region = re.compile(r"[A-Za-z0-9-]{1,63}").fullmatch
@@ -45,16 +45,16 @@ _OF_SESSION: Final = ("sso_start_url", "sso_region")
 
 @dataclass(frozen=True, slots=True)
 class SsoSettings:
-    """Which role's credentials to get, by which session.
+    """The SSO settings of a profile: the session and the role.
 
     Attributes:
         profile: the profile's name.
         session: the name of the ``sso-session`` section; None for the legacy settings, whose
             tokens cannot be refreshed.
         start_url: the URL of the access portal.
-        region: where IAM Identity Center is.
+        region: the region of IAM Identity Center.
         account_id: the account.
-        role_name: the name of the permission set, as the access portal shows it.
+        role_name: the name of the permission set in the access portal.
     """
 
     profile: str
@@ -66,13 +66,13 @@ class SsoSettings:
 
     @property
     def cache_file_name(self) -> str:
-        """The token's file in ``~/.aws/sso/cache``."""
+        """The name of the token's file in ``~/.aws/sso/cache``."""
         name = self.start_url if self.session is None else self.session
         return f"{hashlib.sha1(name.encode(), usedforsecurity=False).hexdigest()}.json"
 
     @property
     def login_command(self) -> str:
-        """What the user runs to sign in."""
+        """The command that signs in."""
         if self.session is None:
             return f"aws sso login --profile {self.profile}"
         return f"aws sso login --sso-session {self.session}"
@@ -89,7 +89,7 @@ class SsoSettings:
 
 
 def sso_settings(profile: Profile, sessions: Mapping[str, Section]) -> SsoSettings | None:
-    """The profile's settings, or None if it names neither an account nor a role.
+    """Return the profile's settings, or None if it has neither an account nor a role.
 
     Args:
         profile: the profile.
@@ -131,12 +131,12 @@ def _text(value: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SsoToken:
-    """A token as the cache file holds it.
+    """The token in a cache file.
 
     Attributes:
-        access_token: what GetRoleCredentials accepts.
+        access_token: the token for GetRoleCredentials.
         expires_at: when it expires.
-        registration: what CreateToken needs for a new one: ``clientId``, ``clientSecret``,
+        registration: the parameters of CreateToken: ``clientId``, ``clientSecret``,
             ``refreshToken`` and ``registrationExpiresAt``; empty if any of them is missing.
         registration_expires_at: when the client's registration expires.
     """
@@ -170,7 +170,7 @@ def parse_token(data: bytes, origin: str) -> SsoToken:
         origin: the file's path, for errors.
 
     Raises:
-        CredentialsError: it holds no token.
+        CredentialsError: it contains no token.
     """
     document = Document.parse(data, origin)
     registration = {
@@ -186,10 +186,10 @@ def parse_token(data: bytes, origin: str) -> SsoToken:
 
 
 def create_token_request(endpoint: str, token: SsoToken) -> FetchRequest:
-    """CreateToken of SSO OIDC: the request for a new token by the refresh token.
+    """Return the CreateToken request, which exchanges the refresh token for a new access token.
 
     Args:
-        endpoint: the service's URL, without a slash at its end.
+        endpoint: the service's URL, without a trailing slash.
         token: the token to refresh.
     """
     registration = token.registration
@@ -210,12 +210,12 @@ def create_token_request(endpoint: str, token: SsoToken) -> FetchRequest:
 def parse_created_token(
     response: FetchedResponse, origin: str, settings: SsoSettings, old: SsoToken, now: datetime
 ) -> bytes:
-    """The new cache file, of the members that the AWS CLI writes.
+    """Return the new cache file, with the members that the AWS CLI writes.
 
     Args:
         response: the response to ``create_token_request``.
-        origin: what errors call the response.
-        settings: whose token it is.
+        origin: the name of the response in errors.
+        settings: the SSO settings of the token.
         old: the token that was refreshed.
         now: when the response arrived.
 
@@ -240,7 +240,7 @@ def parse_created_token(
 
 
 def role_credentials_request(endpoint: str, settings: SsoSettings, token: SsoToken) -> FetchRequest:
-    """GetRoleCredentials of the access portal; arguments as for ``create_token_request``."""
+    """Return the GetRoleCredentials request; arguments as for ``create_token_request``."""
     query = encode_query([("role_name", settings.role_name), ("account_id", settings.account_id)])
     return FetchRequest(
         "GET",
@@ -250,7 +250,7 @@ def role_credentials_request(endpoint: str, settings: SsoSettings, token: SsoTok
 
 
 def parse_role_credentials(response: FetchedResponse, origin: str) -> Credentials:
-    """The credentials of a successful response.
+    """Parse the credentials of a successful response.
 
     Raises:
         CredentialsError: the status is not 200, or the body is malformed.

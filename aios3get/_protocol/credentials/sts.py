@@ -40,8 +40,7 @@ _CONTENT_TYPE: Final = {"Content-Type": "application/x-www-form-urlencoded; char
 
 _is_code = re.compile(r"[A-Za-z.]{1,64}").fullmatch
 
-# Of botocore's standard retry mode; STS adds the last one, for an identity provider it cannot
-# reach.
+# The codes of botocore's standard retry mode, and STS's own for an unreachable identity provider.
 _RETRYABLE_CODES: Final = frozenset(
     {
         *("Throttling", "ThrottlingException", "ThrottledException", "RequestThrottled"),
@@ -66,14 +65,14 @@ def signed_request(
     now: float,
     parameters: Mapping[str, str],
 ) -> FetchRequest:
-    """A request of ``parameters``, ``Action`` among them, signed with SigV4.
+    """Return a request with ``parameters``, signed with SigV4.
 
     Args:
-        url: the endpoint's URL, without a slash at its end.
+        url: the endpoint's URL, without a trailing slash.
         region: the region to sign for.
-        credentials: who assumes the role.
+        credentials: the credentials that assume the role.
         now: seconds since 1970 by the server's clock.
-        parameters: the action and its arguments.
+        parameters: ``Action`` and its arguments.
     """
     body = _form(parameters)
     parts = urlsplit(url)
@@ -89,7 +88,7 @@ def signed_request(
 
 
 def unsigned_request(url: str, parameters: Mapping[str, str]) -> FetchRequest:
-    """A request of ``parameters`` without a signature: a web identity's token proves enough."""
+    """Return a request with ``parameters``, authenticated by a web identity's token only."""
     return FetchRequest("POST", f"{url}/", _CONTENT_TYPE, _form(parameters))
 
 
@@ -98,21 +97,21 @@ def _form(parameters: Mapping[str, str]) -> bytes:
 
 
 def is_retryable(response: FetchedResponse) -> bool:
-    """Whether the same request may succeed a little later."""
+    """Whether the same request may succeed later."""
     return response.status in _RETRYABLE_STATUS or _code(response) in _RETRYABLE_CODES
 
 
 def is_expired_token(response: FetchedResponse) -> bool:
-    """Whether STS refused the credentials, or the identity token, as expired."""
+    """Whether STS rejected the credentials or the identity token as expired."""
     return _code(response) in ("ExpiredToken", "ExpiredTokenException")
 
 
 def clock_offset(response: FetchedResponse, now: float) -> float | None:
-    """Seconds to add to the local clock, if STS refused a signature for its time.
+    """Return the seconds to add to the local clock if STS rejected the time of a signature.
 
     Args:
         response: the response to a signed request.
-        now: seconds since 1970 that the request was signed for.
+        now: the time of the signature, in seconds since 1970.
     """
     if response.status == 200 or _code(response) not in _CLOCK_CODES:
         return None
@@ -122,11 +121,12 @@ def clock_offset(response: FetchedResponse, now: float) -> float | None:
 
 
 def parse_credentials(response: FetchedResponse, origin: str) -> Credentials:
-    """The credentials of the assumed role.
+    """Parse the credentials of the assumed role.
 
     Args:
         response: the response to either request.
-        origin: what errors call the response, such as ``"the response from sts.amazonaws.com"``.
+        origin: the name of the response in errors, such as
+            ``"the response from sts.amazonaws.com"``.
 
     Raises:
         CredentialsError: STS refused, or the response is incomplete.
@@ -135,12 +135,12 @@ def parse_credentials(response: FetchedResponse, origin: str) -> Credentials:
         raise _failure(response, origin)
     credentials = _credentials(response)
     if credentials is None:
-        raise CredentialsError(f"{origin} holds no complete credentials")
+        raise CredentialsError(f"{origin} has no complete credentials")
     return credentials
 
 
 def _credentials(response: FetchedResponse) -> Credentials | None:
-    # The body's elements are no local of a frame that raises: error reporters send locals.
+    # The body's elements are not locals of a frame that raises, because error reporters send those.
     elements = parse_fields(response.body)
     try:
         return Credentials(

@@ -56,10 +56,10 @@ def parse_arn(text: str) -> Arn:
 
 
 def arn_endpoint(arn: Arn, settings: EndpointSettings, custom: CustomEndpoint | None) -> Endpoint:
-    """The endpoint of the access point that the ARN names.
+    """Return the endpoint of the access point that the ARN names.
 
     Raises:
-        ParameterError: the ARN names no access point, or does not go together with the settings.
+        ParameterError: the ARN does not name an access point, or contradicts the settings.
     """
     if custom is not None and custom.is_address:
         raise _error(arn, "needs a host name, but endpoint_url has an IP address")
@@ -197,7 +197,7 @@ def _multi_region(arn: Arn, settings: EndpointSettings, custom: CustomEndpoint |
 
 
 def _names(arn: Arn, form: str, *, dots: bool = False) -> list[str]:
-    """The names in the ARN's resource, which must have the form; capitals stand for names."""
+    """Return the names in the ARN's resource; in ``form``, upper case stands for a name."""
     parts = form.split("/")
     is_name = is_host_name if dots else is_host_label
     fits = len(arn.resource) == len(parts) and all(
@@ -212,7 +212,7 @@ def _names(arn: Arn, form: str, *, dots: bool = False) -> list[str]:
 
 
 def _dns_suffix(arn: Arn, settings: EndpointSettings) -> str:
-    """The DNS suffix of the ARN's region, after checks of its region, account and partition."""
+    """Check the ARN's region, account and partition; return the DNS suffix of the region."""
     if not is_host_label(arn.region):
         raise _error(arn, f"needs a region as its fourth field, not {arn.region!r}")
     if not _is_account_id(arn.account):

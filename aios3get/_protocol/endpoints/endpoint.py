@@ -23,7 +23,7 @@ EndpointKind = Literal[
 
 @dataclass(frozen=True, slots=True)
 class EndpointSettings:
-    """Everything that endpoint resolution depends on besides the bucket; see ``S3Client``."""
+    """The settings that endpoint resolution depends on; see ``S3Client``."""
 
     region: str = "us-east-1"
     endpoint_url: str | None = None
@@ -50,19 +50,19 @@ class Endpoint:
         path: empty, or encoded, with a leading slash and without a trailing one.
         signing_name: the service in the signature's scope.
         signing_region: the region in the signature's scope; for ``sigv4a`` the region set, ``*``.
-        auth: the signature's kind; ``sigv4-s3express`` signs with the credentials of a session of
-            the directory bucket.
-        kind: what the bucket argument names.
-        is_aws: AWS runs the host; true of a custom ``endpoint_url`` such as a VPC endpoint's too.
-        corrects_region: a response that names another region can be followed by resolving the
-            bucket again in that region.
+        auth: the kind of signature; ``sigv4-s3express`` signs with the credentials of a
+            directory-bucket session.
+        kind: the kind of resource that the bucket argument names.
+        is_aws: whether AWS runs the host; also true for the ``endpoint_url`` of a VPC endpoint.
+        corrects_region: whether a response that names another region can be followed by resolving
+            the bucket again in that region.
         url: scheme, host and path.
         signing: ``auth``, ``signing_region`` and ``signing_name``.
-        is_transformed: an Object Lambda function writes the responses. Unless the function's owner
-            allows them, ``Range`` and part numbers fail with 501; if allowed, they and the
-            conditions may be ignored. ETag, length and checksums may be missing or the original
-            object's. Only a plain GET of the whole object is reliable, so an interrupted body
-            starts again from the beginning.
+        is_transformed: whether an Object Lambda function writes the responses. Unless the
+            function's owner allows them, ``Range`` and part numbers fail with 501; if allowed, they
+            and the conditions may be ignored. ETag, length and checksums may be missing, or those
+            of the original object. Only a plain GET of the whole object is reliable, so an
+            interrupted body starts again from the beginning.
             https://docs.aws.amazon.com/AmazonS3/latest/userguide/range-get-olap.html
             https://docs.aws.amazon.com/AmazonS3/latest/API/API_WriteGetObjectResponse.html
     """
@@ -87,7 +87,7 @@ class Endpoint:
 
     @property
     def is_confidential(self) -> bool:
-        """Whether nobody on the network can read requests: over TLS, or to this machine.
+        """Whether requests cannot be read on the network: over TLS, or to this machine.
 
         RFC 6761 section 6.3: ``localhost`` and names below it are loopback.
         """
@@ -101,7 +101,7 @@ class Endpoint:
 
 
 def service_host(service: str, settings: EndpointSettings, *, zone: str = "") -> str:
-    """The first labels of a service's host, such as ``s3-fips.dualstack``."""
+    """Return the first labels of a service's host, such as ``s3-fips.dualstack``."""
     fips = "-fips" if settings.use_fips else ""
     zonal = f"-{zone}" if zone else ""
     stack = ".dualstack" if settings.use_dualstack else ""

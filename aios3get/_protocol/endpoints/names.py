@@ -35,7 +35,7 @@ def _kind_of_name(name: str) -> EndpointKind:
 def bucket_endpoint(
     name: str, settings: EndpointSettings, custom: CustomEndpoint | None
 ) -> Endpoint:
-    """The endpoint of a general purpose bucket, or of the alias of an access point.
+    """Return the endpoint of a general purpose bucket, or of the alias of an access point.
 
     Raises:
         ParameterError: AWS has no such bucket, or S3 does not accelerate it.
@@ -45,7 +45,7 @@ def bucket_endpoint(
     if not _is_aws_name(name):
         raise ParameterError(
             f"bucket={name!r} is not a bucket name of AWS, which has letters, digits, '.', '-' and "
-            "'_' only; give the key as key="
+            "'_' only; pass the key as key="
         )
     # S3 accelerates virtual-hosted requests only.
     by_path = settings.addressing_style == "path" and not settings.use_accelerate
@@ -53,7 +53,7 @@ def bucket_endpoint(
     if settings.use_accelerate and not virtual:
         # https://docs.aws.amazon.com/AmazonS3/latest/userguide/transfer-acceleration.html
         raise ParameterError(
-            f"bucket={name!r} does not go together with use_accelerate=True: S3 accelerates only "
+            f"bucket={name!r} cannot be used with use_accelerate=True: S3 accelerates only "
             "buckets whose name is 3 to 63 lower-case letters, digits and inner '-', without dots"
         )
     service = service_host("s3-accelerate" if settings.use_accelerate else "s3", settings)
@@ -94,7 +94,7 @@ def _custom_bucket_endpoint(
     if _is_virtual_at(custom, name, settings):
         host, path = f"{name}.{custom.authority}", custom.path
         if "." in name:
-            # AWS's rules sign a dotted name in the region as given, even in aws-global.
+            # AWS's rules sign a dotted name in the configured region, even if it is aws-global.
             signing_region = settings.region
     return Endpoint(
         scheme=custom.scheme,
@@ -116,8 +116,8 @@ def _is_virtual_at(custom: CustomEndpoint, name: str, settings: EndpointSettings
     return not custom.is_address and is_hostable(name, dots=custom.scheme == "http")
 
 
-# The lengths of the zone ids that S3's endpoint rules know, from usw2-az1 on. The shortest one
-# that "--" precedes applies.
+# The lengths of the zone ids in S3's endpoint rules, such as 8 for usw2-az1. The shortest zone id
+# that follows "--" applies.
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/directory-bucket-naming-rules.html
 _ZONE_ID_LENGTHS = (8, 9, 13, 14, 20)
 
@@ -157,13 +157,12 @@ def _check_region_of_zone(name: str, zone: str, region: str) -> None:
 def directory_endpoint(
     name: str, settings: EndpointSettings, custom: CustomEndpoint | None
 ) -> Endpoint:
-    """The endpoint of a directory bucket (``--x-s3``) or of an access point of one (``--xa-s3``).
+    """Return the endpoint of a directory bucket (``--x-s3``) or its access point (``--xa-s3``).
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/endpoint-directory-buckets-AZ.html
 
     Raises:
-        ParameterError: the name has no zone, or one of another region, or does not go together
-            with the settings.
+        ParameterError: the name has no zone or one of another region, or contradicts the settings.
     """
     if settings.use_accelerate:
         raise ParameterError(
@@ -208,10 +207,10 @@ def is_outposts_alias(name: str) -> bool:
 def outposts_alias_endpoint(
     name: str, settings: EndpointSettings, custom: CustomEndpoint | None
 ) -> Endpoint:
-    """The endpoint of the alias of an access point on an Outpost, whose name contains its host.
+    """Return the endpoint of the alias of an access point on an Outpost; it contains its host.
 
     Raises:
-        ParameterError: the name is not an alias, or does not go together with the settings.
+        ParameterError: the name is not an alias, or contradicts the settings.
     """
     rack, outpost = name[-50], name[-49:-32]
     _check_outposts_alias(name, settings, custom)
@@ -245,8 +244,8 @@ def _check_outposts_alias(
             f"bucket={name!r} is on an Outpost, which has no FIPS, dual-stack or accelerate host; "
             "leave use_fips, use_dualstack and use_accelerate out"
         )
-    # Aliases with this mark are of test regions, which have no host of their own and are the only
-    # ones that S3's rules let a custom endpoint serve.
+    # Aliases with this mark belong to test regions, which have no host of their own. S3's rules
+    # allow a custom endpoint only for these.
     is_test = region_mark == "beta"
     if custom is not None and not is_test:
         raise ParameterError(f"bucket={name!r} contains its host; leave endpoint_url out")

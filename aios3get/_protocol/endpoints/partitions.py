@@ -1,6 +1,6 @@
-"""AWS's partitions, which decide the DNS suffix of a region's hosts.
+"""AWS's partitions, which determine the DNS suffix of a region's hosts.
 
-The facts are those of ``partitions.json`` in AWS's SDKs. S3's endpoint rules use one suffix for
+The data is that of ``partitions.json`` in AWS's SDKs. S3's endpoint rules use one suffix for
 single-stack and dual-stack hosts.
 """
 
@@ -18,8 +18,7 @@ class Partition:
     Attributes:
         name: the second field of an ARN.
         dns_suffix: the end of S3's host names.
-        regions: the form of its regions' names, a regular expression, which regions that open
-            after this release match too.
+        regions: a regular expression for the names of its regions, including future ones.
     """
 
     name: str
@@ -27,7 +26,7 @@ class Partition:
     regions: str
 
     def matches(self, region: str) -> bool:
-        """Whether the region's name has the partition's form."""
+        """Whether the region's name matches the partition."""
         return re.fullmatch(self.regions, region) is not None
 
 
@@ -45,7 +44,7 @@ PARTITIONS = (
 
 @lru_cache(maxsize=256)
 def partition_of(region: str) -> Partition:
-    """The region's partition; ``aws`` for a region that matches none."""
+    """Return the region's partition; ``aws`` for a region that matches none."""
     for partition in PARTITIONS:
         if partition.matches(region):
             return partition

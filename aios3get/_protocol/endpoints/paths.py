@@ -1,4 +1,4 @@
-"""``bucket/key`` as one text, where the bucket may be an ARN."""
+"""Splits ``bucket/key``, where the bucket may be an ARN."""
 
 import re
 
@@ -15,13 +15,13 @@ _bucket_arn = re.compile(r"arn:[a-z-]+:s3:::([^/]+)(?:/(.*))?", re.DOTALL).fullm
 
 
 def split_path(path: str) -> tuple[str, str]:
-    """The bucket or access point's ARN, and the key; either may be empty.
+    """Return the bucket or the access point's ARN, and the key; either may be empty.
 
     Args:
-        path: ``bucket/key``, the ARN of an access point, a slash and the key, or an object's ARN.
+        path: ``bucket/key``, an access point's ARN with a slash and a key, or an object's ARN.
 
     Raises:
-        ValueError: an ARN of anything else.
+        ValueError: the path is another ARN.
     """
     if not path.startswith("arn:"):
         bucket, _, key = path.partition("/")
@@ -29,7 +29,7 @@ def split_path(path: str) -> tuple[str, str]:
     match = _access_point(path) or _bucket_arn(path)
     if match is None:
         raise ValueError(
-            f"{path!r:.200} is not the ARN of an access point or bucket, with a slash and a key"
-            " behind it"
+            f"{path!r:.200} is not the ARN of an access point or bucket, followed by a slash and a"
+            " key"
         )
     return match[1], match[2] or ""

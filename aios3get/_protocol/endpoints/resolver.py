@@ -1,8 +1,8 @@
-"""Resolution of a bucket and the client's settings to an endpoint.
+"""Resolves a bucket and the client's settings to an endpoint.
 
-The hosts are those of the endpoint rules that AWS gives its SDKs. The SDKs' rules ignore some
-settings that do not go together with a bucket, such as ``endpoint_url`` with a multi-region access
-point or FIPS with an alias of S3 on Outposts; here they are errors.
+The hosts are those of the endpoint rules of AWS's SDKs. Those rules ignore some settings that
+contradict a bucket, such as ``endpoint_url`` with a multi-region access point or FIPS with an alias
+of S3 on Outposts; here they are errors.
 """
 
 from dataclasses import replace
@@ -41,10 +41,10 @@ _CACHE_SIZE = 1024
 
 
 def resolve_endpoint(bucket: str, settings: EndpointSettings) -> Endpoint:
-    """The endpoint of a bucket name, access point alias or ARN.
+    """Return the endpoint of a bucket name, access point alias or ARN.
 
     Raises:
-        ParameterError: the bucket is invalid, or does not go together with the settings.
+        ParameterError: the bucket is invalid, or contradicts the settings.
         ConfigurationError: the settings are invalid for any bucket.
     """
     settings, custom = _check_settings(settings)
@@ -69,7 +69,7 @@ def _resolve(bucket: str, settings: EndpointSettings, custom: CustomEndpoint | N
 
 
 def resolve_session_endpoint(bucket: str, settings: EndpointSettings) -> Endpoint:
-    """The endpoint of ``CreateSession``: the directory bucket's own, signed with SigV4.
+    """Return the endpoint of ``CreateSession``: that of the directory bucket, signed with SigV4.
 
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateSession.html
 
@@ -103,7 +103,7 @@ class EndpointResolver:
         self.resolve = lru_cache(_CACHE_SIZE)(self._resolve)
 
     def _resolve(self, bucket: str, region: str | None = None) -> Endpoint:
-        """The bucket's endpoint; ``region`` replaces that of the settings, as after a redirect.
+        """Return the bucket's endpoint; ``region`` replaces that of the settings, after a redirect.
 
         Raises:
             ParameterError: as for ``resolve_endpoint``.
@@ -112,7 +112,7 @@ class EndpointResolver:
         return resolve_endpoint(bucket, settings)
 
     def resolve_session(self, bucket: str) -> Endpoint:
-        """The endpoint of the directory bucket's ``CreateSession``.
+        """Return the endpoint of the directory bucket's ``CreateSession``.
 
         Raises:
             ParameterError: as for ``resolve_session_endpoint``.
@@ -121,12 +121,12 @@ class EndpointResolver:
 
 
 def _host_header(scheme: str, host: str) -> str:
-    """The value of the ``Host`` header: lower case, without the scheme's default port."""
+    """Return the value of the ``Host`` header: lower case, without the scheme's default port."""
     return host.lower().removesuffix(":443" if scheme == "https" else ":80")
 
 
 def _check_settings(settings: EndpointSettings) -> tuple[EndpointSettings, CustomEndpoint | None]:
-    """The settings that apply, and the parsed ``endpoint_url``."""
+    """Return the settings that apply, and the parsed ``endpoint_url``."""
     if not is_host_label(settings.region):
         raise ConfigurationError(
             f"region={settings.region!r} must be a host label, such as 'eu-central-1': letters, "

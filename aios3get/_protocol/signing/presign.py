@@ -1,4 +1,4 @@
-"""Presigned URLs, which get one object without credentials until they expire.
+"""Presigned URLs: get one object without credentials, until they expire.
 
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-presigned-url.html
 """
@@ -31,7 +31,7 @@ _QUERY_HEADERS: Final = (EXPECTED_BUCKET_OWNER, REQUEST_PAYER)
 
 @dataclass(frozen=True, slots=True, repr=False)
 class PresignedUrl:
-    """A presigned URL. ``str()`` gives the URL; ``repr`` hides its query, which is a credential.
+    """A presigned URL. ``str()`` returns the URL; ``repr`` hides its query, which is a credential.
 
     Send the URL unchanged: any other encoding breaks the signature. For aiohttp and yarl that is
     ``yarl.URL(link.url, encoded=True)``.
@@ -82,9 +82,9 @@ def presign_url(
     now: float,
     expires_in: int | timedelta,
 ) -> PresignedUrl:
-    """The presigned URL of one GET; it expires with the credentials at the latest.
+    """Return the presigned URL of one GET, which expires with the credentials at the latest.
 
-    S3 rejects a presigned request without its signed headers, so those that S3 does not take from
+    S3 rejects a presigned request without its signed headers, so those that S3 does not read from
     the query (conditions, range, SSE-C, checksum mode) are returned in ``headers``.
 
     Args:
@@ -92,13 +92,13 @@ def presign_url(
         path: the encoded path after the endpoint's own, with a leading slash.
         query_pairs: the request's own query parameters, not yet encoded.
         headers: the request's own headers.
-        identity: who signs; with ``ANONYMOUS`` the URL is not signed.
+        identity: the identity that signs; with ``ANONYMOUS`` the URL is not signed.
         now: seconds since the epoch on the server's clock.
         expires_in: seconds, or a timedelta of whole seconds, from 1 to 604,800 (7 days).
 
     Raises:
         ParameterError: ``expires_in`` is out of range.
-        ConfigurationError: the identity is a bearer token, or SigV4A lacks its package.
+        ConfigurationError: the identity is a bearer token, or the package for SigV4A is missing.
         CredentialsError: the credentials have expired or expire within the second.
     """
     seconds = _whole_seconds(expires_in)

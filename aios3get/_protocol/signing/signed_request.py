@@ -1,4 +1,4 @@
-"""Signed requests: URL, headers and signature made from the same text."""
+"""Signed requests: URL, headers and signature are built from the same text."""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -26,7 +26,7 @@ def signed_request(
     identity: Identity,
     now: float,
 ) -> HttpRequest:
-    """The finished request, ready to be sent.
+    """Return the finished request.
 
     Args:
         method: ``GET`` or ``HEAD``.
@@ -34,7 +34,7 @@ def signed_request(
         path: the encoded path after the endpoint's own, with a leading slash.
         query_pairs: the request's own query parameters, not yet encoded.
         headers: the request's own headers; all are signed.
-        identity: who signs.
+        identity: the identity that signs.
         now: seconds since the epoch on the server's clock.
     """
     url = endpoint.url + path
@@ -61,7 +61,7 @@ def signed_request(
 def _header_signing(
     host: str, headers: tuple[tuple[str, str], ...], *signer: *_SignerArguments
 ) -> HeaderSigning:
-    # Most requests within a second differ in their path only.
+    # Most requests within a second differ only in their path.
     return HeaderSigning(signer_of(*signer), host, dict(headers))
 
 
@@ -80,19 +80,19 @@ def signer_of(
     session_token: str | None,
     second: int,
 ) -> Signer:
-    """The SigV4 or SigV4A signer for an endpoint, shared by all requests of one second.
+    """Return the SigV4 or SigV4A signer for an endpoint, shared by all requests of one second.
 
-    The credentials are passed as strings because those cache their hash.
+    The credentials are passed as strings, because strings cache their hash.
 
     Args:
         signing: ``Endpoint.signing``.
-        access_key_id: of the credentials.
-        secret_access_key: of the credentials.
-        session_token: of the credentials; None if they have none.
+        access_key_id: the access key's id.
+        secret_access_key: the secret access key.
+        session_token: the session token, or None.
         second: whole seconds since the epoch on the server's clock.
 
     Raises:
-        ConfigurationError: SigV4A lacks its package.
+        ConfigurationError: the package for SigV4A is missing.
     """
     auth, region, service = signing
     credentials = Credentials(access_key_id, secret_access_key, session_token)

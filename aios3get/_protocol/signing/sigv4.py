@@ -44,14 +44,14 @@ UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
 
 
 class Signer:
-    """What all signatures of one second for one service and region have in common.
+    """The common data of all signatures of one second for one service and region.
 
     Args:
         algorithm: the algorithm's name.
         stamp: the second, from ``amz_date``.
         scope: the day, the region (SigV4 only), the service and ``aws4_request``.
-        credentials: who signs.
-        parameters: further parameters by their names in a query; headers have them in lower case.
+        credentials: the credentials that sign.
+        parameters: further parameters by their names in a query; headers use lower case.
         signature: computes the signature of a string to sign.
 
     Attributes:
@@ -96,10 +96,10 @@ def signer_for(
     now: float,
     token_name: str = "X-Amz-Security-Token",
 ) -> Signer:
-    """The SigV4 signer for one second.
+    """Return the SigV4 signer for one second.
 
     Args:
-        credentials: who signs.
+        credentials: the credentials that sign.
         region: the signing region.
         service: the signing name, such as ``s3`` or ``s3express``.
         now: seconds since the epoch on the server's clock.
@@ -121,7 +121,7 @@ def signer_for(
 
 
 class HeaderSigning:
-    """Signs requests without a body in their headers; computes once what they have in common.
+    """Signs requests without a body in their headers; their common parts are computed once.
 
     Every header passed is signed. Headers that a proxy may change, such as ``User-Agent``, are
     added by the caller after signing.
@@ -143,7 +143,7 @@ class HeaderSigning:
         self._authorization = f"{signer.authorization}{names}, Signature="
 
     def headers(self, method: str, path: str, query: str) -> dict[str, str]:
-        """All headers of one request: ``Host``, its own and the signature's.
+        """Return all headers of one request: ``Host``, its own and those of the signature.
 
         Args:
             method: ``GET`` or ``HEAD``.
@@ -166,7 +166,7 @@ def signed_url(
     *,
     expires_in: int,
 ) -> str:
-    """A URL with a canonical query, of which the signature is the last parameter.
+    """Return a URL with a canonical query, whose last parameter is the signature.
 
     Args:
         signer: a signer of ``sigv4`` or ``sigv4a``.
@@ -189,10 +189,10 @@ def signed_url(
 
 
 def canonical_headers(headers: Mapping[str, str], own: Mapping[str, str]) -> tuple[str, str]:
-    """The ``SignedHeaders`` list, and one ``name:value`` line per header in the same order.
+    """Return the ``SignedHeaders`` list, and one ``name:value`` line per header in the same order.
 
-    Names are lower-cased and sorted. Values lose their outer white space, and inner runs of white
-    space become one space; ``own`` headers are in this form already.
+    Names are lower-cased and sorted. White space at the ends of values is removed, and inner runs
+    of white space become one space; ``own`` headers already have this form.
     """
     values = {name.lower(): " ".join(value.split()) for name, value in headers.items()}
     values.update(own)
@@ -207,17 +207,17 @@ def _sorted_names(names: tuple[str, ...]) -> tuple[list[str], str]:
 
 
 def canonical_ending(header_lines: str, signed_names: str, payload: str) -> str:
-    """The end of a canonical request: its headers, their names and the payload's hash."""
+    """Return the end of a canonical request: its headers, their names and the payload's hash."""
     return f"{header_lines}\n{signed_names}\n{payload}"
 
 
 def canonical_request(method: str, path: str, query: str, ending: str) -> str:
-    """The canonical request; ``ending`` is from ``canonical_ending``."""
+    """Return the canonical request; ``ending`` is from ``canonical_ending``."""
     return "\n".join((method, path, query, ending))
 
 
 def string_to_sign(signer: Signer, request: str) -> str:
-    """The string to sign: algorithm, time, scope and the hash of a canonical request."""
+    """Return the string to sign: algorithm, time, scope and the hash of a canonical request."""
     # OpenSSL takes less time to copy a hash than to create one.
     request_hash = _NEW_SHA256.copy()
     request_hash.update(request.encode())
@@ -243,7 +243,7 @@ class SigningKey:
 
 
 def signature(key: SigningKey, text: str) -> str:
-    """The hexadecimal HMAC of a string to sign."""
+    """Return the hexadecimal HMAC of a string to sign."""
     inner = key.inner.copy()
     inner.update(text.encode())
     outer = key.outer.copy()
@@ -253,7 +253,7 @@ def signature(key: SigningKey, text: str) -> str:
 
 @lru_cache(maxsize=256)
 def signing_key(secret_access_key: str, day: str, region: str, service: str) -> SigningKey:
-    """The key for one day, region and service."""
+    """Derive the key for one day, region and service."""
     key = f"AWS4{secret_access_key}".encode()
     for part in (day, region, service, "aws4_request"):
         key = hmac.digest(key, part.encode(), "sha256")
@@ -262,5 +262,5 @@ def signing_key(secret_access_key: str, day: str, region: str, service: str) -> 
 
 @lru_cache(maxsize=16)
 def amz_date(second: int) -> str:
-    """The second in the format of ``x-amz-date``, such as ``20130524T000000Z``."""
+    """Format the second as ``x-amz-date``, such as ``20130524T000000Z``."""
     return f"{datetime.fromtimestamp(second, UTC):%Y%m%dT%H%M%SZ}"

@@ -35,10 +35,10 @@ CURVE_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
 
 def signer_for(credentials: Credentials, region_set: str, service: str, now: float) -> Signer:
-    """The SigV4A signer for one second.
+    """Return the SigV4A signer for one second.
 
     Args:
-        credentials: who signs.
+        credentials: the credentials that sign.
         region_set: the regions that the signature is valid for: ``*``, or a comma-separated list.
         service: the signing name, ``s3``.
         now: seconds since the epoch on the server's clock.
@@ -63,16 +63,16 @@ class SigningKey(NamedTuple):
 
 
 def signature(key: SigningKey, text: str) -> str:
-    """The hexadecimal DER form of the ECDSA signature of a string to sign; it is randomized."""
+    """Return the ECDSA signature of a string to sign, as hexadecimal DER; it is randomized."""
     return key.private.sign(text.encode(), key.algorithm).hex()
 
 
 @lru_cache(maxsize=64)
 def signing_key(access_key_id: str, secret_access_key: str) -> SigningKey:
-    """The P-256 key of an access key.
+    """Derive the P-256 key of an access key.
 
     The first call of a process imports ``cryptography``, which reads files for tens of
-    milliseconds; make it in a thread.
+    milliseconds; run it in a thread.
 
     Raises:
         ConfigurationError: ``cryptography`` is not installed.
@@ -90,12 +90,12 @@ def signing_key(access_key_id: str, secret_access_key: str) -> SigningKey:
 
 
 def scalar(numbers: Iterable[int]) -> int:
-    """The private key: one more than the first candidate below the curve's order minus one."""
+    """Return the private key: the first candidate up to the curve's order minus two, plus one."""
     return next(number + 1 for number in numbers if number <= CURVE_ORDER - 2)
 
 
 def candidates(access_key_id: str, secret_access_key: str) -> Iterator[int]:
-    """The candidates for the private key of an access key, in order.
+    """Generate the candidates for the private key of an access key, in order.
 
     NIST SP 800-108 in counter mode with HMAC-SHA256 and one block of 256 bits. The "external
     counter" of the IAM guide, 1 to 254, is the last byte of the context.

@@ -1,4 +1,4 @@
-"""Percent-encoding of paths and queries, for the signature and for the URL alike.
+"""Percent-encoding of paths and queries, used for both the signature and the URL.
 
 S3 encodes a key once, keeps its slashes and never normalizes the path: "UriEncode" in
 https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html.
@@ -15,7 +15,7 @@ _is_plain_path = re.compile(r"[A-Za-z0-9\-._~/]*").fullmatch
 
 
 def encode_path(key: str) -> str:
-    """The key as part of a URL's path, percent-encoded except for ``/``.
+    """Percent-encode a key for the path of a URL, except for ``/``.
 
     Raises:
         UnicodeEncodeError: the key contains lone surrogates, which UTF-8 cannot encode.
@@ -26,11 +26,11 @@ def encode_path(key: str) -> str:
 
 
 def encode_query_value(text: str) -> str:
-    """A query name or value, percent-encoded including ``/``."""
+    """Percent-encode a query name or value, including ``/``."""
     return quote(text, safe="~")
 
 
 def encode_query(pairs: Iterable[tuple[str, str]]) -> str:
-    """The canonical query: encoded, then sorted by name and value; an empty value has ``=``."""
+    """Return the canonical query: encoded and sorted; a name with an empty value ends in ``=``."""
     encoded = sorted((encode_query_value(name), encode_query_value(value)) for name, value in pairs)
     return "&".join(f"{name}={value}" for name, value in encoded)

@@ -95,7 +95,7 @@ def test_token_file_precedes_a_token() -> None:
 @pytest.mark.parametrize("token", ["a\nb", "a\r", "\na", "a\0", "ü", " a", "a "])
 def test_token_that_is_no_header_value_is_refused(token: str) -> None:
     assert not is_token(token)
-    with pytest.raises(ConfigurationError, match=f"environment variable {TOKEN} holds no valid"):
+    with pytest.raises(ConfigurationError, match=f"environment variable {TOKEN} contains no valid"):
         container_settings({FULL: "http://localhost/", TOKEN: token})
 
 

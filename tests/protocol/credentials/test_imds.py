@@ -106,7 +106,7 @@ def test_token_is_requested_for_six_hours() -> None:
 
 @pytest.mark.parametrize("body", [b"", b"a/b", b"a b", b"<html>", b"a\nb", b"a?b", b"\xc3\xbc"])
 def test_role_name_cannot_be_another_path(body: bytes) -> None:
-    with pytest.raises(CredentialsError, match="is not of the Instance Metadata Service"):
+    with pytest.raises(CredentialsError, match="is not one of the Instance Metadata Service"):
         parse_role_name(FetchedResponse(200, body=body), "the response")
     good = FetchedResponse(200, body=b"web+server=a,b.c@d-1_2\n")
     assert parse_role_name(good, "the response") == "web+server=a,b.c@d-1_2"

@@ -106,7 +106,7 @@ def test_credentials_of_the_role() -> None:
 def test_incomplete_response_is_an_error_without_its_content(response: FetchedResponse) -> None:
     with pytest.raises(CredentialsError) as caught:
         parse_credentials(response, ORIGIN)
-    assert str(caught.value) == f"{ORIGIN} holds no complete credentials"
+    assert str(caught.value) == f"{ORIGIN} has no complete credentials"
     assert not caught.value.retryable
 
 
