@@ -1,4 +1,4 @@
-"""Test your own code against an S3 that runs in the test and fails when told to.
+"""Test your own code against an S3 that runs in the test and fails on demand.
 
     python examples/own_test.py
 

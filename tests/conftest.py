@@ -72,7 +72,7 @@ def no_aws_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(params=["session", "direct"])
 def request_path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Has aiohttp's session send all requests, or none of the GETs, not even the first."""
+    """Send all requests through aiohttp's session, or all GETs directly, even the first."""
     if request.param == "session":
         monkeypatch.setattr(connections, "SUPPORTED", False)
     else:

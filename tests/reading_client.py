@@ -1,4 +1,4 @@
-"""What the tests of bodies and retries share: a quick client, ways to read, and a leak check."""
+"""Helpers for tests of bodies and retries: a quick client, ways to read, and a leak check."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -34,7 +34,7 @@ def credentials_of(known: ServerCredentials) -> Credentials:
 
 
 def quick_client(server: S3Server, **options: Any) -> S3Client:
-    """A client of the server that waits for nothing long."""
+    """A client of the server with short waits."""
     given = {
         "endpoint_url": server.endpoint_url,
         "region": server.region,
@@ -83,7 +83,7 @@ def nothing_leaks(client: S3Client) -> Iterator[None]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Wait for what nothing announces."""
+    """Poll until the condition is true."""
     async with asyncio.timeout(10):
         while not condition():  # noqa: ASYNC110 - nothing announces it
             await asyncio.sleep(0.001)
@@ -151,7 +151,7 @@ class _Loopback:
         own_sessions(transport).resolver.source = LoopbackResolver({443: self._port})
         return self._client
 
-    async def __aexit__(self, *told: object) -> None:
+    async def __aexit__(self, *exc_info: object) -> None:
         await self._client.aclose()
 
 

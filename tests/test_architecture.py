@@ -98,7 +98,7 @@ def test_imports_point_down(path: Path) -> None:
     assert not upward
 
 
-def test_no_module_imports_itself_around_a_corner() -> None:
+def test_imports_have_no_cycles() -> None:
     graph = {name: _own_imports(path) - {name} for name, path in _modules.items()}
     # raises CycleError, which names the circle
     assert set(TopologicalSorter(graph).static_order()) >= set(_modules)
@@ -124,14 +124,14 @@ def test_single_requests_do_not_depend_on_the_parallel_engine(path: Path) -> Non
 
 
 @pytest.mark.parametrize("path", _core, ids=_ids)
-def test_the_core_imports_nothing_that_does_io(path: Path) -> None:
+def test_protocol_imports_no_io_modules(path: Path) -> None:
     allowed = CORE_LIBRARIES["*"] | CORE_LIBRARIES.get(path.stem, set())
     roots = {name.split(".")[0] for name in _imports(path)} - {"aios3get"}
     assert roots <= (sys.stdlib_module_names - IMPURE) | allowed
 
 
 @pytest.mark.parametrize("path", _core, ids=_ids)
-def test_the_core_awaits_nothing_and_opens_nothing(path: Path) -> None:
+def test_protocol_awaits_nothing_and_opens_nothing(path: Path) -> None:
     waiting = (ast.AsyncFunctionDef, ast.Await, ast.AsyncFor, ast.AsyncWith)
     clocks = {"now", "today", "utcnow"}
     for node in ast.walk(_tree(path)):
@@ -145,7 +145,7 @@ def test_the_core_awaits_nothing_and_opens_nothing(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", _sources, ids=_ids)
-def test_only_the_transport_speaks_http(path: Path) -> None:
+def test_only_the_http_layer_uses_aiohttp(path: Path) -> None:
     name = _name(path)
     if name in KNOW_THEM or name.startswith(("testing/", "cli")):
         return
@@ -165,7 +165,7 @@ def test_only_the_transport_speaks_http(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", _sources, ids=_ids)
-def test_only_uri_turns_text_into_percent_escapes(path: Path) -> None:
+def test_only_the_uri_module_percent_encodes(path: Path) -> None:
     encoders = {"quote", "quote_plus", "quote_from_bytes", "urlencode"}
     named = {
         name
@@ -200,7 +200,7 @@ def test_only_the_command_prints(path: Path) -> None:
     assert not called & {"print", "pprint", "breakpoint"}
 
 
-def test_the_embedded_server_judges_by_itself() -> None:
+def test_testing_server_imports_no_client_code() -> None:
     testing = [path for path in _sources if _name(path).startswith("testing/")]
     borrowed = {
         f"{_name(path)}: {name}"

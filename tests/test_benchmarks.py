@@ -1,4 +1,4 @@
-"""Every benchmark runs, at a tiny size; how fast is no matter of tests."""
+"""Every benchmark runs at a tiny size; its speed is not tested."""
 
 import json
 import subprocess
@@ -54,7 +54,7 @@ def run(program: str, *arguments: object) -> str:
 
 
 async def do(work: Any, endpoint: str, ca: str, path: Path) -> None:
-    """Have each client that is always installed do the work."""
+    """Run the work with each client that is always installed."""
     is_slow = work.server == "throttled"
     length = _size if is_slow else size(work)
     job = compare_peers.Job(endpoint, ca, compare.key_of(work), length, 2, 5, str(path))

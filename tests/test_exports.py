@@ -34,7 +34,7 @@ PUBLIC_MODULES = (
 IMPORT_BUDGET = 0.4
 
 
-def test_the_package_exports_its_contract_and_nothing_unknown() -> None:
+def test_package_exports_its_contract_and_nothing_else() -> None:
     assert set(aios3get.__all__) == CONTRACT | MORE
 
 
@@ -64,7 +64,7 @@ def test_every_public_method_is_documented(name: str) -> None:
     assert not undocumented
 
 
-def test_nothing_public_hides_outside_the_lists() -> None:
+def test_public_names_are_listed_in_all() -> None:
     names = {name for name in dir(aios3get) if not name.startswith("_")}
     modules = {name for name in names if isinstance(getattr(aios3get, name), ModuleType)}
     assert names - modules == set(aios3get.__all__) - {"__version__", "errors"}
@@ -79,11 +79,11 @@ def test_every_exception_is_exported() -> None:
     assert classes <= set(aios3get.errors.__all__)
 
 
-def test_the_client_has_the_verbs_of_the_contract() -> None:
+def test_client_has_the_methods_of_the_contract() -> None:
     assert set(dir(aios3get.S3Client)) >= VERBS
 
 
-def test_the_import_costs_little_beyond_aiohttp() -> None:
+def test_import_costs_little_beyond_aiohttp() -> None:
     program = (
         "from time import process_time as now; a = now(); import aiohttp; b = now();"
         "import aios3get; print((now() - b) / (b - a))"
@@ -95,7 +95,7 @@ def test_the_import_costs_little_beyond_aiohttp() -> None:
     assert min(shares) < IMPORT_BUDGET
 
 
-def test_the_import_brings_no_heavy_company() -> None:
+def test_import_loads_no_heavy_modules() -> None:
     program = "import sys, json, aios3get; print(json.dumps(sorted(sys.modules)))"
     loaded = set(json.loads(subprocess.check_output([sys.executable, "-c", program])))
     assert not loaded & {"botocore", "boto3", "awscrt", "cryptography", "aiohttp.web", "pytest"}

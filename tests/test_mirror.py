@@ -113,7 +113,7 @@ def test_every_module_has_its_tests(module: str) -> None:
     assert (_root / SHOWN_BY.get(module, _mirror(module))).exists()
 
 
-def test_every_exception_to_the_mirror_is_still_one() -> None:
+def test_exceptions_to_the_mirror_are_current() -> None:
     assert set(SHOWN_BY) <= set(_modules)
 
 
@@ -126,7 +126,7 @@ def test_every_test_module_is_of_a_module(room: str) -> None:
 
 
 @pytest.mark.parametrize("what", FORBIDDEN)
-def test_no_file_holds(what: str) -> None:
+def test_no_file_contains(what: str) -> None:
     pattern = re.compile(FORBIDDEN[what], re.MULTILINE)
     texts = {path: path.read_bytes().decode("utf-8", "replace") for path in _texts()}
     assert len(texts) > 50

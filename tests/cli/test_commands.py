@@ -22,7 +22,7 @@ Run = Callable[..., tuple[int, bytes, str]]
 
 @pytest.fixture
 def stored(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
-    """The server as the environment's AWS, with an object."""
+    """A server with an object, which the environment names as AWS."""
     server.put_object(
         BUCKET,
         KEY,
@@ -41,7 +41,7 @@ def run(
     stored: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capfdbinary: pytest.CaptureFixture[bytes],
 ) -> Run:  # fmt: skip
-    """Run a command in an empty folder; its exit status, output and errors."""
+    """Run a command in an empty folder; return its exit status, output and errors."""
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: str) -> tuple[int, bytes, str]:

@@ -46,7 +46,7 @@ def test_demo_shows_its_code_and_the_results(capsys: pytest.CaptureFixture[str])
             assert arrow.startswith(f"→ {result}")
 
 
-def test_settings_of_the_user_neither_reach_the_demo_nor_are_lost(
+def test_demo_ignores_and_restores_the_users_environment(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = {

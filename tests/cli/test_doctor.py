@@ -40,7 +40,7 @@ def test_every_step_of_a_working_setup_is_ok(
     assert "4 bytes" in steps["request"][1]
 
 
-def test_request_is_left_out_without_a_location(
+def test_request_is_skipped_without_a_location(
     server: S3Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     use(monkeypatch, server)

@@ -21,7 +21,7 @@ from aios3get.errors import ServiceErrorDetails
         (FileNotFoundError("no folder"), 9),
     ],
 )
-def test_exit_status_is_the_class_of_the_error(error: Exception, status: int) -> None:
+def test_exit_status_follows_the_class_of_the_error(error: Exception, status: int) -> None:
     assert exit_status(error) == status
 
 
@@ -31,12 +31,12 @@ def test_every_class_precedes_its_base_classes() -> None:
         assert not any(issubclass(later, kind) for later in kinds[index + 1 :])
 
 
-def test_description_names_the_class_of_our_errors() -> None:
+def test_description_has_the_class_of_an_s3_error() -> None:
     assert describe(errors.UsageError("closed")) == "UsageError: closed"
     assert describe(TimeoutError()) == "TimeoutError"
 
 
-def test_documented_exit_statuses_are_the_codes() -> None:
+def test_documented_exit_statuses_match_the_code() -> None:
     page = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
     documented = {
         (int(status), name)

@@ -77,7 +77,7 @@ def _run(stdout: int) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
-def test_full_output_is_reported() -> None:
+def test_full_disk_of_standard_output_is_reported() -> None:
     with Path("/dev/full").open("w") as full:
         done = _run(full.fileno())
     message = f"[Errno {errno.ENOSPC}] {os.strerror(errno.ENOSPC)}"

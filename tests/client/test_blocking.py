@@ -35,7 +35,7 @@ BLOCKING = (
 
 
 class Detector:
-    """Notes blocking calls on the thread that made it, while it is on."""
+    """Records blocking calls on the thread that created it, while it is on."""
 
     def __init__(self) -> None:
         self._thread = threading.get_ident()

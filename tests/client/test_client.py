@@ -55,7 +55,7 @@ async def read(client: S3Client, key: str = KEY) -> bytes:
 
 
 class TestClosing:
-    async def test_a_closed_client_says_so(self, client: S3Client) -> None:
+    async def test_closed_client_raises_usage_error(self, client: S3Client) -> None:
         await read(client)
         await client.aclose()
         await client.aclose()
@@ -67,12 +67,12 @@ class TestClosing:
             with pytest.raises(errors.UsageError, match="the client is closed"):
                 await call
 
-    async def test_a_client_never_used_closes_too(self, client: S3Client) -> None:
+    async def test_unused_client_can_be_closed(self, client: S3Client) -> None:
         await client.aclose()
         with pytest.raises(errors.UsageError, match="the client is closed"):
             await read(client)
 
-    async def test_open_bodies_break_with_a_clear_error(
+    async def test_open_body_raises_connection_lost_after_close(
         self, client: S3Client, server: S3Server
     ) -> None:
         server.faults.add(faults.stall_after(10), times=None)
@@ -88,7 +88,7 @@ class TestClosing:
             assert not caught.value.retryable
         assert transport.limiter.in_use == 0
 
-    async def test_a_call_that_waits_for_its_head_breaks(
+    async def test_call_waiting_for_its_head_raises_connection_lost_after_close(
         self, client: S3Client, server: S3Server
     ) -> None:
         server.faults.add(faults.stall_before_head(), times=None)
@@ -98,7 +98,9 @@ class TestClosing:
         with pytest.raises(errors.ConnectionLost, match="the client was closed"):
             await waiting
 
-    async def test_who_waits_in_line_is_told(self, server: S3Server) -> None:
+    async def test_call_waiting_for_a_permit_raises_usage_error_after_close(
+        self, server: S3Server
+    ) -> None:
         async with quick_client(server, max_concurrency=1) as client:
             obj = await client.get_object(BUCKET, KEY)
             waiting = asyncio.create_task(read(client))
@@ -108,13 +110,13 @@ class TestClosing:
                 await waiting
             await obj.aclose()
 
-    async def test_a_bodys_last_bytes_outlive_the_client(self, client: S3Client) -> None:
+    async def test_received_bytes_can_be_read_after_close(self, client: S3Client) -> None:
         async with client.get_object(BUCKET, KEY, range="bytes=0-99") as obj:
             assert await obj.read(1) == CONTENT[:1]
             await client.aclose()
             assert await obj.read() == CONTENT[1:100]
 
-    async def test_a_users_session_stays_open(self, server: S3Server) -> None:
+    async def test_user_session_stays_open_after_close(self, server: S3Server) -> None:
         async with aiohttp.ClientSession() as session:
             async with quick_client(server, session=session) as client:
                 server.faults.add(faults.stall_after(10))
@@ -127,7 +129,7 @@ class TestClosing:
             async with quick_client(server, session=session) as client:
                 assert await read(client) == CONTENT
 
-    async def test_a_users_session_that_is_closed_is_named(self, server: S3Server) -> None:
+    async def test_closed_user_session_is_named_in_the_error(self, server: S3Server) -> None:
         async with aiohttp.ClientSession() as session:
             pass
         async with quick_client(server, session=session) as client:
@@ -136,7 +138,7 @@ class TestClosing:
 
 
 class TestFirstUse:
-    async def test_many_first_calls_load_the_settings_once(
+    async def test_concurrent_first_calls_load_the_settings_once(
         self, client: S3Client, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         loads: list[object] = []
@@ -151,7 +153,7 @@ class TestFirstUse:
         assert len(loads) == 1
         assert not client._loading
 
-    async def test_another_call_loads_when_the_first_is_cancelled(
+    async def test_settings_are_loaded_by_another_call_if_the_first_is_cancelled(
         self, client: S3Client, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         started = asyncio.Event()
@@ -172,13 +174,13 @@ class TestFirstUse:
         assert await second == CONTENT
         assert first.cancelled()
 
-    async def test_a_ca_bundle_that_cannot_be_used_is_named(self, server: S3Server) -> None:
+    async def test_invalid_ca_bundle_is_named_in_the_error(self, server: S3Server) -> None:
         async with quick_client(server, verify="/no/such/bundle.pem") as client:
             with pytest.raises(errors.ConfigurationError, match=r"/no/such/bundle\.pem"):
                 await read(client)
 
     @pytest.mark.parametrize("verify", ["path", "folder", "context", False])
-    async def test_certificates_are_verified_as_told(
+    async def test_verify_argument_selects_the_trusted_certificates(
         self, authority: Authority, verify: Any
     ) -> None:
         given = {
@@ -196,7 +198,7 @@ class TestFirstUse:
         assert caught.value.attempts == 1
 
     @pytest.mark.parametrize("value", [0, -1, True, 1.5, "64"])
-    def test_a_concurrency_that_cannot_be_is_refused(self, value: Any) -> None:
+    def test_invalid_max_concurrency_is_refused(self, value: Any) -> None:
         with pytest.raises(errors.ConfigurationError, match="max_concurrency"):
             S3Client(max_concurrency=value)
 
@@ -227,18 +229,18 @@ class TestFirstUse:
             ("response_checksum_validation", "never"),
         ],
     )
-    def test_what_an_argument_does_not_take_is_refused_at_once(self, name: str, value: Any) -> None:
+    def test_invalid_argument_is_refused_by_the_constructor(self, name: str, value: Any) -> None:
         with pytest.raises(errors.ConfigurationError, match=name) as caught:
             S3Client(**{name: value})
         assert "SECRET" not in str(caught.value)
 
-    def test_what_takes_a_look_elsewhere_is_left_to_the_first_call(self) -> None:
+    def test_constructor_does_not_check_files_profiles_or_contradictions(self) -> None:
         S3Client(profile="no-such-profile")
         S3Client(verify="/no/such/file.pem")
         S3Client(use_accelerate=True, endpoint_url="http://s3.example.com")
 
 
-def test_botocores_names_of_bucket_and_key_get_a_hint() -> None:
+def test_botocore_parameter_names_raise_with_a_hint() -> None:
     client: Any = S3Client()
     for names in ({"Bucket": BUCKET, "Key": KEY}, {"Bucket": BUCKET, "key": KEY}):
         with pytest.raises(errors.ParameterError, match="bucket= and key=, as positional"):
@@ -249,7 +251,7 @@ def test_botocores_names_of_bucket_and_key_get_a_hint() -> None:
         client.get_object(BUCKET, KEY, Range="bytes=0-9")
 
 
-async def test_key_with_a_leading_slash_that_is_not_found_gets_a_hint(client: S3Client) -> None:
+async def test_missing_key_with_leading_slash_raises_with_a_hint(client: S3Client) -> None:
     with pytest.raises(errors.NoSuchKey, match="the key starts with a slash"):
         await client.get_object(BUCKET, f"/{KEY}")
     with pytest.raises(errors.NoSuchKey) as caught:
@@ -258,7 +260,7 @@ async def test_key_with_a_leading_slash_that_is_not_found_gets_a_hint(client: S3
 
 
 class TestLoops:
-    def test_one_client_serves_loop_after_loop(self, server: S3Server) -> None:
+    def test_client_works_on_consecutive_event_loops(self, server: S3Server) -> None:
         client = quick_client(server)
         for _ in range(5):
             assert asyncio.run(read(client)) == CONTENT
@@ -266,7 +268,7 @@ class TestLoops:
         assert len(client._loops) == 1
         assert server.connections_opened == 5
 
-    def test_one_client_serves_loops_of_several_threads(self, server: S3Server) -> None:
+    def test_client_works_on_event_loops_of_several_threads(self, server: S3Server) -> None:
         client = quick_client(server)
         found: list[bytes] = []
 
@@ -280,7 +282,9 @@ class TestLoops:
             thread.join(20)
         assert found == [CONTENT] * 20
 
-    async def test_closing_reaches_other_loops(self, server: S3Server) -> None:
+    async def test_close_reaches_the_connections_of_other_event_loops(
+        self, server: S3Server
+    ) -> None:
         client = quick_client(server)
         loop = asyncio.new_event_loop()
         thread = threading.Thread(target=loop.run_forever)
@@ -300,7 +304,7 @@ class TestLoops:
             loop.close()
 
     @pytest.mark.parametrize("closed", [True, False])
-    def test_a_body_is_read_on_the_loop_that_opened_it(
+    def test_body_read_on_another_event_loop_raises_usage_error(
         self, server: S3Server, closed: bool
     ) -> None:
         server.faults.add(faults.stall_after(10))
@@ -326,20 +330,22 @@ class TestLoops:
 
 
 class TestPickling:
-    def test_a_client_pickles_as_its_configuration(self, server: S3Server) -> None:
+    def test_client_pickles_as_its_configuration(self, server: S3Server) -> None:
         client = S3Client(endpoint_url=server.endpoint_url, region="us-east-1", max_concurrency=3)
         copy = pickle.loads(pickle.dumps(client))
         assert copy._config == client._config
         assert repr(copy) == repr(client)
 
-    def test_secrets_travel_only_when_told_to(self, server: S3Server) -> None:
+    def test_explicit_credentials_pickle_only_with_pickle_credentials(
+        self, server: S3Server
+    ) -> None:
         with pytest.raises(TypeError, match="pickle_credentials=True"):
             pickle.dumps(quick_client(server))
         client = quick_client(server, pickle_credentials=True)
         copy = pickle.loads(pickle.dumps(client))
         assert asyncio.run(read(copy)) == CONTENT
 
-    def test_so_does_a_proxys_password(self) -> None:
+    def test_proxy_password_pickles_only_with_pickle_credentials(self) -> None:
         proxy = "http://user:secret@proxy.example:3128"
         with pytest.raises(TypeError, match=r"proxy=.*pickle_credentials=True"):
             pickle.dumps(S3Client(proxy=proxy))
@@ -350,23 +356,23 @@ class TestPickling:
         ):
             assert pickle.loads(pickle.dumps(client))._config == client._config
 
-    def test_anonymous_is_no_secret(self) -> None:
+    def test_anonymous_client_pickles(self) -> None:
         copy = pickle.loads(pickle.dumps(S3Client(credentials=ANONYMOUS)))
         assert copy._config.credentials is ANONYMOUS
 
-    async def test_a_session_does_not_pickle(self) -> None:
+    async def test_client_with_user_session_does_not_pickle(self) -> None:
         async with aiohttp.ClientSession() as session:
             with pytest.raises(TypeError, match="session="):
                 pickle.dumps(S3Client(session=session))
 
 
-def test_the_repr_holds_no_secret(server: S3Server) -> None:
+def test_repr_shows_no_secret(server: S3Server) -> None:
     client = quick_client(server)
     assert repr(client) == f"S3Client(region='us-east-1', endpoint_url='{server.endpoint_url}')"
     assert server.credentials.secret_access_key not in repr(client)
 
 
-async def test_unused_connections_are_kept_for_a_while_only(server: S3Server) -> None:
+async def test_idle_connection_is_closed_after_keep_alive(server: S3Server) -> None:
     async with quick_client(server, timeouts=Timeouts(idle=1, keep_alive=0.05)) as client:
         await read(client)
         await read(client)
@@ -376,7 +382,7 @@ async def test_unused_connections_are_kept_for_a_while_only(server: S3Server) ->
     assert server.connections_opened == 2
 
 
-async def test_what_little_is_left_of_a_body_is_read_off(server: S3Server) -> None:
+async def test_small_rest_of_a_body_is_drained_to_keep_the_connection(server: S3Server) -> None:
     async with quick_client(server) as client:
         async with client.get_object(BUCKET, KEY, range="bytes=0-199999") as obj:
             await obj.read(100)
@@ -489,7 +495,7 @@ def tls_server(authority: Authority) -> Iterator[S3Server]:
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_a_program_ends_without_a_warning(
+def test_program_ends_without_a_warning(
     tls_server: S3Server, authority: Authority, name: str, tmp_path: Path
 ) -> None:
     if name.startswith("forked") and not hasattr(os, "fork"):
@@ -514,17 +520,19 @@ def test_a_program_ends_without_a_warning(
     assert (done.returncode, done.stdout, warned) == (0, "", [])
 
 
-async def test_an_unread_body_is_released_and_told_of(client: S3Client, server: S3Server) -> None:
+async def test_unread_body_is_released_with_a_resource_warning(
+    client: S3Client, server: S3Server
+) -> None:
     with nothing_leaks(client):
         obj = await client.get_object(BUCKET, KEY)
-        told = rf"{KEY}.*test_client\.py:\d+.*never read"
-        with pytest.warns(ResourceWarning, match=told):  # noqa: PT031 - dropped, then collected
+        message = rf"{KEY}.*test_client\.py:\d+.*never read"
+        with pytest.warns(ResourceWarning, match=message):  # noqa: PT031 - dropped, then collected
             del obj
             gc.collect()
         await asyncio.sleep(0)
 
 
-async def test_a_body_read_in_part_is_released(client: S3Client) -> None:
+async def test_partly_read_body_is_released(client: S3Client) -> None:
     with nothing_leaks(client), warnings.catch_warnings():
         warnings.simplefilter("error")
         async for _ in await client.get_object(BUCKET, KEY):
@@ -533,14 +541,14 @@ async def test_a_body_read_in_part_is_released(client: S3Client) -> None:
         await asyncio.sleep(0)
 
 
-async def test_a_body_that_was_read_is_silent(client: S3Client) -> None:
+async def test_fully_read_body_raises_no_warning(client: S3Client) -> None:
     with nothing_leaks(client), warnings.catch_warnings():
         warnings.simplefilter("error")
         assert await (await client.get_object(BUCKET, KEY)).read() == CONTENT
         gc.collect()
 
 
-async def test_a_client_that_is_dropped_closes_its_connections(server: S3Server) -> None:
+async def test_collected_client_closes_its_connections(server: S3Server) -> None:
     client = quick_client(server)
     await read(client)
     session = own_sessions(transport_of(client)).pooled
@@ -552,7 +560,7 @@ async def test_a_client_that_is_dropped_closes_its_connections(server: S3Server)
             await asyncio.sleep(0.01)
 
 
-async def test_a_body_outlives_its_client(server: S3Server) -> None:
+async def test_body_can_be_read_after_its_client_is_collected(server: S3Server) -> None:
     server.faults.add(faults.stall_after(10, 0.1))
     obj = await quick_client(server).get_object(BUCKET, KEY)
     gc.collect()
@@ -566,7 +574,7 @@ async def test_a_body_outlives_its_client(server: S3Server) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_a_call_outlives_its_client(server: S3Server) -> None:
+async def test_call_completes_after_its_client_is_collected(server: S3Server) -> None:
     async def about_to_call() -> GetObjectCall:
         client = quick_client(server)
         await client.head_object(BUCKET, KEY)

@@ -37,7 +37,7 @@ def temporary(end: datetime) -> ServerCredentials:
     return ServerCredentials.temporary(end.replace(microsecond=0))
 
 
-async def test_role_is_assumed_and_signs(server: S3Server, sts: Sts) -> None:
+async def test_assumed_role_signs_requests(server: S3Server, sts: Sts) -> None:
     server.put_object(BUCKET, KEY, b"sample")
     server.add_credentials(issued(ROLE, KEYS.access_key_id))
     async with quick_client(server, credentials=AssumeRole(ROLE, KEYS)) as client:
@@ -46,7 +46,7 @@ async def test_role_is_assumed_and_signs(server: S3Server, sts: Sts) -> None:
 
 
 @pytest.mark.parametrize("skew", [-10_800.0, 10_800.0])
-async def test_clock_that_sts_corrected_signs_for_s3_too(
+async def test_clock_corrected_by_sts_signs_s3_requests(
     server: S3Server, sts: Sts, skew: float
 ) -> None:
     server.put_object(BUCKET, KEY, b"sample")
@@ -67,7 +67,7 @@ async def test_clock_that_sts_corrected_signs_for_s3_too(
         (None, "https://s3.example.com", "s3.example.com"),
     ],
 )
-async def test_region_of_the_instance_counts_where_nothing_names_one(
+async def test_instance_region_is_used_if_none_is_configured(
     region: str | None, endpoint_url: str | None, host: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("AWS_EC2_METADATA_DISABLED")
@@ -78,11 +78,11 @@ async def test_region_of_the_instance_counts_where_nothing_names_one(
             for _ in range(2):
                 link = await client.presign_get_object(BUCKET, KEY)
                 assert link.url.startswith(f"https://{host}/")
-        asked = [path for _, path in imds.calls if path.endswith("/region")]
-        assert len(asked) == (region is None)
+        requested = [path for _, path in imds.calls if path.endswith("/region")]
+        assert len(requested) == (region is None)
 
 
-async def test_instance_is_not_asked_for_a_region_where_credentials_come_from_elsewhere(
+async def test_instance_region_is_not_requested_with_other_credentials(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("AWS_EC2_METADATA_DISABLED")
@@ -94,7 +94,7 @@ async def test_instance_is_not_asked_for_a_region_where_credentials_come_from_el
         assert imds.calls == []
 
 
-async def test_expired_token_in_the_middle_of_a_body_refreshes_once_and_goes_on(
+async def test_expired_token_during_a_body_is_refreshed_once_and_the_body_resumes(
     server: S3Server,
 ) -> None:
     content = random.Random(1).randbytes(500_000)
@@ -118,7 +118,7 @@ async def test_expired_token_in_the_middle_of_a_body_refreshes_once_and_goes_on(
     assert [request.error_code for request in server.requests] == [None, "ExpiredToken", None]
 
 
-async def test_many_first_reads_load_credentials_once(server: S3Server) -> None:
+async def test_concurrent_first_reads_load_credentials_once(server: S3Server) -> None:
     server.put_object(BUCKET, KEY, b"sample")
     loads = 0
 
@@ -133,7 +133,7 @@ async def test_many_first_reads_load_credentials_once(server: S3Server) -> None:
     assert loads == 1
 
 
-async def test_closing_a_client_ends_its_refresh(server: S3Server) -> None:
+async def test_closing_a_client_cancels_its_credentials_refresh(server: S3Server) -> None:
     begun, ended = asyncio.Event(), asyncio.Event()
 
     async def vault() -> Credentials:
@@ -162,7 +162,7 @@ class Clock:
 
 
 class Vault:
-    """Gives credentials for an hour, but for outages; all of them are known to the server."""
+    """Returns credentials that expire after an hour, except in outages; the server accepts them."""
 
     def __init__(self, server: S3Server, clock: Clock, seed: int) -> None:
         self.server = server
@@ -201,7 +201,7 @@ class Vault:
 
 
 @pytest.mark.parametrize("seed", [1, 3])
-async def test_day_of_hourly_rotation_with_outages(
+async def test_credentials_rotate_hourly_for_a_day_despite_outages(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(refreshing, "_MANDATORY_SECONDS", 0.002)

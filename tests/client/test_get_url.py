@@ -27,9 +27,7 @@ async def server() -> AsyncIterator[S3Server]:
 
 
 class TestLinks:
-    async def test_a_link_is_sent_byte_for_byte_and_without_credentials(
-        self, server: S3Server
-    ) -> None:
+    async def test_link_is_sent_unchanged_and_without_credentials(self, server: S3Server) -> None:
         key = "a b+c/ü~'()*!%41.jpg"
         server.put_object(BUCKET, key, CONTENT)
         async with quick_client(server) as client:
@@ -42,7 +40,7 @@ class TestLinks:
             name.lower() for name in request.headers
         }
 
-    async def test_a_link_resumes(self, server: S3Server) -> None:
+    async def test_interrupted_link_is_resumed(self, server: S3Server) -> None:
         async with quick_client(server) as client:
             link = await client.presign_get_object(BUCKET, KEY)
             server.faults.add(faults.drop_after(1000))
@@ -54,7 +52,7 @@ class TestLinks:
         ]
         assert server.requests[0].raw_path == server.requests[1].raw_path
 
-    async def test_a_link_to_an_object_that_changes_is_an_error(self, server: S3Server) -> None:
+    async def test_link_to_a_replaced_object_raises_object_changed(self, server: S3Server) -> None:
         async with quick_client(server) as client:
             link = await client.presign_get_object(BUCKET, KEY)
             server.faults.add(
@@ -63,7 +61,7 @@ class TestLinks:
             with pytest.raises(errors.ObjectChanged):
                 await (await client.get_url(link)).read()
 
-    async def test_a_link_that_signs_its_range_is_not_resumed(self, server: S3Server) -> None:
+    async def test_link_with_signed_range_is_not_resumed(self, server: S3Server) -> None:
         async with quick_client(server) as client:
             link = await client.presign_get_object(BUCKET, KEY, range="bytes=0-99")
             async with client.get_url(link) as obj:
@@ -72,7 +70,7 @@ class TestLinks:
             with nothing_leaks(client), pytest.raises(errors.ConnectionLost):
                 await (await client.get_url(link)).read()
 
-    async def test_a_link_that_signs_a_condition_resumes(self, server: S3Server) -> None:
+    async def test_link_with_signed_condition_is_resumed(self, server: S3Server) -> None:
         async with quick_client(server) as client:
             info = await client.head_object(BUCKET, KEY)
             for options in ({"if_match": info.etag}, {"if_none_match": '"another"'}):
@@ -83,7 +81,7 @@ class TestLinks:
                     assert await (await client.get_url(link)).read() == CONTENT
                 assert [request.status for request in server.requests] == [200, 206]
 
-    async def test_a_link_to_a_part_is_read_and_verified(self, server: S3Server) -> None:
+    async def test_link_to_a_part_is_read_and_verified(self, server: S3Server) -> None:
         server.put_object(
             BUCKET,
             KEY,
@@ -103,7 +101,7 @@ class TestLinks:
             with pytest.raises(errors.ParameterError, match="part 2"):
                 client.get_url(link, range="bytes=0-9")
 
-    async def test_expired_is_not_forbidden(self, server: S3Server) -> None:
+    async def test_expired_link_raises_presigned_url_expired(self, server: S3Server) -> None:
         async with quick_client(server) as client:
             link = await client.presign_get_object(BUCKET, KEY, expires_in=60)
             server.clock_skew = 120.0
@@ -115,7 +113,7 @@ class TestLinks:
                 await client.get_url(link)
             assert not isinstance(caught.value, errors.PresignedUrlExpired)
 
-    async def test_a_link_does_not_teach_the_clock(self, server: S3Server) -> None:
+    async def test_clock_is_not_corrected_by_the_response_to_a_link(self, server: S3Server) -> None:
         async with quick_client(server) as client:
             link = await client.presign_get_object(BUCKET, KEY, expires_in=60)
             server.clock_skew = 7200.0
@@ -124,12 +122,12 @@ class TestLinks:
             assert client._state is not None
             assert client._state.clock_offset == 0.0
 
-    async def test_a_link_needs_no_credentials_of_the_client(self, server: S3Server) -> None:
+    async def test_link_is_read_without_client_credentials(self, server: S3Server) -> None:
         async with quick_client(server) as client:
             link = await client.presign_get_object(BUCKET, KEY)
 
         def never() -> Credentials:
-            raise AssertionError("asked for credentials")
+            raise AssertionError("the provider was called")
 
         async with quick_client(server, credentials=never, retry=QUICK) as client:
             assert await (await client.get_url(link)).read() == CONTENT

@@ -142,7 +142,7 @@ def _texts(error: BaseException) -> list[str]:
 
 
 def _variables(error: BaseException) -> list[str]:
-    """What error reporters such as Sentry send of the frames that are not the test's own."""
+    """The variables that error reporters such as Sentry send, without those of the tests."""
     return [
         text
         for frame, _ in traceback.walk_tb(error.__traceback__)
@@ -163,7 +163,7 @@ def _items(value: object, depth: int) -> list[str]:
 
 @pytest.mark.parametrize("fault", [faults.stall_before_head(), faults.stall_after(100)])
 @pytest.mark.parametrize("call", [_read, _link, _link_in_pieces])
-async def test_timeout_of_the_callers_shows_no_secret(
+async def test_timeout_of_the_caller_shows_no_secret(
     server: S3Server, call: Callable[[S3Client], Awaitable[None]], fault: faults.Fault
 ) -> None:
     server.faults.add(fault)

@@ -8,12 +8,14 @@ from aios3get.errors import ConfigurationError
 from tests.servers.tls import Authority
 
 
-async def test_true_and_false_are_left_to_aiohttp() -> None:
+async def test_verify_true_and_false_are_passed_to_aiohttp() -> None:
     assert await load_certificates(True, None) is True
     assert await load_certificates(False, "ignored.pem") is False
 
 
-async def test_file_folder_and_context(authority: Authority, tmp_path: Path) -> None:
+async def test_ca_bundle_may_be_a_file_folder_or_context(
+    authority: Authority, tmp_path: Path
+) -> None:
     context = await load_certificates(True, str(authority.ca_file))
     assert isinstance(context, ssl.SSLContext)
     assert context.cert_store_stats()["x509_ca"] == 1
@@ -21,7 +23,7 @@ async def test_file_folder_and_context(authority: Authority, tmp_path: Path) -> 
     assert isinstance(await load_certificates(tmp_path, "ignored.pem"), ssl.SSLContext)
 
 
-async def test_unusable_bundle_is_named(tmp_path: Path) -> None:
+async def test_invalid_ca_bundle_is_named(tmp_path: Path) -> None:
     (tmp_path / "empty.pem").touch()
     for name in ("empty.pem", "none.pem"):
         with pytest.raises(ConfigurationError, match=name):

@@ -63,7 +63,7 @@ async def test_arguments_precede_environment_and_profile(tmp_path: Path) -> None
         await load_config(ClientConfig(profile="missing"), environ)
 
 
-async def test_settings_and_credentials_share_one_reading_of_the_files(
+async def test_shared_files_are_read_once_for_settings_and_credentials(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with S3Server() as server:

@@ -77,7 +77,7 @@ LOCAL_SERVICES = (
         ),
     ],
 )
-async def test_endpoint_of_a_service_that_gives_credentials(
+async def test_endpoint_of_a_credentials_service(
     service: CredentialsService,
     region: str | None,
     environ: dict[str, str],

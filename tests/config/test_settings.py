@@ -28,7 +28,7 @@ async def resolved(
     return resolve_settings(explicit or {}, environ, shared, profile_name(profile, environ))
 
 
-async def test_defaults_where_nothing_is_set(tmp_path: Path) -> None:
+async def test_defaults_apply_if_nothing_is_set(tmp_path: Path) -> None:
     assert await resolved(tmp_path) == ResolvedSettings()
     assert ResolvedSettings().endpoint == EndpointSettings()
     nothing: ExplicitSettings = {"region": None, "use_fips": None, "endpoint_url": None}

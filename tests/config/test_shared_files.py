@@ -18,7 +18,7 @@ def write(path: Path, text: str | bytes) -> str:
     return str(path)
 
 
-async def test_the_home_directory_of_the_environment(tmp_path: Path) -> None:
+async def test_home_directory_is_taken_from_the_environment(tmp_path: Path) -> None:
     config = write(tmp_path / ".aws/config", "[default]\nregion = eu-central-1")
     credentials = write(tmp_path / ".aws/credentials", "[a]\nregion = x")
     shared = await read_shared_config({"HOME": str(tmp_path)})
@@ -74,7 +74,7 @@ async def test_invalid_file_is_an_error_that_names_it(
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
 
 
-async def test_a_file_of_one_mebibyte_is_read(tmp_path: Path) -> None:
+async def test_file_of_one_mebibyte_is_read(tmp_path: Path) -> None:
     path = write(tmp_path / "file", b"[default]\nregion = a\n" + b"#" * (1_048_576 - 21))
     shared = await read_shared_config({"HOME": str(tmp_path), "AWS_CONFIG_FILE": path})
     assert shared.profile(None).get("region") == "a"

@@ -8,7 +8,7 @@ import pytest
 from aios3get._config.small_files import read_small_file, replace_file
 
 
-async def test_a_file_of_64_kib_is_read_and_a_longer_one_is_not(tmp_path: Path) -> None:
+async def test_file_up_to_64_kib_is_read_and_a_longer_one_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "token"
     path.write_bytes(b"x" * 65_536)
     assert await read_small_file(str(path)) == b"x" * 65_536
@@ -24,7 +24,7 @@ async def test_pipes_folders_and_missing_files_raise_os_errors_at_once(tmp_path:
             await asyncio.wait_for(read_small_file(str(path)), 5)
 
 
-async def test_a_replaced_file_is_private_and_leaves_nothing_else(tmp_path: Path) -> None:
+async def test_replaced_file_is_private_and_leaves_no_temporary_file(tmp_path: Path) -> None:
     path = tmp_path / "cache.json"
     path.write_bytes(b"old")
     path.chmod(0o644)
@@ -34,7 +34,9 @@ async def test_a_replaced_file_is_private_and_leaves_nothing_else(tmp_path: Path
     assert os.listdir(tmp_path) == [path.name]
 
 
-async def test_a_failed_replacement_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+async def test_failed_replacement_keeps_the_old_file_and_leaves_no_temporary_file(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "cache.json"
     path.mkdir()
     with pytest.raises(OSError, match="directory"):

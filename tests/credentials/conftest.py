@@ -17,7 +17,7 @@ Files = Callable[..., dict[str, str]]
 
 @pytest.fixture
 def files(tmp_path: Path) -> Files:
-    """Writes ``config`` and ``credentials`` and gives the environment that names them."""
+    """Writes ``config`` and ``credentials`` and returns the environment that names them."""
     folder = tmp_path / ".aws"
     folder.mkdir()
 
@@ -37,7 +37,7 @@ async def load(
 
 
 async def first_calls_of_a_thousand_tasks(source: CredentialsSource) -> set[Identity]:
-    """What all of them get."""
+    """Return the results of a thousand concurrent first calls."""
     # Debug mode takes a traceback of each task.
     asyncio.get_running_loop().set_debug(False)
     return set(await asyncio.gather(*(source.get() for _ in range(1000))))

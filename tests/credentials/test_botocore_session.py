@@ -15,7 +15,7 @@ KEY_ID, SECRET = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEK
 
 
 class Refreshing:
-    """Temporary credentials of botocore's, refreshed by it."""
+    """botocore's temporary credentials, which it refreshes."""
 
     def __init__(self, *lifetimes: timedelta) -> None:
         self.ends = [datetime.now(UTC) + lifetime for lifetime in lifetimes]
@@ -45,7 +45,7 @@ class Session:
 
 
 class AsyncCredentials:
-    """What aiobotocore makes of botocore's credentials."""
+    """Credentials with aiobotocore's async interface."""
 
     def __init__(self, credentials: Any) -> None:
         self._credentials = credentials
@@ -80,7 +80,7 @@ async def test_session_without_credentials_is_unavailable() -> None:
 
 
 @pytest.mark.parametrize("hours", [0.3, 1, 12, 36])
-async def test_end_is_determined_to_the_second_and_never_too_late(hours: float) -> None:
+async def test_expiry_is_found_to_the_second_and_never_too_late(hours: float) -> None:
     theirs = Refreshing(timedelta(hours=hours))
     for session in (
         Session(theirs.credentials),
@@ -93,7 +93,7 @@ async def test_end_is_determined_to_the_second_and_never_too_late(hours: float) 
         assert timedelta() <= theirs.ends[0] - loaded.expires_at < timedelta(seconds=3)
 
 
-async def test_ending_credentials_are_refreshed_by_botocore_off_the_event_loop() -> None:
+async def test_expiring_credentials_are_refreshed_by_botocore_off_the_event_loop() -> None:
     theirs = Refreshing(timedelta(minutes=5), timedelta(hours=1))
     theirs.threads.clear()
     loaded = await load(from_botocore(Session(theirs.credentials)))
@@ -104,7 +104,7 @@ async def test_ending_credentials_are_refreshed_by_botocore_off_the_event_loop()
     assert theirs.threads != [threading.get_ident()]
 
 
-async def test_credentials_without_an_end_have_none() -> None:
+async def test_credentials_without_expiry_have_none() -> None:
     without_end = Refreshing(timedelta(hours=1)).credentials
     without_end._expiry_time = None
     loaded = await load(from_botocore(Session(without_end)))
@@ -127,7 +127,7 @@ async def test_errors_of_the_session_are_not_quoted_and_kept_as_the_cause() -> N
 
 
 @pytest.mark.parametrize("session", [None, SECRET, Session, object()])
-def test_something_without_get_credentials_is_refused(session: Any) -> None:
+def test_object_without_get_credentials_is_refused(session: Any) -> None:
     with pytest.raises(ConfigurationError, match="takes a session") as caught:
         from_botocore(session)
     assert SECRET not in str(caught.value)

@@ -42,13 +42,13 @@ async def test_error_of_a_provider_ends_the_chain() -> None:
 
 
 @pytest.mark.parametrize("providers", [(), (ANONYMOUS,), (lambda: None, SECRET)])
-def test_chain_of_something_else_than_providers_is_refused(providers: tuple[Any, ...]) -> None:
+def test_chain_refuses_objects_that_are_not_callable(providers: tuple[Any, ...]) -> None:
     with pytest.raises(ConfigurationError, match=r"chain\(\)") as caught:
         chain(*providers)
     assert SECRET not in str(caught.value)
 
 
-async def test_error_lists_each_source_on_a_line_and_what_was_detected_first(
+async def test_error_lists_each_source_on_a_line_detected_ones_first(
     files: Files,
 ) -> None:
     environ = files(AWS_SECRET_ACCESS_KEY=SECRET, AWS_EC2_METADATA_DISABLED="true")
@@ -60,7 +60,7 @@ async def test_error_lists_each_source_on_a_line_and_what_was_detected_first(
     home = environ["HOME"]
     assert error.sources == (
         "the environment: AWS_ACCESS_KEY_ID is not set, although AWS_SECRET_ACCESS_KEY is",
-        "the provider test_error_lists_each_source_on_a_line_and_what_was_detected_first"
+        "the provider test_error_lists_each_source_on_a_line_detected_ones_first"
         ".<locals>.<lambda>: returned None",
         "a web identity: AWS_WEB_IDENTITY_TOKEN_FILE is not set",
         "the profile 'default': has no source of credentials in"

@@ -85,7 +85,7 @@ def _essence(request: Request) -> tuple[object, ...]:
     return request.method, request.path, request.query, request.body, headers
 
 
-async def test_nothing_is_configured_outside_a_container() -> None:
+async def test_provider_is_unavailable_outside_a_container() -> None:
     loaded = await load(ContainerCredentials(), {"AWS_CONTAINER_CREDENTIALS_FULL_URI": ""})
     assert isinstance(loaded, Unavailable)
     assert loaded.reason == (
@@ -105,7 +105,7 @@ async def test_rotated_token_file_is_read_again(service: ContainerService, tmp_p
         assert await load(provider, environment) == expected(service)
 
 
-async def test_unusable_token_file_is_an_error_that_names_it(
+async def test_invalid_token_file_is_an_error_that_names_it(
     service: ContainerService, tmp_path: Path
 ) -> None:
     path = tmp_path / "token"
@@ -119,7 +119,7 @@ async def test_unusable_token_file_is_an_error_that_names_it(
     assert not service.requests
 
 
-async def test_passing_trouble_is_tried_again(service: ContainerService) -> None:
+async def test_temporary_failure_is_retried(service: ContainerService) -> None:
     service.fail(Response(500))
     service.fail(Response(None))
     assert await load(ContainerCredentials(), environ(service)) == expected(service)
@@ -167,7 +167,7 @@ UNUSABLE = {
 
 
 @pytest.mark.parametrize("case", UNUSABLE)
-async def test_unusable_response_names_the_variable_and_the_host(
+async def test_invalid_response_names_the_variable_and_the_host(
     service: ContainerService, case: str
 ) -> None:
     fault, text, retryable = UNUSABLE[case]
@@ -189,7 +189,7 @@ async def test_token_that_the_service_repeats_is_not_shown(service: ContainerSer
     assert token not in str(caught.value)
 
 
-async def test_service_that_is_not_there_is_an_error(unused_tcp_port: int) -> None:
+async def test_missing_service_is_a_credentials_error(unused_tcp_port: int) -> None:
     place = f"http://127.0.0.1:{unused_tcp_port}/v2"
     with pytest.raises(CredentialsError, match="FULL_URI is set, but no connection") as caught:
         await load(ContainerCredentials(), {"AWS_CONTAINER_CREDENTIALS_FULL_URI": place})
@@ -212,6 +212,6 @@ async def test_first_calls_of_a_thousand_tasks_make_one_request(service: Contain
     assert len(service.requests) == 1
 
 
-def test_representations_say_where_it_looks() -> None:
+def test_repr_and_str_name_the_source() -> None:
     assert repr(ContainerCredentials()) == "ContainerCredentials()"
     assert str(ContainerCredentials()) == "the container credentials service"

@@ -20,7 +20,7 @@ async def test_region_of_the_caller_precedes_environment_and_profile(files: File
     assert await ProviderContext(environ=environ, region="r1").region() == "r1"
 
 
-async def test_region_is_none_where_nothing_names_one() -> None:
+async def test_region_is_none_if_not_configured() -> None:
     assert await ProviderContext(environ={"HOME": "/nowhere"}).region() is None
 
 
@@ -33,7 +33,7 @@ async def test_files_are_read_once_for_one_context(files: Files) -> None:
     assert (await ProviderContext(environ=environ).profile()).get("region") == "second"
 
 
-async def test_malformed_files_do_not_matter_as_long_as_nothing_asks_for_them(
+async def test_malformed_files_raise_only_when_they_are_used(
     files: Files,
 ) -> None:
     context = ProviderContext(environ=files(config="nonsense"), region="us-east-1")
@@ -42,7 +42,7 @@ async def test_malformed_files_do_not_matter_as_long_as_nothing_asks_for_them(
         await context.profile()
 
 
-async def test_context_of_its_own_uses_the_ca_bundle_and_closes_its_session(
+async def test_own_fetcher_uses_the_ca_bundle_and_closes_its_session(
     files: Files, tmp_path: Path, unused_tcp_port: int
 ) -> None:
     environ = files(config=f"[default]\nca_bundle = {tmp_path}/none.pem")
@@ -58,7 +58,7 @@ async def test_context_of_its_own_uses_the_ca_bundle_and_closes_its_session(
     assert session.closed
 
 
-async def test_context_with_a_fetcher_leaves_it_open() -> None:
+async def test_passed_fetcher_stays_open() -> None:
     fetcher = Fetcher(verify=ssl.create_default_context())
 
     async def of_client() -> Fetcher:

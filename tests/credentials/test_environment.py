@@ -84,7 +84,7 @@ async def test_process_environment_is_the_default(monkeypatch: pytest.MonkeyPatc
     assert await EnvironmentCredentials()() == Credentials(KEY_ID, SECRET)
 
 
-async def test_mapping_of_the_callers_replaces_the_environment() -> None:
+async def test_passed_mapping_replaces_the_environment() -> None:
     other = {"AWS_ACCESS_KEY_ID": "AKIAI44QH8DHBEXAMPLE", "AWS_SECRET_ACCESS_KEY": "other"}
     loaded = await load(EnvironmentCredentials(environ=KEYS), other)
     assert loaded == Credentials(KEY_ID, SECRET)

@@ -1,4 +1,4 @@
-"""What error reporters see of failed requests for credentials: the locals of every frame."""
+"""Error reporters send the locals of every frame; those of failed loads have no secret."""
 
 from collections.abc import Iterator, Mapping, Sequence, Set
 from datetime import timedelta

@@ -61,7 +61,7 @@ def responding(status: int, body: bytes | Mapping[str, Any]) -> Any:
     return post
 
 
-async def test_a_token_for_an_api_key(iam: IAM) -> None:
+async def test_api_key_is_exchanged_for_a_token(iam: IAM) -> None:
     provider = IBMCloudAPIKey(API_KEY, INSTANCE, iam_url=iam.url, clock=lambda: NOW)
     token = await provider()
     assert token == BearerToken(
@@ -74,7 +74,7 @@ async def test_a_token_for_an_api_key(iam: IAM) -> None:
     ]
 
 
-async def test_tokens_are_fetched_ahead_of_their_end(iam: IAM) -> None:
+async def test_tokens_are_refreshed_before_they_expire(iam: IAM) -> None:
     now = NOW
     provider = IBMCloudAPIKey(API_KEY, iam_url=iam.url, clock=lambda: now)
     source = CredentialsSource(provider, clock=lambda: now, jitter=lambda: 1.0)

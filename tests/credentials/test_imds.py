@@ -100,7 +100,7 @@ async def test_invalid_setting_names_its_source(imds: Imds) -> None:
         await load(InstanceMetadata(), environ(imds, AWS_METADATA_SERVICE_TIMEOUT="soon"))
 
 
-async def test_imdsv1_is_used_only_where_it_is_asked_for(imds: Imds) -> None:
+async def test_imdsv1_is_used_only_if_enabled(imds: Imds) -> None:
     imds.issues_tokens = imds.requires_token = False
     loaded = await load(InstanceMetadata(), environ(imds))
     assert isinstance(loaded, Unavailable)
@@ -113,7 +113,7 @@ async def test_imdsv1_is_used_only_where_it_is_asked_for(imds: Imds) -> None:
     assert "X-aws-ec2-metadata-token" not in imds.requests[-1].headers
 
 
-async def test_imdsv1_follows_a_token_request_without_a_response(imds: Imds) -> None:
+async def test_imdsv1_is_used_after_a_token_request_without_a_response(imds: Imds) -> None:
     # So it is in a container with a hop limit of 1.
     imds.requires_token = False
     imds.fail(Response(200, delay=5), path="/latest/api/token")
@@ -134,21 +134,21 @@ async def test_instance_without_a_role(imds: Imds) -> None:
     assert loaded == Unavailable(reason, detected=True)
 
 
-async def test_token_that_the_service_lost_is_replaced(imds: Imds) -> None:
+async def test_lost_session_token_is_replaced(imds: Imds) -> None:
     imds.fail(Response(401), path=ROLES)
     assert await load(InstanceMetadata(), environ(imds)) == expected(imds)
     assert len(imds.tokens) == 2
 
 
 @pytest.mark.parametrize("path", ["/latest/api/token", ROLES, f"{ROLES}web"])
-async def test_passing_trouble_is_tried_again(imds: Imds, path: str) -> None:
+async def test_temporary_failure_is_retried(imds: Imds, path: str) -> None:
     imds.fail(Response(500), path=path)
     assert await load(InstanceMetadata(), environ(imds)) == expected(imds)
 
 
 @pytest.mark.parametrize("fault", [Response(503, "busy"), Response(None)])
 @pytest.mark.parametrize("path", ["/latest/api/token", ROLES, f"{ROLES}web"])
-async def test_lasting_trouble_is_a_retryable_error(imds: Imds, path: str, fault: Response) -> None:
+async def test_lasting_failure_is_a_retryable_error(imds: Imds, path: str, fault: Response) -> None:
     imds.fail(fault, path=path, times=10)
     with pytest.raises(CredentialsError, match=f"127.0.0.1:{imds.port}") as caught:
         await load(InstanceMetadata(), environ(imds))
@@ -187,7 +187,7 @@ GARBAGE = {
 
 
 @pytest.mark.parametrize("case", GARBAGE)
-async def test_unusable_response_is_an_error(imds: Imds, case: str) -> None:
+async def test_invalid_response_is_an_error(imds: Imds, case: str) -> None:
     path, fault, text = GARBAGE[case]
     imds.fail(fault, path=path)
     with pytest.raises(CredentialsError, match=text) as caught:
@@ -196,7 +196,7 @@ async def test_unusable_response_is_an_error(imds: Imds, case: str) -> None:
     assert not caught.value.retryable
 
 
-async def test_no_service_is_noticed_at_once_where_nothing_listens(unused_tcp_port: int) -> None:
+async def test_refused_connection_is_unavailable_immediately(unused_tcp_port: int) -> None:
     endpoint = {"AWS_EC2_METADATA_SERVICE_ENDPOINT": f"http://127.0.0.1:{unused_tcp_port}"}
     loaded = await load(InstanceMetadata(), {"HOME": "/nowhere", **endpoint})
     assert isinstance(loaded, Unavailable)
@@ -204,7 +204,7 @@ async def test_no_service_is_noticed_at_once_where_nothing_listens(unused_tcp_po
     assert f"127.0.0.1:{unused_tcp_port}" in loaded.reason
 
 
-async def test_no_service_is_noticed_within_two_connect_timeouts_where_packets_vanish() -> None:
+async def test_dropped_packets_are_unavailable_within_two_connect_timeouts() -> None:
     with ExitStack() as stack:
         # A listener whose queue is full ignores further connections.
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
@@ -291,7 +291,7 @@ async def test_credentials_stay_in_use_while_the_service_is_down(
         assert isinstance(await load(provider, environ(imds), clock=clock), Unavailable)
 
 
-async def test_outage_is_bridged_and_ends_some_minutes_after_the_service_is_back(
+async def test_credentials_are_refreshed_some_minutes_after_an_outage(
     imds: Imds,
 ) -> None:
     clock = Clock(imds.expires_at - timedelta(hours=6))
@@ -322,7 +322,7 @@ async def test_region_of_the_instance(imds: Imds) -> None:
         assert await load_instance_region(context) == "eu-central-1"
 
 
-async def test_region_comes_with_the_credentials_where_nothing_names_one(imds: Imds) -> None:
+async def test_instance_region_is_used_if_none_is_configured(imds: Imds) -> None:
     regions: list[str] = []
     for _ in range(2):
         async with ProviderContext(
@@ -337,7 +337,7 @@ async def test_region_comes_with_the_credentials_where_nothing_names_one(imds: I
     assert regions == ["eu-central-1", "eu-central-1"]
 
 
-async def test_region_is_none_where_the_service_is_disabled_absent_or_failing(
+async def test_region_is_none_if_the_service_is_disabled_absent_or_failing(
     imds: Imds, unused_tcp_port: int
 ) -> None:
     disabled = environ(imds, AWS_EC2_METADATA_DISABLED="true")
@@ -350,6 +350,6 @@ async def test_region_is_none_where_the_service_is_disabled_absent_or_failing(
             assert await load_instance_region(context) is None
 
 
-def test_representations_say_where_it_looks() -> None:
+def test_repr_and_str_name_the_source() -> None:
     assert repr(InstanceMetadata()) == "InstanceMetadata()"
     assert str(InstanceMetadata()) == "the EC2 instance metadata service"

@@ -57,7 +57,7 @@ async def test_valid_credentials_come_from_the_cache_file(
     assert not sign_in.requests
 
 
-async def test_profile_with_a_login_session_gets_its_credentials_so(
+async def test_profile_with_a_login_session_uses_its_credentials(
     sign_in: SignIn, environ: Mapping[str, str], tmp_path: Path, files: Files
 ) -> None:
     sign_in.log_in(tmp_path, VALID)
@@ -75,7 +75,7 @@ async def test_cache_folder_is_below_the_home_folder_by_default(
 
 
 @pytest.mark.parametrize("remaining", [ENDING, ENDED])
-async def test_ending_session_is_refreshed_and_written_back(
+async def test_expiring_session_is_refreshed_and_written_back(
     sign_in: SignIn, environ: Mapping[str, str], tmp_path: Path, remaining: timedelta
 ) -> None:
     path = sign_in.log_in(tmp_path, remaining)
@@ -159,7 +159,7 @@ async def test_incomplete_cache_file_is_an_error_that_names_it(
         await load(Login(SESSION), environ)
 
 
-async def test_ended_session_says_how_to_log_in_again(
+async def test_expired_session_says_how_to_log_in_again(
     sign_in: SignIn, environ: Mapping[str, str], tmp_path: Path
 ) -> None:
     sign_in.log_in(tmp_path, ENDED, refreshToken="used")
@@ -171,7 +171,7 @@ async def test_ended_session_says_how_to_log_in_again(
     assert not caught.value.retryable
 
 
-async def test_valid_credentials_serve_while_they_cannot_be_refreshed(
+async def test_valid_credentials_are_used_if_the_refresh_fails(
     sign_in: SignIn,
     environ: Mapping[str, str],
     tmp_path: Path,
@@ -182,7 +182,7 @@ async def test_valid_credentials_serve_while_they_cannot_be_refreshed(
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
 
 
-async def test_missing_cryptography_matters_only_at_the_end(
+async def test_missing_cryptography_raises_only_after_the_credentials_expired(
     sign_in: SignIn,
     environ: Mapping[str, str],
     tmp_path: Path,
@@ -206,7 +206,7 @@ async def test_damaged_key_is_an_error_that_does_not_show_it(
     assert "example-secret" not in str(caught.value)
 
 
-async def test_refresh_that_another_process_made_is_taken_over(
+async def test_refresh_by_another_process_is_used(
     sign_in: SignIn, environ: Mapping[str, str], tmp_path: Path
 ) -> None:
     sign_in.log_in(tmp_path, ENDED, refreshToken="used")
@@ -220,7 +220,7 @@ async def test_refresh_that_another_process_made_is_taken_over(
     assert same_keys(await load(Login(SESSION), environ), sign_in)
 
 
-async def test_refreshed_session_serves_where_it_cannot_be_saved(
+async def test_refreshed_session_is_used_if_it_cannot_be_saved(
     sign_in: SignIn,
     environ: Mapping[str, str],
     tmp_path: Path,
@@ -240,7 +240,7 @@ async def test_refreshed_session_serves_where_it_cannot_be_saved(
 
 
 @pytest.mark.parametrize("fault", [Response(500), Response(None), Response(429)])
-async def test_passing_trouble_is_tried_again_with_a_new_proof(
+async def test_temporary_failure_is_retried_with_a_new_proof(
     sign_in: SignIn, environ: Mapping[str, str], tmp_path: Path, fault: Response
 ) -> None:
     sign_in.log_in(tmp_path, ENDED)
@@ -267,7 +267,7 @@ async def _no_sleep(_: float) -> None:
         (Response(200, {"accessToken": {}, "expiresIn": "1"}), "has no number expiresIn"),
     ],
 )
-async def test_unusable_response_is_an_error(
+async def test_invalid_response_is_an_error(
     sign_in: SignIn, environ: Mapping[str, str], tmp_path: Path, fault: Response, text: str
 ) -> None:
     path = sign_in.log_in(tmp_path, ENDED)
@@ -289,6 +289,6 @@ async def test_first_calls_of_a_thousand_tasks_make_one_request(
     assert len(sign_in.requests) == 1
 
 
-def test_representations_name_the_session() -> None:
+def test_repr_and_str_name_the_session() -> None:
     assert repr(Login(SESSION)) == f"Login('{SESSION}')"
     assert str(Login(SESSION)) == f"the login session {SESSION}"

@@ -45,7 +45,7 @@ async def test_output_of_the_process() -> None:
     assert await load(Process(writing()), os.environ) == EXPECTED
 
 
-async def test_provider_can_be_called_by_itself() -> None:
+async def test_provider_can_be_called_directly() -> None:
     assert await Process(writing())() == EXPECTED
 
 
@@ -107,14 +107,14 @@ async def test_failure_quotes_the_error_output_without_secrets() -> None:
         ({**OUTPUT, "SessionToken": "two words"}, "session_token must be printable"),
     ],
 )
-async def test_other_output_is_an_error_that_does_not_show_it(output: object, text: str) -> None:
+async def test_invalid_output_is_an_error_that_does_not_show_it(output: object, text: str) -> None:
     with pytest.raises(CredentialsError, match=text) as caught:
         await load(Process(writing(output)), os.environ)
     assert f"the output of the process {sys.executable}" in str(caught.value)
     assert SECRET not in str(caught.value)
 
 
-async def test_too_much_output_is_an_error_and_not_kept() -> None:
+async def test_output_beyond_the_limit_is_an_error_and_not_kept() -> None:
     code = "import sys; sys.stderr.write('e' * 1_000_000); sys.stdout.write('x' * 1_000_000)"
     with pytest.raises(CredentialsError, match="wrote more than 65,536 bytes"):
         await load(Process(python(code)), os.environ)
@@ -160,7 +160,7 @@ async def _eventually(condition: Callable[[], T]) -> T:
     return result
 
 
-async def test_child_that_keeps_the_pipes_open_does_not_outlive_the_limit() -> None:
+async def test_child_that_keeps_the_pipes_open_does_not_exceed_the_timeout() -> None:
     with pytest.raises(CredentialsError, match=r"did not end within 0\.5 s"):
         await load(Process(["sh", "-c", "sleep 2 &"], timeout=0.5), os.environ)
 
@@ -178,7 +178,7 @@ async def test_process_that_cannot_be_started(command: list[str], text: str) -> 
     assert SECRET not in str(caught.value)
 
 
-async def test_loop_without_processes_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_event_loop_without_subprocesses_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     async def subprocess_exec(*_: object, **__: object) -> None:
         raise NotImplementedError
 
@@ -198,7 +198,7 @@ def test_null_character_is_refused() -> None:
         Process(["helper", "\0"])
 
 
-def test_open_quotation_is_refused_without_showing_it() -> None:
+def test_unclosed_quotation_is_refused_without_showing_it() -> None:
     with pytest.raises(ConfigurationError, match="unclosed quotation") as caught:
         Process(f"helper '{SECRET}")
     assert caught.value.__suppress_context__
@@ -220,13 +220,13 @@ async def test_first_calls_of_a_thousand_tasks_start_one_process(tmp_path: Path)
     assert count.read_text() == "x"
 
 
-def test_representations_show_the_program_and_no_argument() -> None:
+def test_repr_and_str_show_the_program_and_no_argument() -> None:
     process = Process("/opt/bin/helper --password hunter2")
     assert repr(process) == "<Process '/opt/bin/helper'>"
     assert str(process) == "the process /opt/bin/helper"
 
 
-async def test_context_is_not_asked_for_files(tmp_path: Path) -> None:
+async def test_shared_files_are_not_read(tmp_path: Path) -> None:
     (tmp_path / "config").write_text("nonsense")
     environ = {**os.environ, "AWS_CONFIG_FILE": str(tmp_path / "config")}
     async with ProviderContext(environ=environ) as context:

@@ -103,7 +103,7 @@ async def test_missing_profile_names_the_files(tmp_path: Path) -> None:
     assert f"{tmp_path}/.aws/config (no such file)" in str(caught.value)
 
 
-async def test_provider_called_by_itself_reads_the_files_of_the_process(
+async def test_provider_called_directly_reads_the_files_of_the_process(
     files: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = files(credentials=f"[default]\n{STATIC}")["HOME"]

@@ -18,7 +18,7 @@ KEYS = Credentials("AKIAIOSFODNN7EXAMPLE", SECRET)
 
 
 class Here(Provider):
-    """Gives keys where the environment says so."""
+    """Returns keys if the environment has them."""
 
     async def load(self, context: ProviderContext) -> Identity | Unavailable:
         return KEYS if "HERE" in context.environ else Unavailable("HERE is not set")
@@ -29,7 +29,7 @@ async def test_provider_is_loaded_with_the_context() -> None:
     assert await load(Here()) == Unavailable("HERE is not set")
 
 
-async def test_provider_called_by_itself_gives_none_where_it_is_unavailable(
+async def test_unavailable_provider_called_directly_returns_none(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert await Here()() is None
@@ -56,7 +56,7 @@ async def test_result_of_a_sync_provider_may_be_awaitable() -> None:
     assert await load(lambda: future) is KEYS
 
 
-def test_clients_with_providers_pickle_but_not_with_the_credentials_inside_one() -> None:
+def test_client_with_credentials_inside_a_provider_does_not_pickle() -> None:
     role = "arn:aws:iam::123456789012:role/reader"
     for provider in (AssumeRole(role), InstanceMetadata(), ProfileCredentials("a"), SSO("a")):
         client = pickle.loads(pickle.dumps(S3Client(credentials=provider)))

@@ -23,7 +23,7 @@ class Value:
 
 
 class Source:
-    """Gives values that live ``lifetime`` seconds by a clock that the test turns."""
+    """Returns values that live ``lifetime`` seconds by a clock that the test sets."""
 
     def __init__(self, lifetime: float | None = HOUR) -> None:
         self.now = 1_000_000.0
@@ -57,7 +57,7 @@ async def name(refreshing: Refreshing[Value]) -> str:
     return (await refreshing.get()).name
 
 
-async def test_the_first_value_is_fetched_once_for_many() -> None:
+async def test_first_value_is_fetched_once_for_concurrent_callers() -> None:
     source = Source()
     held = source.refreshing()
     assert held.current() is None
@@ -68,7 +68,7 @@ async def test_the_first_value_is_fetched_once_for_many() -> None:
     assert current.name == "v1"
 
 
-async def test_a_value_without_end_is_never_fetched_again() -> None:
+async def test_value_without_expiry_is_never_refreshed() -> None:
     source = Source(lifetime=None)
     held = source.refreshing()
     await held.get()
@@ -82,7 +82,9 @@ async def test_a_value_without_end_is_never_fetched_again() -> None:
     ("lifetime", "advisory", "mandatory"),
     [(HOUR, 900, 600), (12 * HOUR, 900, 600), (900, 225, 150), (300, 75, 50)],
 )
-async def test_windows_before_the_end(lifetime: float, advisory: float, mandatory: float) -> None:
+async def test_advisory_and_mandatory_windows_before_the_expiry(
+    lifetime: float, advisory: float, mandatory: float
+) -> None:
     source = Source(lifetime)
     held = source.refreshing()
     await held.get()
@@ -108,7 +110,7 @@ async def test_windows_before_the_end(lifetime: float, advisory: float, mandator
     assert source.calls == 2
 
 
-async def test_valid_value_is_not_kept_waiting_by_a_service_that_does_not_respond(
+async def test_silent_service_delays_a_valid_value_by_five_seconds_at_most(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(refreshing, "_MANDATORY_SECONDS", 0.01)
@@ -127,7 +129,7 @@ async def test_valid_value_is_not_kept_waiting_by_a_service_that_does_not_respon
     assert source.calls == 2
 
 
-async def test_after_a_failure_the_refresh_goes_on_in_the_background() -> None:
+async def test_refresh_after_a_failure_runs_in_the_background() -> None:
     source = Source()
     held = source.refreshing()
     await held.get()
@@ -143,7 +145,7 @@ async def test_after_a_failure_the_refresh_goes_on_in_the_background() -> None:
     assert await name(held) == "v3"
 
 
-async def test_failure_of_a_refresh_that_began_long_before_is_tried_again() -> None:
+async def test_failure_of_an_old_refresh_is_retried() -> None:
     source = Source()
     source.gate.clear()
     held = source.refreshing()
@@ -175,7 +177,7 @@ async def test_closing_ends_a_refresh_and_its_waiters_get_a_usage_error() -> Non
     assert await name(held) == "v2"
 
 
-async def test_the_advisory_refresh_runs_in_the_background() -> None:
+async def test_advisory_refresh_runs_in_the_background() -> None:
     source = Source()
     held = source.refreshing()
     await held.get()
@@ -185,7 +187,7 @@ async def test_the_advisory_refresh_runs_in_the_background() -> None:
     assert await name(held) == "v2"
 
 
-async def test_jitter_makes_the_window_shorter() -> None:
+async def test_jitter_shortens_the_advisory_window() -> None:
     source = Source()
     held = Refreshing(source, clock=lambda: source.now, jitter=lambda: 0.9)
     await held.get()
@@ -204,7 +206,7 @@ async def test_default_clock_and_jitter() -> None:
     assert held.current() is not None
 
 
-async def test_a_failed_refresh_keeps_the_old_value_to_its_end() -> None:
+async def test_failed_refresh_keeps_the_old_value_until_it_expires() -> None:
     source = Source()
     held = source.refreshing()
     await held.get()
@@ -276,7 +278,7 @@ async def test_without_a_value_the_pause_stays_short_and_repeats_the_error() -> 
     assert (await held.get()).name.startswith("v")
 
 
-async def test_a_clock_that_was_set_back_does_not_prolong_a_pause() -> None:
+async def test_clock_that_was_set_back_does_not_prolong_a_pause() -> None:
     source = Source()
     source.error = OSError()
     held = source.refreshing()
@@ -288,7 +290,7 @@ async def test_a_clock_that_was_set_back_does_not_prolong_a_pause() -> None:
     assert await held.get()
 
 
-async def test_every_caller_gets_an_exception_of_its_own() -> None:
+async def test_each_caller_gets_its_own_exception() -> None:
     source = Source()
     cause = OSError("no route")
     error = CredentialsError("no")
@@ -315,7 +317,7 @@ async def test_error_of_another_package_is_not_quoted_and_not_retryable() -> Non
     assert not caught.value.retryable
 
 
-async def test_a_callers_cancellation_leaves_the_refresh_to_the_others() -> None:
+async def test_cancelling_a_caller_does_not_cancel_the_refresh() -> None:
     source = Source()
     source.gate.clear()
     held = source.refreshing()
@@ -329,7 +331,7 @@ async def test_a_callers_cancellation_leaves_the_refresh_to_the_others() -> None
     assert source.calls == 1
 
 
-async def test_a_refresh_goes_on_when_all_callers_left() -> None:
+async def test_refresh_continues_if_all_callers_are_cancelled() -> None:
     source = Source()
     source.gate.clear()
     held = source.refreshing()
@@ -342,7 +344,7 @@ async def test_a_refresh_goes_on_when_all_callers_left() -> None:
     assert source.calls == 1
 
 
-async def test_a_background_failure_that_nobody_awaits_is_silent() -> None:
+async def test_unawaited_background_failure_is_silent() -> None:
     seen: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: seen.append(context))
     source = Source()
@@ -363,7 +365,7 @@ async def test_expired_value_is_refused() -> None:
         await source.refreshing().get()
 
 
-async def test_an_invalidated_value_is_refreshed_once() -> None:
+async def test_invalidated_value_is_refreshed_once() -> None:
     source = Source()
     held = source.refreshing()
     first = await held.get()
@@ -376,7 +378,7 @@ async def test_an_invalidated_value_is_refreshed_once() -> None:
     assert source.calls == 2
 
 
-async def test_an_invalidated_value_does_not_come_back_when_the_refresh_fails() -> None:
+async def test_invalidated_value_does_not_come_back_when_the_refresh_fails() -> None:
     source = Source()
     held = source.refreshing()
     held.invalidate(await held.get())
@@ -385,7 +387,7 @@ async def test_an_invalidated_value_does_not_come_back_when_the_refresh_fails() 
         await held.get()
 
 
-async def test_a_cancelled_flight_is_replaced() -> None:
+async def test_cancelled_refresh_is_replaced() -> None:
     source = Source()
     held = source.refreshing()
     flight = held._flight()
@@ -402,7 +404,7 @@ def test_several_event_loops_share_one_value() -> None:
     assert source.calls == 1
 
 
-def test_a_loop_that_ended_within_a_refresh_leaves_nothing_behind() -> None:
+def test_event_loop_that_ended_during_a_refresh_leaves_nothing_behind() -> None:
     source = Source()
 
     async def never() -> Value:
@@ -421,7 +423,7 @@ def test_a_loop_that_ended_within_a_refresh_leaves_nothing_behind() -> None:
     assert held._flights == {}
 
 
-def test_a_closed_loop_with_a_flight_is_forgotten() -> None:
+def test_closed_event_loop_with_a_refresh_is_forgotten() -> None:
     source = Source()
     held = source.refreshing()
     loop = asyncio.new_event_loop()
@@ -442,7 +444,7 @@ def test_a_closed_loop_with_a_flight_is_forgotten() -> None:
     abandoned.close()
 
 
-def test_threads_with_a_loop_each() -> None:
+def test_value_is_shared_by_threads_with_event_loops() -> None:
     source = Source()
     held = source.refreshing()
     names: list[str] = []

@@ -25,7 +25,7 @@ async def test_fixed_credentials_are_available_at_once(fixed: Identity) -> None:
     assert await source.get() is fixed
 
 
-async def test_fixed_credentials_serve_until_their_end() -> None:
+async def test_fixed_credentials_are_used_until_they_expire() -> None:
     ending = Credentials("AKIAIOSFODNN7EXAMPLE", SECRET, "t", datetime(2030, 1, 1, tzinfo=UTC))
     now = ending.expires_at.timestamp() - 60 if ending.expires_at else 0.0
     source = CredentialsSource(ending, clock=lambda: now)
@@ -87,16 +87,16 @@ async def test_refused_credentials_are_dropped_by_a_cached_provider_in_a_chain()
     assert outer.current() == Credentials("AKIAEXAMPLE2", SECRET)
 
 
-async def test_provider_that_gives_none_is_named_in_the_error() -> None:
+async def test_provider_that_returns_none_is_named_in_the_error() -> None:
     source = CredentialsSource(lambda: None)
     with pytest.raises(CredentialsError, match="no credentials found") as caught:
         await source.get()
-    name = "test_provider_that_gives_none_is_named_in_the_error.<locals>.<lambda>"
+    name = "test_provider_that_returns_none_is_named_in_the_error.<locals>.<lambda>"
     assert caught.value.sources == (f"the provider {name}: returned None",)
 
 
 @pytest.mark.parametrize("source", [SECRET, {"a": SECRET}, Credentials, object(), 1])
-def test_something_else_than_credentials_or_provider_is_refused(source: Any) -> None:
+def test_invalid_credentials_argument_is_refused(source: Any) -> None:
     with pytest.raises(ConfigurationError, match="credentials must be Credentials") as caught:
         CredentialsSource(source)
     assert SECRET not in str(caught.value)

@@ -61,7 +61,7 @@ def expected(sso: Sso) -> Credentials:
     )
 
 
-async def test_credentials_by_the_token_of_a_session(
+async def test_credentials_from_the_token_of_a_session(
     sso: Sso, files: Files, tmp_path: Path
 ) -> None:
     sso.sign_in(tmp_path, "corp")
@@ -69,7 +69,7 @@ async def test_credentials_by_the_token_of_a_session(
     assert sso.calls == [("GET", "/federation/credentials")]
 
 
-async def test_credentials_by_the_token_of_legacy_settings(
+async def test_credentials_from_the_token_of_legacy_settings(
     sso: Sso, files: Files, tmp_path: Path
 ) -> None:
     sso.sign_in(tmp_path, START_URL)
@@ -78,15 +78,13 @@ async def test_credentials_by_the_token_of_legacy_settings(
     assert await load(SSO(), {**environ, "AWS_PROFILE": "old"}) == expected(sso)
 
 
-async def test_profile_with_sso_settings_gets_its_credentials_so(
-    sso: Sso, files: Files, tmp_path: Path
-) -> None:
+async def test_profile_with_sso_settings_uses_sso(sso: Sso, files: Files, tmp_path: Path) -> None:
     sso.sign_in(tmp_path, "corp")
     environ = files(config=SESSION, **endpoints(sso))
     assert await load(ProfileCredentials(), environ) == expected(sso)
 
 
-async def test_token_that_ends_soon_is_refreshed_and_written_back(
+async def test_expiring_token_is_refreshed_and_written_back(
     sso: Sso, files: Files, tmp_path: Path
 ) -> None:
     soon = (datetime.now(UTC) + timedelta(minutes=14)).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -188,7 +186,7 @@ async def test_expired_legacy_session_is_not_refreshed(
     assert not sso.requests
 
 
-async def test_valid_token_serves_while_it_cannot_be_refreshed(
+async def test_valid_token_is_used_if_the_refresh_fails(
     sso: Sso, files: Files, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     soon = (datetime.now(UTC) + timedelta(minutes=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -199,9 +197,7 @@ async def test_valid_token_serves_while_it_cannot_be_refreshed(
     assert "the SSO session 'corp' expires at" in caplog.text
 
 
-async def test_refresh_that_another_process_made_is_taken_over(
-    sso: Sso, files: Files, tmp_path: Path
-) -> None:
+async def test_refresh_by_another_process_is_used(sso: Sso, files: Files, tmp_path: Path) -> None:
     path = sso.sign_in(tmp_path, "corp", expiresAt=ENDED, refreshToken="used")
     respond = sso.respond
 
@@ -216,7 +212,7 @@ async def test_refresh_that_another_process_made_is_taken_over(
     assert json.loads(path.read_bytes())["accessToken"] == "example-access-token-5"
 
 
-async def test_refreshed_token_serves_where_it_cannot_be_saved(
+async def test_refreshed_token_is_used_if_it_cannot_be_saved(
     sso: Sso,
     files: Files,
     tmp_path: Path,
@@ -246,7 +242,7 @@ async def test_refreshed_token_serves_where_it_cannot_be_saved(
 
 @pytest.mark.parametrize("path", ["/token", "/federation/credentials"])
 @pytest.mark.parametrize("fault", [Response(500), Response(429), Response(None)])
-async def test_passing_trouble_is_tried_again_and_lasting_trouble_retryable(
+async def test_temporary_failure_is_retried_and_lasting_failure_is_retryable(
     sso: Sso, files: Files, tmp_path: Path, path: str, fault: Response
 ) -> None:
     sso.sign_in(tmp_path, "corp", expiresAt=ENDED)
@@ -274,7 +270,7 @@ async def _no_sleep(_: float) -> None:
         (Response(307, headers={"Location": "http://example.com"}), "has status 307"),
     ],
 )
-async def test_unusable_response_is_an_error(
+async def test_invalid_response_is_an_error(
     sso: Sso, files: Files, tmp_path: Path, fault: Response, text: str
 ) -> None:
     sso.sign_in(tmp_path, "corp")
@@ -322,6 +318,6 @@ async def test_first_calls_of_a_thousand_tasks_make_one_request(
     assert [path for _, path in sso.calls] == ["/token", "/federation/credentials"]
 
 
-def test_representations_name_the_profile() -> None:
+def test_repr_and_str_name_the_profile() -> None:
     assert (repr(SSO()), str(SSO())) == ("SSO(None)", "SSO of the profile")
     assert (repr(SSO("corp")), str(SSO("corp"))) == ("SSO('corp')", "SSO of the profile 'corp'")

@@ -216,7 +216,7 @@ async def test_unreachable_endpoint_is_a_retryable_error_without_secrets(
     assert caught.value.__cause__ is None
 
 
-async def test_garbage_is_an_error(sts: Sts) -> None:
+async def test_malformed_response_is_an_error(sts: Sts) -> None:
     for body in (b"", b"<html>", b"\xff" * 100, b"{}"):
         sts.fail(Response(200, body))
         with pytest.raises(CredentialsError, match="has no complete credentials"):
@@ -224,7 +224,7 @@ async def test_garbage_is_an_error(sts: Sts) -> None:
 
 
 @pytest.mark.parametrize("skew", [-7200.0, 7200.0])
-async def test_clock_that_is_wrong_is_corrected_once_and_reported(sts: Sts, skew: float) -> None:
+async def test_wrong_clock_is_corrected_once_and_reported(sts: Sts, skew: float) -> None:
     now = time.time()
     sts.clock = lambda: now + skew
     offsets: list[float] = []
@@ -306,9 +306,7 @@ async def test_web_identity_reads_a_rotated_file_anew(sts: Sts, token_file: Path
     assert same_key(await load(provider, environ(sts)), issued(ROLE, "second.token"))
 
 
-async def test_web_identity_whose_token_expired_meanwhile_is_read_once_more(
-    sts: Sts, token_file: Path
-) -> None:
+async def test_expired_web_identity_token_is_read_again(sts: Sts, token_file: Path) -> None:
     write(token_file, "expired.token")
     clock = sts.clock
 
@@ -341,7 +339,7 @@ async def test_web_identity_does_not_send_an_expired_token_again(
         (b"x" * 100_000, "File too large"),
     ],
 )
-async def test_unusable_token_file_is_an_error_that_names_it(
+async def test_invalid_token_file_is_an_error_that_names_it(
     sts: Sts, token_file: Path, content: bytes | None, message: str
 ) -> None:
     write(token_file, content)
@@ -398,7 +396,7 @@ async def test_profile_assumes_its_role_with_the_environments_key(sts: Sts, file
     assert same_key(loaded, issued(ROLE, KEY_ID))
 
 
-async def test_web_identity_of_the_environment_counts_where_no_profile_was_named(
+async def test_web_identity_of_the_environment_is_used_without_an_explicit_profile(
     sts: Sts, token_file: Path, files: Files
 ) -> None:
     there = environ(sts, AWS_WEB_IDENTITY_TOKEN_FILE=str(token_file), AWS_ROLE_ARN=ROLE) | files(

@@ -47,7 +47,7 @@ def test_every_member_of_a_response_leads_to_an_attribute() -> None:
     assert {name for name in named if not hasattr(ObjectInfo, name)} <= fields
 
 
-def test_every_exception_leads_to_one_of_ours() -> None:
+def test_every_exception_maps_to_one_of_this_package() -> None:
     named = {
         name.removeprefix("errors.")
         for names in rows("Exceptions").values()

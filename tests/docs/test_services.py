@@ -161,7 +161,7 @@ async def test_disconnected_reader_releases_its_permit(
     assert (await send("/hello.txt"))[2] == _BODY
 
 
-async def test_object_that_breaks_off_is_no_complete_response(
+async def test_interrupted_object_is_not_a_complete_response(
     send: Request, server: S3Server
 ) -> None:
     server.faults.add(faults.drop_after(100_000))

@@ -169,7 +169,7 @@ async def test_observation_ends_once_and_only_if_the_request_was_sent() -> None:
     assert (record.attempt, record.error, record.status) == (3, "ConnectionFailed", None)
 
 
-async def test_attempt_that_fails_for_want_of_credentials_has_no_record(
+async def test_attempt_without_credentials_has_no_record(
     connect: Connect, records: list[AttemptRecord]
 ) -> None:
     client = connect(

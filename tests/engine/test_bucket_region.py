@@ -38,8 +38,8 @@ async def test_head_refused_with_a_region_sends_no_head_bucket(authority: Author
     async with S3Server(tls=authority.server_context()) as server:
         server.create_bucket(BUCKET, region="eu-central-1")
         server.put_object(BUCKET, KEY, CONTENT)
-        told = {"x-amz-bucket-region": "eu-central-1"}
-        server.faults.add(faults.status(400, "AuthorizationHeaderMalformed", headers=told))
+        region_header = {"x-amz-bucket-region": "eu-central-1"}
+        server.faults.add(faults.status(400, "AuthorizationHeaderMalformed", headers=region_header))
         async with loopback_client(server, authority) as client:
             assert (await client.head_object(BUCKET, KEY)).content_length == len(CONTENT)
     assert [(each.status, each.key) for each in server.requests] == [(400, KEY), (200, KEY)]

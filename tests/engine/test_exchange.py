@@ -181,7 +181,7 @@ async def test_retry_takes_a_new_connection(server: S3Server) -> None:
 
 
 @pytest.mark.parametrize("elsewhere", ["301", "307", "400"])
-async def test_other_region_is_followed_once_and_remembered(
+async def test_redirect_to_another_region_is_followed_once_and_remembered(
     authority: Authority, elsewhere: Any
 ) -> None:
     async with S3Server(tls=authority.server_context(), wrong_region_response=elsewhere) as server:
@@ -212,7 +212,7 @@ async def test_regions_that_refer_to_each_other_are_followed_once(authority: Aut
     assert len(server.requests) == 2
 
 
-async def test_custom_endpoint_is_not_left_for_another_region(server: S3Server) -> None:
+async def test_region_is_not_followed_from_a_custom_endpoint(server: S3Server) -> None:
     server.faults.add(
         faults.status(301, "PermanentRedirect", headers={"x-amz-bucket-region": "eu-central-1"})
     )
@@ -223,7 +223,9 @@ async def test_custom_endpoint_is_not_left_for_another_region(server: S3Server) 
     assert len(server.requests) == 1
 
 
-async def test_clock_of_an_odd_date_is_not_learned_from_a_refused_head(server: S3Server) -> None:
+async def test_clock_is_not_corrected_by_an_implausible_date_of_a_refused_head(
+    server: S3Server,
+) -> None:
     odd = faults.status(403, headers={"Date": "Thu, 01 Jan 2015 00:00:00 GMT"})
     server.faults.add(odd, times=2)
     async with quick_client(server) as client:
@@ -241,7 +243,7 @@ async def test_clock_of_an_odd_date_is_not_learned_from_a_refused_head(server: S
     assert [request.status for request in server.requests][-1] == 200
 
 
-async def test_clock_that_is_right_again_is_learned_from_a_good_response(server: S3Server) -> None:
+async def test_clock_offset_is_reset_by_a_good_response(server: S3Server) -> None:
     server.clock_skew = 1000.0
     async with quick_client(server) as client:
         await read(client)

@@ -135,16 +135,16 @@ async def test_each_bucket_and_access_key_has_a_session(
 ) -> None:
     second = ServerCredentials.temporary()
     server.add_credentials(second)
-    asked = [(BUCKET, keys), (OTHER, keys), (BUCKET, credentials_of(second))]
-    made = [await sessions.get(bucket, who) for bucket, who in asked]
+    requested = [(BUCKET, keys), (OTHER, keys), (BUCKET, credentials_of(second))]
+    made = [await sessions.get(bucket, who) for bucket, who in requested]
     assert len({session.access_key_id for session in made}) == 3
-    assert [await sessions.get(bucket, who) for bucket, who in asked] == made
+    assert [await sessions.get(bucket, who) for bucket, who in requested] == made
     assert len(creations(server)) == 3
     last = creations(server)[-1]
     assert last.headers["x-amz-security-token"] == second.session_token
 
 
-async def test_session_is_replaced_ahead_of_its_end_while_calls_use_it(
+async def test_session_is_replaced_before_it_expires_while_calls_use_it(
     server: S3Server, sessions: ExpressSessions, keys: Credentials, clock: Clock
 ) -> None:
     old = await sessions.get(BUCKET, keys)
@@ -162,7 +162,7 @@ async def test_session_is_replaced_ahead_of_its_end_while_calls_use_it(
 
 
 @pytest.mark.parametrize("left", [30, 0, -1000])
-async def test_calls_wait_for_a_new_session_near_the_end(
+async def test_calls_wait_for_a_new_session_near_the_expiry(
     server: S3Server, client: S3Client, clock: Clock, left: int
 ) -> None:
     await read(client)
@@ -172,7 +172,7 @@ async def test_calls_wait_for_a_new_session_near_the_end(
     assert {request.status for request in server.requests} == {200}
 
 
-async def test_session_is_used_to_its_end_if_a_new_one_is_refused(
+async def test_session_is_used_until_it_expires_if_a_new_one_is_refused(
     server: S3Server,
     sessions: ExpressSessions,
     keys: Credentials,
@@ -296,8 +296,8 @@ async def test_refused_creation_is_raised_at_once(
 async def test_response_without_a_session_is_a_credentials_error(
     server: S3Server, client: S3Client, document: bytes
 ) -> None:
-    def alter(answer: Response) -> Response:
-        return replace(answer, body=document)
+    def alter(response: Response) -> Response:
+        return replace(response, body=document)
 
     server.faults.add(Fault(name="document", alter_response=alter), where=is_creation)
     with pytest.raises(errors.CredentialsError, match="has no valid session"):
@@ -312,7 +312,7 @@ async def test_refused_session_is_created_again_once(
     await read(client)
     server.expire_sessions()
     if method == "HEAD":
-        # The answer to a HEAD says 400 and no more.
+        # The response to a HEAD has only the status 400.
         assert (await client.head_object(BUCKET, KEY)).content_length == len(CONTENT)
     else:
         assert await read(client) == CONTENT
@@ -334,9 +334,9 @@ async def test_body_outlives_its_session(server: S3Server, client: S3Client, rea
     server.faults.add(faults.replace_object(server.expire_sessions, after=1000))
     async with client.get_object(BUCKET, KEY) as obj:
         assert await READERS[reader](obj) == CONTENT
-    told = [(r.status, r.headers.get("Range")) for r in server.requests if r.key]
+    received = [(r.status, r.headers.get("Range")) for r in server.requests if r.key]
     rest = f"bytes=1000-{len(CONTENT) - 1}"
-    assert told == [(200, None), (400, rest), (206, rest)]
+    assert received == [(200, None), (400, rest), (206, rest)]
     assert len(creations(server)) == 2
 
 
@@ -358,8 +358,8 @@ async def test_expired_credentials_are_refreshed_for_a_new_session(
     async with quick_client(server, credentials=lambda: given.pop(0)) as client:
         server.add_credentials(replace(made[0], expires_at=clock.moment()))
         assert await read(client) == CONTENT
-    told = [(request.access_key_id, request.status) for request in creations(server)]
-    assert told == [(made[0].access_key_id, 400), (made[1].access_key_id, 200)]
+    received = [(request.access_key_id, request.status) for request in creations(server)]
+    assert received == [(made[0].access_key_id, 400), (made[1].access_key_id, 200)]
 
 
 async def test_credentials_that_expire_within_a_body_are_refreshed(
@@ -378,9 +378,9 @@ async def test_credentials_that_expire_within_a_body_are_refreshed(
             clock.now += LIFETIME + 1
             server.add_credentials(replace(made[0], expires_at=clock.moment()))
             assert first + await obj.read() == CONTENT
-    told = [(request.access_key_id, request.status) for request in creations(server)]
+    received = [(request.access_key_id, request.status) for request in creations(server)]
     keys = [each.access_key_id for each in made]
-    assert told == [(keys[0], 200), (keys[0], 400), (keys[1], 200)]
+    assert received == [(keys[0], 200), (keys[0], 400), (keys[1], 200)]
 
 
 async def test_clock_is_corrected_by_the_creation(server: S3Server) -> None:
@@ -410,7 +410,9 @@ async def test_credentials_sign_each_request_if_sessions_are_disabled(server: S3
     assert query.parameter("X-Amz-Security-Token") == keys.session_token
 
 
-async def test_link_ends_with_its_session(server: S3Server, client: S3Client, clock: Clock) -> None:
+async def test_link_expires_with_its_session(
+    server: S3Server, client: S3Client, clock: Clock
+) -> None:
     link = await client.presign_get_object(BUCKET, KEY, expires_in=3600)
     assert link.expires_at is not None
     assert link.expires_at.timestamp() == clock.now + LIFETIME

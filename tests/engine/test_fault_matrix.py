@@ -396,7 +396,7 @@ async def test_content_length_that_is_too_small_is_never_wrong_bytes(
     server: S3Server, client: S3Client, name: str
 ) -> None:
     # aiohttp breaks the connection if it has seen what follows by then; if not, it is here that the
-    # answer contradicts itself.
+    # response contradicts itself.
     wrong = {"plain": "ChecksumMismatch"}.get(name, "RangeMismatch")
     found = await outcomes(server, client, WAYS[name], [(faults.wrong_content_length(-3),)])
     assert {each for _, _, each in found} <= {"right", wrong}
@@ -606,7 +606,7 @@ def no_warnings() -> Iterator[None]:
 async def cancelled_everywhere(
     client: Callable[[], S3Client], what: Callable[[S3Client], Awaitable[Any]]
 ) -> int:
-    """Run it again and again, cancelled one suspension later each time; how many there were."""
+    """Run it repeatedly, cancelled one suspension later each time; return their number."""
     at = 0
     while True:
         at += 1
@@ -634,7 +634,7 @@ async def _awaited(inner: CancelAt) -> Any:
 
 
 async def _settled(before: set["asyncio.Task[Any]"]) -> None:
-    """Tasks that go on on purpose, such as a load that others wait for, end soon."""
+    """Wait for tasks that continue on purpose, such as a load that others wait for."""
     async with asyncio.timeout(10):
         while asyncio.all_tasks() - before:  # noqa: ASYNC110 - they are nobody's to wait for
             await asyncio.sleep(0.001)

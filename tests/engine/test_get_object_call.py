@@ -45,7 +45,7 @@ async def test_attribute_of_the_object_hints_at_the_forgotten_await(client: S3Cl
     await (await call).aclose()
 
 
-async def test_repr_of_a_task_shows_the_verb(client: S3Client) -> None:
+async def test_repr_of_a_task_shows_the_method(client: S3Client) -> None:
     task = asyncio.create_task(client.get_object(BUCKET, KEY))
     link = asyncio.create_task(client.get_url("http://127.0.0.1/"))
     link.cancel()

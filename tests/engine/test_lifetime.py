@@ -1,4 +1,4 @@
-"""What is released without a garbage collection: permits, connections, bodies and buffers.
+"""Permits, connections, bodies and buffers are released without a garbage collection.
 
 From Python 3.12 on, a frame that an exception's traceback refers to keeps its variables, and with
 them every reference cycle through the exception.
@@ -133,7 +133,7 @@ CASES: dict[str, tuple[Run, list[tuple[faults.Fault, int | None]]]] = {
 
 
 @pytest.mark.parametrize("name", CASES)
-async def test_nothing_of_a_call_is_left_without_a_collection(
+async def test_call_is_freed_by_reference_counting(
     server: S3Server, client: S3Client, name: str
 ) -> None:
     run, unlucky = CASES[name]

@@ -30,7 +30,7 @@ async def read(client: S3Client, **options: Any) -> bytes:
         return await obj.read()
 
 
-async def test_link_is_signed_by_the_clock_that_a_call_has_learned(server: S3Server) -> None:
+async def test_link_is_signed_with_the_corrected_clock(server: S3Server) -> None:
     server.clock_skew = 3600.0
     async with quick_client(server) as client:
         assert await read(client) == CONTENT

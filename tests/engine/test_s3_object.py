@@ -157,7 +157,7 @@ async def test_closing_ends_the_read_of_another_task(client: S3Client, server: S
 @pytest.mark.parametrize(
     "fault",
     [faults.stall_before_head(0.1), faults.stall_before_head(), faults.status(503, retry_after=60)],
-    ids=["an-answer-that-comes", "an-answer-that-does-not", "a-backoff"],
+    ids=["response-arrives", "response-does-not-arrive", "backoff"],
 )
 async def test_closing_ends_a_resume(server: S3Server, fault: faults.Fault) -> None:
     server.faults.add(faults.drop_after(10))

@@ -140,8 +140,8 @@ async def test_host_that_refuses_checksum_mode_is_remembered(authority: Authorit
             server.faults.add(refusal)
             assert await read(client) == CONTENT
             assert await read(client) == CONTENT
-    asked = ["x-amz-checksum-mode" in request.headers for request in server.requests]
-    assert asked == [True, True, False, False]
+    requested = ["x-amz-checksum-mode" in request.headers for request in server.requests]
+    assert requested == [True, True, False, False]
 
 
 async def test_checksums_are_requested_from_every_endpoint_unless_switched_off(
@@ -158,5 +158,5 @@ async def test_checksums_are_requested_from_every_endpoint_unless_switched_off(
     async with quick_client(server, **when_required) as client:
         await read(client)
         await read(client, checksum_mode=True)
-    asked = ["x-amz-checksum-mode" in request.headers for request in server.requests]
-    assert asked == [True, False, False, False, True]
+    requested = ["x-amz-checksum-mode" in request.headers for request in server.requests]
+    assert requested == [True, False, False, False, True]

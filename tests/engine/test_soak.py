@@ -100,7 +100,7 @@ def small_enough(reader: str, size: int) -> str:
 
 
 async def soak(server: S3Server, count: int) -> Counter[str]:
-    """So many downloads under random faults; what came of them."""
+    """Run downloads under random faults and return their outcomes."""
     draw = random.Random(SEED)
     bodies = [draw.randbytes(size) for size in SIZES]
     outcomes: Counter[str] = Counter()
@@ -133,7 +133,7 @@ def descriptors() -> int:
 
 
 def resident() -> int:
-    """Bytes of memory in use, or the most there ever was where the system tells no more."""
+    """Bytes of memory in use, or the peak if the system reports nothing else."""
     try:
         with open("/proc/self/statm") as statm:
             return int(statm.read().split()[1]) * resource.getpagesize()

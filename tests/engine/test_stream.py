@@ -1,4 +1,4 @@
-"""What a body does where its connection, its framing or its reader misbehaves."""
+"""Bodies whose connection, framing or reader fails."""
 
 import asyncio
 import time
@@ -591,8 +591,10 @@ async def test_range_beyond_an_object_sent_whole_in_chunks_is_a_truncated_body(w
 
 
 async def test_known_end_is_kept_if_a_resumed_response_announces_none() -> None:
-    told = "Content-Range: bytes 2-9/10"
-    begun = http_response(b"23", f"ETag: {ETAG}", told, length=8, status="206 Partial Content")
+    content_range = "Content-Range: bytes 2-9/10"
+    begun = http_response(
+        b"23", f"ETag: {ETAG}", content_range, length=8, status="206 Partial Content"
+    )
     begins = [read_request(), send(begun), close()]
     with ScriptedServer(begins, ignores_range(b"01234567")) as server:
         async with scripted_client(server) as client:

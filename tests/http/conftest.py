@@ -27,7 +27,7 @@ def pytest_asyncio_loop_factories(
 
 @pytest.fixture
 async def open_transport() -> AsyncIterator[OpenTransport]:
-    """Makes transports that must have released everything after the test, where they are closed."""
+    """Open transports; after the test they are closed and must have released everything."""
     transports: list[Transport] = []
 
     def make(**options: Any) -> Transport:
@@ -49,7 +49,7 @@ async def transport(open_transport: OpenTransport) -> Transport:
 
 @pytest.fixture
 def url_without_connection() -> Iterator[str]:
-    """The URL of a port whose queue is full, so that connecting to it takes for ever."""
+    """The URL of a port whose queue is full, so that connecting to it never completes."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen(0)

@@ -42,7 +42,7 @@ async def read_body(response: Response) -> bytes:
 async def take_or_make_connection(
     connector: aiohttp.BaseConnector, key: ConnectionKey
 ) -> Connection:
-    """Takes the place of ``take_idle_connection``, so that not even first requests need more."""
+    """Replaces ``take_idle_connection``, so that first requests are sent directly, too."""
     connection = await take_idle_connection(connector, key)
     if connection is not None:
         return connection

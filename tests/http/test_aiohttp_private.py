@@ -110,7 +110,7 @@ async def test_data_that_no_request_asked_for_is_not_the_next_response(
         assert len(server.requests) == 1
 
 
-async def test_a_request_adds_no_header_of_aiohttps() -> None:
+async def test_request_adds_no_header_of_aiohttps() -> None:
     session = aiohttp.ClientSession(request_class=Request)
     async with session:
         with ScriptedServer([read_request(), send(http_response(b""))]) as server:
@@ -118,7 +118,7 @@ async def test_a_request_adds_no_header_of_aiohttps() -> None:
                 assert server.requests[0] == b"GET / HTTP/1.1\r\nHost: example.test\r\nA: b\r\n\r\n"
 
 
-async def test_a_connection_learns_its_peer_and_the_watchdog_when_it_connects(
+async def test_connection_learns_its_peer_and_the_watchdog_when_it_connects(
     transport: Transport,
 ) -> None:
     with ScriptedServer([read_request(), send(http_response(b"x"))] * 2) as server:
@@ -128,7 +128,7 @@ async def test_a_connection_learns_its_peer_and_the_watchdog_when_it_connects(
             await read_body(response)
 
 
-async def test_a_body_with_invalid_framing_fails_at_once_and_is_not_quoted(
+async def test_body_with_invalid_framing_fails_at_once_and_is_not_quoted(
     transport: Transport,
 ) -> None:
     head = http_response(b"", "Transfer-Encoding: chunked", length="")

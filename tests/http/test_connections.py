@@ -15,7 +15,7 @@ from tests.servers.scripted import ScriptedServer, close, hang, http_response, r
 pytestmark = pytest.mark.usefixtures("request_path")
 
 
-async def test_url_and_headers_are_sent_as_given_with_two_headers_added(
+async def test_url_and_headers_are_sent_unchanged_with_two_headers_added(
     transport: Transport,
 ) -> None:
     with ScriptedServer([read_request(), send(http_response(b"body"))]) as server:
@@ -29,7 +29,7 @@ async def test_url_and_headers_are_sent_as_given_with_two_headers_added(
     assert "Accept-Encoding: identity" in lines
 
 
-async def test_the_host_header_is_the_urls_where_none_is_given(transport: Transport) -> None:
+async def test_host_header_defaults_to_the_host_of_the_url(transport: Transport) -> None:
     with ScriptedServer([read_request(), send(http_response(b""))]) as server:
         await read_body(await get(transport, server.url))
         assert f"\r\nHost: {server.url.removeprefix('http://')}\r\n".encode() in server.requests[0]
@@ -52,14 +52,14 @@ async def test_cookies_are_not_kept(transport: Transport) -> None:
         assert b"cookie" not in server.requests[1].lower()
 
 
-async def test_connections_are_kept_but_fresh_ones(transport: Transport) -> None:
+async def test_connections_are_kept_except_fresh_ones(transport: Transport) -> None:
     with ScriptedServer([read_request(), send(http_response(b"x"))] * 4) as server:
         for fresh in (False, False, True, True, False):
             await read_body(await get(transport, server.url, fresh=fresh))
         assert [len(requests) for requests in server.connections] == [3, 1, 1]
 
 
-async def test_a_request_is_not_sent_again_when_its_kept_connection_is_lost(
+async def test_request_is_not_sent_again_when_its_kept_connection_is_lost(
     transport: Transport,
 ) -> None:
     lost = [read_request(), send(http_response(b"x")), read_request(), close()]
@@ -71,7 +71,7 @@ async def test_a_request_is_not_sent_again_when_its_kept_connection_is_lost(
         assert len(server.requests) == 2
 
 
-async def test_a_connection_lost_while_it_was_new_is_not_called_reused(
+async def test_lost_new_connection_is_not_marked_as_reused(
     transport: Transport,
 ) -> None:
     with ScriptedServer([read_request(), close()]) as server:
@@ -127,7 +127,7 @@ class TestAddresses:
             server.close()
 
     @pytest.mark.parametrize("path", ["/503", "/reset", "/half"])
-    async def test_an_address_that_failed_is_not_tried_next(
+    async def test_address_that_failed_is_not_tried_next(
         self, transport: Transport, servers: tuple[int, list[str]], lookups: list[str], path: str
     ) -> None:
         port, served = servers
@@ -139,7 +139,7 @@ class TestAddresses:
         assert served == ["127.0.0.1", "127.0.0.2", "127.0.0.2"]
         assert len(lookups) == 3
 
-    async def test_a_kept_connection_that_fails_is_known_by_its_address(
+    async def test_kept_connection_that_fails_is_known_by_its_address(
         self, transport: Transport, servers: tuple[int, list[str]], lookups: list[str]
     ) -> None:
         port, served = servers
@@ -154,7 +154,7 @@ class TestAddresses:
         assert served == ["127.0.0.1", "127.0.0.1", "127.0.0.2"]
 
     @pytest.mark.parametrize("fresh", [False, True])
-    async def test_new_connections_take_turns(
+    async def test_new_connections_rotate_the_addresses(
         self,
         transport: Transport,
         servers: tuple[int, list[str]],

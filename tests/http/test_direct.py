@@ -73,13 +73,13 @@ WARM = http_response(b"warm")
 
 
 async def warm_up(transport: Transport, url: str) -> None:
-    """Have the transport keep a connection."""
+    """Make the transport keep a connection."""
     response = await get(transport, url)
     assert not is_direct(response)
     assert await read_body(response) == b"warm"
 
 
-async def test_second_get_of_a_connection_takes_the_direct_way(
+async def test_second_get_of_a_connection_is_sent_directly(
     transport: Transport, tls: ssl.SSLContext | None
 ) -> None:
     with ScriptedServer(
@@ -106,7 +106,7 @@ async def test_second_get_of_a_connection_takes_the_direct_way(
         ("/", {"x-amz-date": "20130524T000000Z", "Authorization": "AWS4-HMAC-SHA256 é"}),
     ],
 )
-async def test_both_ways_send_the_same(
+async def test_direct_and_session_requests_are_identical(
     transport: Transport, path: str, headers: dict[str, str]
 ) -> None:
     with ScriptedServer(serving(WARM, WARM)) as server:
@@ -120,7 +120,7 @@ async def test_both_ways_send_the_same(
 
 
 @pytest.mark.parametrize("name", ["host", "user-agent", "accept-encoding"])
-async def test_a_header_of_the_request_replaces_the_clients_own(
+async def test_header_of_the_request_replaces_the_clients_own(
     transport: Transport, name: str
 ) -> None:
     with ScriptedServer(serving(WARM, WARM)) as server:
@@ -132,7 +132,7 @@ async def test_a_header_of_the_request_replaces_the_clients_own(
 
 
 @pytest.mark.parametrize("where", ["path", "name", "value"])
-async def test_a_line_break_is_not_sent(transport: Transport, where: str) -> None:
+async def test_line_break_is_not_sent(transport: Transport, where: str) -> None:
     with ScriptedServer(serving(WARM)) as server:
         await warm_up(transport, f"{server.url}/")
         name = "A\r\nB" if where == "name" else "A"
@@ -216,7 +216,7 @@ Outcome = tuple[Any, ...]
 
 
 async def outcome(transport: Transport, url: str, direct: bool | None = None) -> Outcome:
-    """What a request gives: status, headers and body, or the error."""
+    """The status, headers and body of the response, or the error."""
     try:
         response = await get(transport, url)
         assert direct in (None, is_direct(response))
@@ -228,7 +228,7 @@ async def outcome(transport: Transport, url: str, direct: bool | None = None) ->
 
 
 @pytest.mark.parametrize("name", RESPONSES)
-async def test_both_ways_receive_the_same(
+async def test_direct_and_session_responses_are_identical(
     open_transport: OpenTransport,
     authority: Authority,
     tls: ssl.SSLContext | None,
@@ -320,7 +320,7 @@ async def test_large_body_is_received_directly_into_memory(
         assert len(server.connections) == 1
 
 
-async def test_heads_gets_and_fresh_gets_take_turns(transport: Transport) -> None:
+async def test_heads_gets_and_fresh_gets_alternate(transport: Transport) -> None:
     head = http_response(b"", length=5)
     script = serving(WARM, http_response(b"one"), head, http_response(b"two"))
     with ScriptedServer(script, serving(http_response(b"fresh"))) as server:
@@ -385,8 +385,8 @@ class LyingMethod:
         return self._call(*args, **options)
 
 
-class TestOrdinaryWay:
-    """What has to see each request sees it."""
+class TestSessionFallback:
+    """Requests that something has to observe are sent through the session."""
 
     async def assert_taken(self, transport: Transport) -> None:
         with ScriptedServer(serving(WARM, WARM)) as server:
@@ -564,7 +564,7 @@ async def test_origins_are_forgotten_beyond_a_limit(transport: Transport) -> Non
         assert len(requests._origins) <= direct._MOST_ORIGINS
 
 
-async def test_response_goes_without_the_garbage_collector(
+async def test_response_is_freed_by_reference_counting(
     transport: Transport, tls: ssl.SSLContext | None
 ) -> None:
     async def fetch(url: str) -> weakref.ref[Response]:

@@ -78,7 +78,7 @@ def test_each_exception_is_mapped_to_an_error_without_secrets(
         ("Data after `Connection: close`:\n\n  b'SECRET'", "Data after `Connection: close`"),
     ],
 )
-def test_a_response_that_is_not_http_is_not_quoted(text: str, reason: str) -> None:
+def test_response_that_is_not_http_is_not_quoted(text: str, reason: str) -> None:
     assert str(map_exception(not_http(text), Timeouts())) == f"the response is not HTTP: {reason}"
 
 
@@ -97,19 +97,19 @@ def test_a_response_that_is_not_http_is_not_quoted(text: str, reason: str) -> No
         ),
     ],
 )
-def test_a_body_is_not_quoted(text: str, reason: str) -> None:
+def test_body_is_not_quoted(text: str, reason: str) -> None:
     failure = map_exception(aiohttp.ClientPayloadError(text), Timeouts())
     assert str(failure) == f"the connection broke: {reason}"
     assert failure.__cause__ is None
 
 
 @pytest.mark.parametrize("proxy", [None, "http://u:SECRET@proxy.example"])
-def test_the_cause_of_a_connection_failure_is_the_systems_error(proxy: str | None) -> None:
+def test_cause_of_a_connection_failure_is_the_systems_error(proxy: str | None) -> None:
     error = aiohttp.ClientConnectorError(key(proxy), NO_ROUTE)
     assert map_exception(error, Timeouts()).__cause__ is NO_ROUTE
 
 
-def test_an_untrusted_certificate_is_described() -> None:
+def test_untrusted_certificate_is_described() -> None:
     refused = ssl.SSLCertVerificationError(1, "self-signed")
     error = aiohttp.ClientConnectorCertificateError(key("http://u:SECRET@proxy.example"), refused)
     failure = map_exception(error, Timeouts())
@@ -119,7 +119,7 @@ def test_an_untrusted_certificate_is_described() -> None:
 
 
 @pytest.mark.parametrize("reason", ["WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"])
-def test_a_server_that_does_not_speak_tls_is_described(reason: str) -> None:
+def test_server_that_does_not_speak_tls_is_described(reason: str) -> None:
     refused = ssl.SSLError(1, "plain text")
     refused.reason = reason
     failure = map_exception(aiohttp.ClientConnectorSSLError(key(), refused), Timeouts())
@@ -127,7 +127,7 @@ def test_a_server_that_does_not_speak_tls_is_described(reason: str) -> None:
     assert not failure.retryable
 
 
-def test_another_tls_error_may_be_tried_again() -> None:
+def test_other_tls_error_is_retryable() -> None:
     refused = ssl.SSLEOFError(8, "EOF occurred in violation of protocol")
     failure = map_exception(aiohttp.ClientConnectorSSLError(key(), refused), Timeouts())
     assert "EOF occurred" in str(failure)
@@ -154,7 +154,7 @@ def test_no_exception_behind_an_error_has_frames() -> None:
 @pytest.mark.parametrize(
     "sent", [" " * 5_000_000, "\n" * 5_000_000, "message=" * 600_000, " b" * 2_500_000]
 )
-def test_a_servers_text_neither_slows_nor_fills_the_message(sent: str) -> None:
+def test_long_text_of_a_server_neither_slows_nor_fills_the_message(sent: str) -> None:
     started = time.process_time()
     for error in (
         not_http(f"Data after `Connection: close`:\n\n  {sent}SECRET"),

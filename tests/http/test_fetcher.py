@@ -69,7 +69,7 @@ async def fetcher(waits: Waits) -> AsyncIterator[Fetcher]:
     await fetcher.aclose()
 
 
-async def test_request_goes_out_as_it_is(server: Server, fetcher: Fetcher) -> None:
+async def test_request_is_sent_unchanged(server: Server, fetcher: Fetcher) -> None:
     url = f"{server.url}a%2fb/..?x=%7e&y"
     response = await fetcher.fetch(FetchRequest("PUT", url, {"X-Name": "v"}, b"a=b"))
     assert (response.status, response.body) == (201, b"PUT /a%2fb/..?x=%7e&y a=b")
@@ -138,7 +138,7 @@ async def test_refused_connection(fetcher: Fetcher, unused_tcp_port: int, waits:
     assert waits == [0.1, 0.2]
 
 
-async def test_broken_and_foreign_responses(fetcher: Fetcher) -> None:
+async def test_incomplete_and_malformed_responses_are_connection_lost(fetcher: Fetcher) -> None:
     replies = [b"", b"nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx"]
 
     async def reply(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -168,7 +168,7 @@ async def test_server_error_is_retried_and_the_last_response_returned(
     assert waits == [0.1, 0.2]
 
 
-async def test_request_is_made_anew_for_each_attempt(server: Server, fetcher: Fetcher) -> None:
+async def test_request_is_rebuilt_for_each_attempt(server: Server, fetcher: Fetcher) -> None:
     made: list[str] = []
 
     def make() -> FetchRequest:
@@ -183,7 +183,7 @@ async def test_request_is_made_anew_for_each_attempt(server: Server, fetcher: Fe
     assert len(made) == 2
 
 
-async def test_proxy_of_the_settings_is_used_with_its_password_for_it_alone() -> None:
+async def test_proxy_password_is_sent_to_the_proxy_only() -> None:
     heads: list[bytes] = []
 
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

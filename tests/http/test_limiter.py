@@ -23,7 +23,7 @@ async def test_permits_in_use_are_counted() -> None:
     assert list(limiter.holders) == [second]
 
 
-async def test_a_permit_is_released_once() -> None:
+async def test_permit_is_released_once() -> None:
     limiter = ConcurrencyLimiter(2)
     first, _ = await acquire(limiter), await acquire(limiter)
     for _ in range(2):
@@ -31,7 +31,7 @@ async def test_a_permit_is_released_once() -> None:
     assert limiter.in_use == 1
 
 
-async def test_a_permit_without_a_limiter_is_not_counted() -> None:
+async def test_permit_without_a_limiter_is_not_counted() -> None:
     limiter = ConcurrencyLimiter(1)
     Permit().release()
     assert limiter.in_use == 0
@@ -57,7 +57,7 @@ async def test_permits_are_granted_in_the_order_of_requests() -> None:
     assert limiter.in_use == 0
 
 
-async def test_a_cancelled_waiter_is_passed_over() -> None:
+async def test_cancelled_waiter_is_skipped() -> None:
     limiter = ConcurrencyLimiter(1)
     first = await acquire(limiter)
     gone, next_in_line = (asyncio.create_task(acquire(limiter)) for _ in range(2))
@@ -69,7 +69,7 @@ async def test_a_cancelled_waiter_is_passed_over() -> None:
     assert list(limiter.holders) == [permit]
 
 
-async def test_a_cancelled_waiter_is_not_kept() -> None:
+async def test_cancelled_waiter_is_not_kept() -> None:
     limiter = ConcurrencyLimiter(1)
     first = await acquire(limiter)
     gone, stays = (asyncio.create_task(acquire(limiter)) for _ in range(2))
@@ -82,7 +82,7 @@ async def test_a_cancelled_waiter_is_not_kept() -> None:
     await stays
 
 
-async def test_a_permit_granted_to_a_task_that_is_cancelled_is_passed_on() -> None:
+async def test_permit_granted_to_a_task_that_is_cancelled_is_passed_on() -> None:
     limiter = ConcurrencyLimiter(1)
     first = await acquire(limiter)
     gone, next_in_line = (asyncio.create_task(acquire(limiter)) for _ in range(2))
@@ -97,7 +97,7 @@ async def test_a_permit_granted_to_a_task_that_is_cancelled_is_passed_on() -> No
     assert limiter.in_use == 0
 
 
-async def test_a_coroutine_closed_while_it_waits_leaves_the_line() -> None:
+async def test_coroutine_closed_while_it_waits_stops_waiting() -> None:
     limiter = ConcurrencyLimiter(1)
     first = await acquire(limiter)
     waiting = acquire(limiter)
@@ -107,7 +107,7 @@ async def test_a_coroutine_closed_while_it_waits_leaves_the_line() -> None:
     assert limiter.in_use == 0
 
 
-async def test_a_wait_ends_after_its_timeout_and_leaves_the_line() -> None:
+async def test_wait_ends_after_its_timeout_and_gets_no_permit_later() -> None:
     limiter = ConcurrencyLimiter(1)
     first = await acquire(limiter)
     with pytest.raises(TimeoutError):
@@ -167,7 +167,7 @@ async def test_one_warning_names_the_calls_that_hold_all_permits(
     assert limiter._timer is None
 
 
-async def test_a_second_stall_is_warned_of_again(caplog: pytest.LogCaptureFixture) -> None:
+async def test_second_stall_warns_again(caplog: pytest.LogCaptureFixture) -> None:
     limiter = ConcurrencyLimiter(1, warn_after=0.02)
     first = await acquire(limiter)
     waiting = [asyncio.create_task(acquire(limiter)) for _ in range(2)]
@@ -179,7 +179,7 @@ async def test_a_second_stall_is_warned_of_again(caplog: pytest.LogCaptureFixtur
         (await task).release()
 
 
-async def test_a_line_that_moves_is_not_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+async def test_no_warning_while_permits_are_released(caplog: pytest.LogCaptureFixture) -> None:
     limiter = ConcurrencyLimiter(1, warn_after=0.1)
 
     async def visit() -> None:

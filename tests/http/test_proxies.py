@@ -33,7 +33,7 @@ by_urllib: Any = request
 
 
 @given(environments)
-def test_the_environment_is_read_as_urllib_reads_it(environ: dict[str, str]) -> None:
+def test_environment_is_read_as_urllib_reads_it(environ: dict[str, str]) -> None:
     with mock.patch.dict(os.environ, environ, clear=True):
         expected = by_urllib.getproxies_environment()
     ours = Proxies.from_environment(environ)
@@ -73,13 +73,13 @@ def test_no_proxy_names_suffixes_of_hosts(host: str, no_proxy: str, bypasses: bo
         ({"https": "proxy.example:1"}, "https", "http://proxy.example:1"),
     ],
 )
-def test_the_proxy_of_the_scheme_is_selected(
+def test_proxy_of_the_scheme_is_selected(
     by_scheme: dict[str, str], scheme: str, url: str | None
 ) -> None:
     assert Proxies(by_scheme).proxy_for(scheme, "s3.amazonaws.com") == url
 
 
-def test_the_repr_shows_no_password() -> None:
+def test_repr_shows_no_password() -> None:
     assert "secret" not in repr(Proxies.from_environment({"HTTPS_PROXY": URL}))
 
 
@@ -91,7 +91,7 @@ def test_one_proxy_serves_all_requests() -> None:
 
 
 @pytest.mark.parametrize("url", ["proxy.example:3128", "socks5://u:secret@p", "http://secret@[::1"])
-def test_an_invalid_proxy_argument_is_refused_without_showing_it(url: str) -> None:
+def test_invalid_proxy_argument_is_refused_without_showing_it(url: str) -> None:
     with pytest.raises(ConfigurationError, match="proxy must be the URL") as caught:
         Proxies.always(url)
     assert "secret" not in str(caught.value)
@@ -107,7 +107,7 @@ def test_an_invalid_proxy_argument_is_refused_without_showing_it(url: str) -> No
         ("https_proxy", "u:secret@[::1"),
     ],
 )
-def test_an_invalid_proxy_of_the_environment_is_refused_where_it_is_used(
+def test_invalid_proxy_of_the_environment_is_refused_where_it_is_used(
     name: str, value: str
 ) -> None:
     proxies = Proxies.from_environment({name: value, "NO_PROXY": "inside.example"})
@@ -126,7 +126,7 @@ def test_an_invalid_proxy_of_the_environment_is_refused_where_it_is_used(
         ("http://:pass@[::1]:3128", "http://[::1]:3128", ":pass"),
     ],
 )
-def test_the_login_is_split_from_the_url(url: str, without_login: str, login: str | None) -> None:
+def test_login_is_split_from_the_url(url: str, without_login: str, login: str | None) -> None:
     header = None if login is None else f"Basic {b64encode(login.encode()).decode()}"
     assert split_login(url) == (without_login, header)
 

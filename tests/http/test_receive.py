@@ -262,7 +262,7 @@ async def test_connection_lost_between_two_reads(
 @pytest.mark.parametrize(
     "excess", [b"X", b"X" * 70_000, http_response(b"poison")], ids=["byte", "many", "response"]
 )
-async def test_bytes_behind_the_body_close_the_connection(
+async def test_excess_bytes_after_the_body_close_the_connection(
     session: aiohttp.ClientSession, tls: ssl.SSLContext | None, excess: bytes
 ) -> None:
     with ScriptedServer(
@@ -273,7 +273,7 @@ async def test_bytes_behind_the_body_close_the_connection(
         assert len(server.connections) == 2
 
 
-async def test_bytes_long_behind_the_body_close_the_connection(
+async def test_late_excess_bytes_close_the_connection(
     session: aiohttp.ClientSession, tls: ssl.SSLContext | None
 ) -> None:
     late = [read_request(), send(http_response(BODY[:MIB])), wait(0.02), send(b"X" * 10), hang()]
@@ -285,7 +285,7 @@ async def test_bytes_long_behind_the_body_close_the_connection(
 
 
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
-async def test_server_that_closes_behind_the_body(
+async def test_server_that_closes_after_the_body(
     session: aiohttp.ClientSession, tls: ssl.SSLContext | None, version: str
 ) -> None:
     closing = [
@@ -315,10 +315,10 @@ async def test_other_bodies_are_copied(
 ) -> None:
     with ScriptedServer([read_request(), send(response)], tls=tls) as server:
         destination = Destination(MIB)
-        async with session.get(server.url) as answered:
-            receiver = BodyReceiver(answered, SPARE)
+        async with session.get(server.url) as received:
+            receiver = BodyReceiver(received, SPARE)
             count = await receiver.readinto(memoryview(destination.memory), destination.on_data)
-            assert answered.content.total_bytes == count
+            assert received.content.total_bytes == count
             assert await receiver.readany() == b""
         destination.assert_holds(BODY[:count])
         assert count in (MIB // 8, MIB)
@@ -329,11 +329,11 @@ async def test_small_destinations_are_filled_from_the_buffer_of_aiohttp(
 ) -> None:
     with ScriptedServer(serving(http_response(BODY[:MIB])), tls=tls) as server:
         received = bytearray()
-        async with session.get(server.url) as answered:
-            receiver, memory = BodyReceiver(answered, SPARE), bytearray(1_000)
+        async with session.get(server.url) as response:
+            receiver, memory = BodyReceiver(response, SPARE), bytearray(1_000)
             while count := await receiver.readinto(memoryview(memory)):
                 received += memory[:count]
-            assert answered.content.total_bytes == MIB
+            assert response.content.total_bytes == MIB
         assert received == BODY[:MIB]
 
 
@@ -383,7 +383,7 @@ async def test_cancelled_read_leaves_the_destination_alone(
         assert len(server.connections) == 2
 
 
-async def test_read_after_a_cancelled_one_goes_on_behind_it(
+async def test_read_after_a_cancelled_one_continues_at_the_next_byte(
     session: aiohttp.ClientSession, tls: ssl.SSLContext | None
 ) -> None:
     whole = http_response(BODY[:MIB])
@@ -526,7 +526,7 @@ async def test_abort_ends_a_read_of_another_task(
         await assert_usable(session, server.url)
 
 
-async def test_bytes_that_arrive_between_two_reads_are_not_lost_quietly(
+async def test_bytes_that_arrive_between_two_reads_raise_an_error(
     session: aiohttp.ClientSession,
 ) -> None:
     # A transport that goes on reading after pause_reading() would shift the body.
@@ -554,7 +554,7 @@ async def test_response_without_a_connection_is_copied() -> None:
 
 @pytest.mark.lifetime
 @pytest.mark.parametrize("length", [MIB, 2 * MIB], ids=["whole", "broken"])
-async def test_receiver_goes_without_the_garbage_collector(
+async def test_receiver_is_freed_by_reference_counting(
     session: aiohttp.ClientSession, tls: ssl.SSLContext | None, length: int
 ) -> None:
     async def read(url: str) -> Sequence[weakref.ref[object]]:

@@ -8,7 +8,7 @@ from aios3get._http.resolver import Resolver
 
 
 class Source(AbstractResolver):
-    """Answers with ``count`` addresses 192.0.2.1, 192.0.2.2, … when ``ready`` is set."""
+    """Returns ``count`` addresses 192.0.2.1, 192.0.2.2, … when ``ready`` is set."""
 
     def __init__(self, count: int = 3) -> None:
         self.count = count
@@ -49,7 +49,7 @@ async def order(resolver: AbstractResolver, host: str = "s3.example") -> str:
     return "".join(result["host"].rpartition(".")[2] for result in results)
 
 
-async def test_connections_start_with_each_address_in_turn_for_each_name() -> None:
+async def test_first_address_rotates_for_each_name() -> None:
     resolver = Resolver(Source())
     assert [await order(resolver) for _ in range(4)] == ["123", "231", "312", "123"]
     assert await order(resolver, "other.example") == "123"
@@ -67,7 +67,7 @@ async def test_addresses_are_kept_for_a_short_time() -> None:
     assert len(source.lookups) == 2
 
 
-async def test_an_uncached_lookup_asks_again_and_its_addresses_serve_later_ones() -> None:
+async def test_uncached_lookup_is_sent_and_refreshes_the_cache() -> None:
     source = Source()
     resolver = Resolver(source)
     await order(resolver)
@@ -78,7 +78,7 @@ async def test_an_uncached_lookup_asks_again_and_its_addresses_serve_later_ones(
 
 
 @pytest.mark.parametrize("cached", [True, False])
-async def test_one_lookup_serves_all_that_wait_for_the_same_name(cached: bool) -> None:
+async def test_concurrent_lookups_of_a_name_share_one_request(cached: bool) -> None:
     source = Source(2)
     resolver = Resolver(source)
     view = resolver if cached else resolver.uncached()
@@ -93,7 +93,7 @@ async def test_one_lookup_serves_all_that_wait_for_the_same_name(cached: bool) -
     assert waiting[0].cancelled()
 
 
-async def test_a_failed_lookup_fails_all_that_wait_and_is_not_kept() -> None:
+async def test_failed_lookup_fails_all_waiters_and_is_not_cached() -> None:
     source = Source()
     source.error = OSError("no such name")
     resolver = Resolver(source)
@@ -104,7 +104,7 @@ async def test_a_failed_lookup_fails_all_that_wait_and_is_not_kept() -> None:
     assert len(source.lookups) == 2
 
 
-async def test_a_failed_lookup_that_nobody_waits_for_is_not_reported() -> None:
+async def test_failed_lookup_without_waiters_is_silent() -> None:
     reports: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, report: reports.append(report))
     source = Source()
@@ -120,7 +120,7 @@ async def test_a_failed_lookup_that_nobody_waits_for_is_not_reported() -> None:
     assert not reports
 
 
-async def test_a_name_without_addresses_has_none() -> None:
+async def test_name_without_addresses_has_none() -> None:
     assert await order(Resolver(Source(0))) == ""
 
 
@@ -142,7 +142,7 @@ async def test_addresses_that_failed_recently_come_last_the_latest_at_the_end() 
     assert await in_order() == ["123", "231", "312"]
 
 
-async def test_what_is_remembered_is_bounded() -> None:
+async def test_cached_names_and_failures_are_bounded() -> None:
     resolver = Resolver(Source())
     for number in range(300):
         resolver.avoid(f"198.51.100.{number}")

@@ -40,16 +40,16 @@ YARL = tuple(int(number) for number in yarl.__version__.split(".")[:2])
 
 
 class TestConnecting:
-    async def test_a_closed_port_is_a_connection_failure(self, transport: Transport) -> None:
+    async def test_closed_port_is_a_connection_failure(self, transport: Transport) -> None:
         with pytest.raises(errors.ConnectionFailed, match="no connection") as caught:
             await get(transport, "http://127.0.0.1:1/")
         assert isinstance(caught.value.__cause__, OSError)
 
-    async def test_an_unknown_name_is_a_connection_failure(self, transport: Transport) -> None:
+    async def test_unknown_name_is_a_connection_failure(self, transport: Transport) -> None:
         with pytest.raises(errors.TransportError):
             await get(transport, "http://no-such-host.invalid/")
 
-    async def test_connecting_has_a_limit_of_its_own(
+    async def test_connecting_has_its_own_timeout(
         self, open_transport: OpenTransport, url_without_connection: str
     ) -> None:
         # Longer than the idle limit, which does not count while connecting.
@@ -60,7 +60,7 @@ class TestConnecting:
         assert str(caught.value) == "no connection within 0.5 s"
         assert caught.value.__cause__ is None
 
-    async def test_an_untrusted_certificate_is_not_tried_again(
+    async def test_untrusted_certificate_is_not_retried(
         self, transport: Transport, authority: Authority
     ) -> None:
         with (
@@ -94,7 +94,7 @@ class TestConnecting:
         "host",
         ["127.0.0.1:99999", "[::1", "h:abc", f"{'a' * 64}.example", "a..b", "....", "ab\\c", ":80"],
     )
-    async def test_an_invalid_host_or_port_is_a_configuration_error(
+    async def test_invalid_host_or_port_is_a_configuration_error(
         self, transport: Transport, host: str
     ) -> None:
         if "\\" in host and YARL < (1, 24):
@@ -114,7 +114,7 @@ class TestProxies:
             assert proxy.requests[0].startswith(b"GET http://example.test/key HTTP/1.1")
 
     @pytest.mark.parametrize("status", ["407 Proxy Authentication Required", "502 Bad Gateway"])
-    async def test_a_proxy_that_refuses_is_a_connection_failure(
+    async def test_proxy_that_refuses_is_a_connection_failure(
         self, open_transport: OpenTransport, status: str
     ) -> None:
         with ScriptedServer(
@@ -127,7 +127,7 @@ class TestProxies:
     _drops_connection: Final = [read_request(), send(b"HTTP/1.1 200 OK\r\n\r\n"), close()]
 
     @pytest.mark.parametrize("scheme", ["http", "https"])
-    async def test_the_password_goes_to_the_proxy_and_into_no_error(
+    async def test_password_goes_to_the_proxy_and_into_no_error(
         self, open_transport: OpenTransport, scheme: str
     ) -> None:
         script = self._drops_connection if scheme == "https" else [read_request(), close()]
@@ -139,7 +139,7 @@ class TestProxies:
             assert f"Proxy-Authorization: Basic {login}".encode() in proxy.requests[0]
         _check_for_secrets(caught.value, "SECRET", login)
 
-    async def test_the_password_of_a_users_session_goes_into_no_error(
+    async def test_password_of_a_users_session_goes_into_no_error(
         self, open_transport: OpenTransport
     ) -> None:
         with ScriptedServer(self._drops_connection) as proxy:
@@ -157,7 +157,7 @@ class TestHeads:
         [["x-amz-meta-n: SECRET"] * 3000, ["x-amz-meta-n: " + "SECRET" * 20_000]],
         ids=["headers", "bytes"],
     )
-    async def test_a_head_beyond_the_limits_is_not_asked_for_again(
+    async def test_head_beyond_the_limits_is_not_retried(
         self, transport: Transport, head: list[str]
     ) -> None:
         with (
@@ -179,7 +179,7 @@ class TestHeads:
             b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcSECRET",
         ],
     )
-    async def test_a_response_that_is_not_http_is_not_quoted(
+    async def test_response_that_is_not_http_is_not_quoted(
         self, transport: Transport, data: bytes
     ) -> None:
         with (
@@ -192,7 +192,7 @@ class TestHeads:
         assert "\\n" not in repr(caught.value)
         assert caught.value.__cause__ is None
 
-    async def test_a_head_has_to_arrive_whole_within_the_idle_limit(
+    async def test_complete_head_must_arrive_within_the_idle_timeout(
         self, transport: Transport
     ) -> None:
         script = [read_request(), drip(b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 50, 0.01)]
@@ -205,7 +205,7 @@ class TestHeads:
         assert caught.value.limit == "idle"
 
     @pytest.mark.parametrize("status", ["000 None", "099 Low", "999 High"])
-    async def test_a_response_with_an_odd_status_releases_its_permit(
+    async def test_response_with_an_odd_status_releases_its_permit(
         self, transport: Transport, status: str
     ) -> None:
         with ScriptedServer(
@@ -216,7 +216,7 @@ class TestHeads:
             response.close()
             assert transport.limiter.in_use == 0
 
-    async def test_an_upgrade_leaves_no_connection_behind(self, transport: Transport) -> None:
+    async def test_upgrade_response_closes_its_connection(self, transport: Transport) -> None:
         upgrade = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"
         with ScriptedServer([read_request(), send(upgrade), hang()]) as server:
             response = await get(transport, server.url)
@@ -226,7 +226,7 @@ class TestHeads:
 
 
 class TestBodies:
-    async def test_a_truncated_body_is_described_in_one_line(self, transport: Transport) -> None:
+    async def test_truncated_body_is_described_in_one_line(self, transport: Transport) -> None:
         with ScriptedServer(
             [read_request(), send(http_response(b"abc", length=9)), close()]
         ) as server:
@@ -234,7 +234,7 @@ class TestBodies:
             with pytest.raises(errors.ConnectionLost, match=r"broke: Not enough data .*[^>]$"):
                 await read_body(response)
 
-    async def test_the_idle_limit_holds_after_a_cancellation_in_the_same_loop_iteration(
+    async def test_idle_limit_holds_after_a_cancellation_in_the_same_loop_iteration(
         self, transport: Transport
     ) -> None:
         with ScriptedServer(
@@ -259,7 +259,9 @@ class TestBodies:
                 async with asyncio.timeout(5):
                     await response.read()
 
-    async def test_a_small_rest_is_read_to_keep_the_connection(self, transport: Transport) -> None:
+    async def test_small_rest_of_a_body_is_drained_to_keep_the_connection(
+        self, transport: Transport
+    ) -> None:
         replies = [read_request(), send(http_response(bytes(200_000)))] * 2
         with ScriptedServer(replies) as server:
             for _ in range(2):
@@ -269,7 +271,7 @@ class TestBodies:
             assert len(server.connections) == 1
 
     @pytest.mark.parametrize("remaining", [None, 300_000])
-    async def test_a_large_or_unknown_rest_is_not_read(
+    async def test_large_or_unknown_rest_of_a_body_is_not_drained(
         self, transport: Transport, remaining: int | None
     ) -> None:
         with ScriptedServer([read_request(), send(http_response(bytes(10_000_000)))]) as server:
@@ -278,9 +280,7 @@ class TestBodies:
             assert len(server.connections) == 2
         assert acquired(transport) == 0
 
-    async def test_a_rest_that_does_not_arrive_is_not_waited_for(
-        self, transport: Transport
-    ) -> None:
+    async def test_draining_ends_if_the_rest_does_not_arrive(self, transport: Transport) -> None:
         with ScriptedServer(
             [read_request(), send(http_response(b"x", length=100)), read_request()]
         ) as server:
@@ -299,7 +299,7 @@ class TestBodies:
         ],
         ids=["endless", "truncated", "stalled"],
     )
-    async def test_an_error_body_is_read_within_limits(
+    async def test_error_body_is_read_within_limits(
         self, transport: Transport, rest: list[Step], seconds: float, body: bytes
     ) -> None:
         with ScriptedServer([read_request(), *rest]) as server:
@@ -309,7 +309,7 @@ class TestBodies:
 
 
 class TestPermits:
-    async def test_a_request_waits_for_a_permit_no_longer_than_the_queue_limit(
+    async def test_request_waits_for_a_permit_no_longer_than_the_queue_limit(
         self, open_transport: OpenTransport
     ) -> None:
         transport = open_transport(timeouts=Timeouts(queue=0.05), max_concurrency=1)
@@ -323,13 +323,13 @@ class TestPermits:
         held.release()
         (await transport.acquire()).release()
 
-    async def test_a_failed_request_releases_its_permit(self, transport: Transport) -> None:
+    async def test_failed_request_releases_its_permit(self, transport: Transport) -> None:
         permit = await transport.acquire()
         with pytest.raises(errors.ConnectionFailed):
             await transport.send(HttpRequest("GET", "http://127.0.0.1:1/", {}), permit)
         assert transport.limiter.in_use == 0
 
-    async def test_an_uncounted_permit_is_watched_for_idle_time_and_closed_with_the_client(
+    async def test_uncounted_permit_is_watched_for_idle_time_and_closed_with_the_client(
         self, transport: Transport
     ) -> None:
         for _ in range(transport.limiter.limit):
@@ -349,7 +349,7 @@ class TestPermits:
         for permit in [*transport.limiter.holders]:
             permit.release()
 
-    async def test_a_closed_client_grants_no_permit(self, transport: Transport) -> None:
+    async def test_closed_client_grants_no_permit(self, transport: Transport) -> None:
         permit = await transport.acquire()
         await transport.aclose()
         for attempt in (
@@ -363,7 +363,7 @@ class TestPermits:
 
 
 class TestClosing:
-    async def test_a_pause_ends_after_its_time_or_with_the_transport(
+    async def test_pause_ends_after_its_time_or_with_the_transport(
         self, transport: Transport
     ) -> None:
         assert await transport.pause(0.01) is None
@@ -374,7 +374,7 @@ class TestClosing:
         await asyncio.sleep(0)
         assert not transport._pauses
 
-    async def test_a_request_whose_permit_comes_as_the_client_closes_is_not_sent(
+    async def test_request_whose_permit_comes_as_the_client_closes_is_not_sent(
         self, open_transport: OpenTransport
     ) -> None:
         with ScriptedServer([read_request(), send(http_response(b"x")), hang()]) as server:
@@ -517,7 +517,7 @@ class TestFailures:
         _check_for_secrets(caught.value, "SECRET")
 
     @pytest.mark.lifetime
-    async def test_a_failure_is_freed_by_reference_counting(
+    async def test_failure_is_freed_by_reference_counting(
         self, transport: Transport, failing_url: str
     ) -> None:
         async def fail() -> "weakref.ref[Any]":
@@ -546,7 +546,7 @@ def large() -> bytes:
     return os.urandom(MIB)
 
 
-async def test_readinto_fills_memory_and_gives_connection_and_permit_back(
+async def test_readinto_fills_memory_and_releases_connection_and_permit(
     transport: Transport, large: bytes
 ) -> None:
     with ScriptedServer([read_request(), send(http_response(large))] * 3) as server:
@@ -598,7 +598,7 @@ async def test_idle_limit_counts_from_the_last_piece_of_readinto(
         assert memory == large
 
 
-async def test_readinto_ends_when_no_byte_comes(transport: Transport, large: bytes) -> None:
+async def test_readinto_ends_at_the_idle_timeout(transport: Transport, large: bytes) -> None:
     stalled = http_response(large[:700_000], length=MIB)
     with ScriptedServer([read_request(), send(stalled), hang()]) as server:
         response, seen = await get(transport, server.url), bytearray()
@@ -627,7 +627,7 @@ async def test_readinto_ends_when_it_is_closed(
         assert not response.held
 
 
-async def test_little_that_readinto_left_is_read_off(transport: Transport, large: bytes) -> None:
+async def test_small_rest_after_readinto_is_drained(transport: Transport, large: bytes) -> None:
     with ScriptedServer([read_request(), send(http_response(large))] * 2) as server:
         for _ in range(2):
             response = await get(transport, server.url)
@@ -636,7 +636,7 @@ async def test_little_that_readinto_left_is_read_off(transport: Transport, large
         assert len(server.connections) == 1
 
 
-async def test_cancelled_readinto_and_close_leave_nothing_behind(
+async def test_cancelled_readinto_and_close_release_everything(
     transport: Transport, large: bytes
 ) -> None:
     stalled = http_response(large[:700_000], length=MIB)

@@ -63,7 +63,7 @@ def adding(name: str, value: str = "SECRET") -> aiohttp.TraceConfig:
 @pytest.mark.parametrize(
     "name", ["Authorization", "Range", "If-Match", "x-amz-request-payer", "host"]
 )
-async def test_a_header_that_must_be_signed_is_refused_from_the_session_or_a_trace_config(
+async def test_header_that_must_be_signed_is_refused_from_the_session_or_a_trace_config(
     name: str,
 ) -> None:
     async with aiohttp.ClientSession(headers={name: "SECRET"}) as session:
@@ -128,7 +128,7 @@ async def test_middlewares_are_refused() -> None:
             await served(without)
 
 
-def test_a_session_of_another_loop_is_refused() -> None:
+def test_session_of_another_loop_is_refused() -> None:
     async def make() -> aiohttp.ClientSession:
         return aiohttp.ClientSession()
 
@@ -138,14 +138,14 @@ def test_a_session_of_another_loop_is_refused() -> None:
         first.run(session.close())
 
 
-async def test_a_closed_session_is_refused() -> None:
+async def test_closed_session_is_refused() -> None:
     session = aiohttp.ClientSession()
     await session.close()
     await refused(session, "session= is closed", errors.UsageError)
 
 
 @pytest.mark.parametrize("headers", [{}, SIGNED], ids=["unsigned", "signed"])
-async def test_a_password_from_the_netrc_file_is_refused(
+async def test_password_from_the_netrc_file_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str]
 ) -> None:
     file = tmp_path / "netrc"
@@ -157,7 +157,7 @@ async def test_a_password_from_the_netrc_file_is_refused(
         await served(session, headers)
 
 
-async def test_a_request_is_not_sent_again_when_its_kept_connection_is_lost(
+async def test_request_is_not_sent_again_when_its_kept_connection_is_lost(
     open_transport: OpenTransport,
 ) -> None:
     lost = [read_request(), send(http_response(b"x")), read_request(), close()]
@@ -170,7 +170,7 @@ async def test_a_request_is_not_sent_again_when_its_kept_connection_is_lost(
         assert len(server.requests) == 2
 
 
-async def test_connecting_has_a_limit_of_its_own(
+async def test_connecting_has_its_own_timeout(
     open_transport: OpenTransport, url_without_connection: str
 ) -> None:
     async with aiohttp.ClientSession() as session:
@@ -196,7 +196,7 @@ async def test_settings_of_the_session_do_not_change_responses(
             assert len(response.headers) > 200
 
 
-async def test_an_exception_of_the_sessions_own_code_is_a_connection_failure(
+async def test_exception_of_the_user_sessions_code_is_connection_failed(
     open_transport: OpenTransport,
 ) -> None:
     async def broken(*_: object) -> None:

@@ -23,7 +23,7 @@ async def waited(watchdog: Watchdog, seconds: float, *, grace: float = 0.0) -> W
     return wait
 
 
-async def test_a_short_wait_is_not_ended() -> None:
+async def test_short_wait_is_not_ended() -> None:
     watchdog = Watchdog(IDLE)
     wait = await waited(watchdog, IDLE / 5)
     assert not wait.expired
@@ -31,7 +31,7 @@ async def test_a_short_wait_is_not_ended() -> None:
     assert wait.task is None
 
 
-async def test_a_wait_ends_at_the_idle_limit() -> None:
+async def test_wait_ends_at_the_idle_limit() -> None:
     watchdog = Watchdog(IDLE)
     task = asyncio.current_task()
     assert task is not None
@@ -46,7 +46,7 @@ async def test_a_wait_ends_at_the_idle_limit() -> None:
     assert not wait.is_timeout()
 
 
-async def test_a_users_cancellation_is_not_a_timeout() -> None:
+async def test_users_cancellation_is_not_a_timeout() -> None:
     watchdog = Watchdog(IDLE)
     waits: list[Wait] = []
 
@@ -65,7 +65,7 @@ async def test_a_users_cancellation_is_not_a_timeout() -> None:
     assert not waits[0].is_timeout()
 
 
-async def test_the_limit_holds_again_after_a_cancellation_in_the_same_loop_iteration() -> None:
+async def test_limit_holds_again_after_a_cancellation_in_the_same_loop_iteration() -> None:
     watchdog = Watchdog(IDLE)
     wait = Wait()
     timeouts = list[bool]()
@@ -123,7 +123,7 @@ async def test_no_timer_runs_while_nothing_waits() -> None:
     assert watchdog._timer is not None
 
 
-async def test_a_blocked_loop_is_measured_and_does_not_count() -> None:
+async def test_blocked_loop_is_measured_and_does_not_count() -> None:
     watchdog = Watchdog(IDLE)
     wait = begin(watchdog)
     await asyncio.sleep(0)

@@ -47,7 +47,7 @@ def model() -> Any:
     return Loader().load_service_model("s3", "service-2")
 
 
-def test_the_algorithms_and_headers_are_those_of_the_model() -> None:
+def test_algorithms_and_headers_are_those_of_the_model() -> None:
     described = model()
     operation = described["operations"]["GetObject"]
     members = described["shapes"]["GetObjectOutput"]["members"]
@@ -69,7 +69,7 @@ def test_botocore_computes_the_same_text(name: str, body: bytes) -> None:
 
 @pytest.mark.parametrize("name", CRT)
 @given(body=st.binary(max_size=3000))
-def test_the_crt_computes_the_same_crc(name: str, body: bytes) -> None:
+def test_crt_computes_the_same_crc(name: str, body: bytes) -> None:
     assert number(digest(name, body)) == CRT[name](body)
 
 
@@ -79,7 +79,7 @@ def test_the_crt_computes_the_same_crc(name: str, body: bytes) -> None:
     second=st.binary(min_size=8, max_size=8),
     length=st.integers(1, 50 * 2**40),
 )
-def test_the_crt_combines_crcs_alike_up_to_the_largest_object(
+def test_crt_combines_crcs_alike_up_to_the_largest_object(
     name: str, first: bytes, second: bytes, length: int
 ) -> None:
     algorithm = ALGORITHMS[name]

@@ -1,4 +1,4 @@
-"""The same files, environment and services given to botocore and to us.
+"""The same files, environment and services for botocore and for this package.
 
 Both find the same access key, secret and session token, or neither finds any. Where a row differs
 on purpose, it says what each finds, and why.
@@ -395,7 +395,7 @@ ROWS = [
         f"role_session_name = me & you\n[profile b]\n{key('known')}",
     ),
     Row(
-        "role with a device that nobody can ask",
+        "role with a device whose code nobody can enter",
         f"role_arn = {ROLE}\nsource_profile = b\n"
         f"mfa_serial = GAHT12345678\n[profile b]\n{key('known')}",
     ),
@@ -473,7 +473,7 @@ ROWS = [
         environ=CONTAINER | {"AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": "{home}/none"},
     ),
     Row(
-        "container with a token it does not ask for",
+        "container with a token that it does not require",
         environ=CONTAINER | {"AWS_CONTAINER_AUTHORIZATION_TOKEN": "t"},
     ),
     Row(
@@ -537,7 +537,7 @@ _FILES = {
 
 
 class Services:
-    """What answers on loopback, always the same."""
+    """The services on loopback, which respond the same to both."""
 
     def __init__(
         self, sts: Sts, sso: Sso, sign_in: SignIn, imds: Imds, imds_v1: Imds, task: ContainerService

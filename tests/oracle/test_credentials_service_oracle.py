@@ -1,4 +1,4 @@
-"""Services, processes and cache files of every kind, given to botocore and to us.
+"""Services, processes and cache files of every kind, for botocore and for this package.
 
 Both find the same access key, secret and session token, or neither finds any. Where a case differs
 on purpose, it says which of us finds some, and why.
@@ -74,7 +74,7 @@ ROLES = "/latest/meta-data/iam/security-credentials/"
 ROLE = f"{ROLES}web"
 TOKEN = "/latest/api/token"
 BLIP = "a single failure is tried again, within the same 2 seconds"
-NO_V1 = "IMDSv1 only where it is asked for: any SSRF can read its credentials"
+NO_V1 = "IMDSv1 only if it is enabled: any SSRF can read its credentials"
 
 IMDS_CASES = [
     Case("as it should be"),
@@ -102,12 +102,12 @@ IMDS_CASES = [
         reason=NO_V1,
     ),
     Case(
-        "IMDSv1 only, asked for",
+        "IMDSv1 only, enabled",
         changed(issues_tokens=False, requires_token=False),
         environ={"AWS_EC2_METADATA_V1_DISABLED": "false"},
     ),
     Case(
-        "IMDSv1 only, asked for in the profile",
+        "IMDSv1 only, enabled in the profile",
         changed(issues_tokens=False, requires_token=False),
         config="ec2_metadata_v1_disabled = false",
     ),

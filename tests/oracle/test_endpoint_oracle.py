@@ -180,7 +180,7 @@ def _client_builtins(settings: EndpointSettings) -> dict[str, Any]:
 def _rule_parameters(
     bucket: str, settings: EndpointSettings, *, session: bool = False
 ) -> dict[str, Any]:
-    """What botocore's client asks the rules for a GetObject request."""
+    """The parameters that botocore's client passes to the rules for a GetObject."""
     builtins = dict(_client_builtins(settings))
     operation = SimpleNamespace(name="GetObject")
     customize_endpoint_resolver_builtins(builtins, operation, {"Bucket": bucket}, {})

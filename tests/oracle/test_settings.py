@@ -1,4 +1,4 @@
-"""The same environment and files, asked through botocore's session."""
+"""The same environment and files, read through botocore's session."""
 
 import os
 import tempfile
@@ -80,21 +80,21 @@ def section(title: str, held: dict[str, Any]) -> str:
 def by_botocore(environ: dict[str, str]) -> dict[str, Any]:
     with mock.patch.dict(os.environ, environ, clear=True):
         session = botocore.session.Session()
-        ask = session.get_config_variable
-        s3 = ask("s3") or {}
+        get = session.get_config_variable
+        s3 = get("s3") or {}
         endpoint_url = ConfiguredEndpointProvider(
             session.full_config, session.get_scoped_config(), "s3"
         ).provide()
-        if ask("ignore_configured_endpoint_urls"):
+        if get("ignore_configured_endpoint_urls"):
             endpoint_url = None
         # Its client, not its configuration, takes a host that was written out as it is.
         variants = endpoint_url is None
         return {
-            "region": ask("region") or "us-east-1",
+            "region": get("region") or "us-east-1",
             "endpoint_url": endpoint_url,
             "addressing_style": s3.get("addressing_style") or "auto",
-            "use_fips": variants and (ask("use_fips_endpoint") or False),
-            "use_dualstack": variants and (ask("use_dualstack_endpoint") or False),
+            "use_fips": variants and (get("use_fips_endpoint") or False),
+            "use_dualstack": variants and (get("use_dualstack_endpoint") or False),
             "use_accelerate": s3.get("use_accelerate_endpoint") in (True, "true"),
             "use_arn_region": s3.get("use_arn_region", True),
             "use_global_endpoint": s3.get("us_east_1_regional_endpoint", "regional") == "legacy",
@@ -102,11 +102,11 @@ def by_botocore(environ: dict[str, str]) -> dict[str, Any]:
                 "s3_disable_multiregion_access_points", False
             ),
             "disable_s3_express_session_auth": (
-                ask("s3_disable_express_session_auth") or "false"
+                get("s3_disable_express_session_auth") or "false"
             ).lower()
             == "true",
-            "checksums": ask("response_checksum_validation"),
-            "ca_bundle": ask("ca_bundle"),
+            "checksums": get("response_checksum_validation"),
+            "ca_bundle": get("ca_bundle"),
         }
 
 

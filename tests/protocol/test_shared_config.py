@@ -81,7 +81,7 @@ def test_settings(profile: str, path: tuple[str, ...], value: str | None) -> Non
     assert shared().profile(profile).get(*path) == value
 
 
-def test_the_credentials_file_wins() -> None:
+def test_credentials_file_takes_precedence() -> None:
     both = shared("[profile x]\nregion = a\nca_bundle = c", "[x]\nregion = b\nca_bundle =")
     assert both.profile("x").get("region") == "b"
     assert both.profile("x").get("ca_bundle") == "c"
@@ -94,7 +94,7 @@ def test_default_may_be_missing_unless_named() -> None:
         nothing.profile("default")
 
 
-def test_a_missing_profile_names_those_found() -> None:
+def test_missing_profile_error_lists_the_profiles() -> None:
     with pytest.raises(ConfigurationError, match="found: analytics, default, keys-only, two words"):
         shared().profile("analytic")
     with pytest.raises(ConfigurationError, match=r"the shared files; profiles found: none"):
@@ -111,7 +111,7 @@ def test_a_missing_profile_names_those_found() -> None:
         (f"[a]\nb =\n  c = d\n  {SECRET}", "a line in the group 'b' is not name = value"),
     ],
 )
-def test_malformed_files_are_told_by_line_never_by_content(text: str, what: str) -> None:
+def test_malformed_file_error_names_the_line_but_not_its_content(text: str, what: str) -> None:
     with pytest.raises(ConfigurationError, match=f"the-file cannot be read: {what}") as caught:
         parse_sections(text, "the-file")
     assert SECRET not in str(caught.value)
@@ -133,7 +133,7 @@ def test_any_text_gives_sections_or_a_configuration_error(text: str) -> None:
         assert profile.get("a") is None or isinstance(profile.get("a"), str)
 
 
-def test_repr_hides_what_a_profile_holds() -> None:
+def test_repr_hides_the_settings_of_a_profile() -> None:
     held = shared("[default]", f"[default]\naws_secret_access_key = {SECRET}")
     assert SECRET not in repr(held)
     assert SECRET not in repr(parse_sections) + repr(held.profile(None))

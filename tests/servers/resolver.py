@@ -16,7 +16,7 @@ class LoopbackResolver(AbstractResolver):
     aiohttp connects to the port that the resolver returns, not to the URL's, so ``{443: 18443}``
     reaches a server that may not listen on 443 by its real URL.
 
-    ``questions`` lists the hosts and ports asked for.
+    ``questions`` lists the requested hosts and ports.
     """
 
     def __init__(self, ports: Mapping[int, int]) -> None:

@@ -39,17 +39,17 @@ _PATTERNS = {
 
 
 class Sts(HttpService):
-    """What the server knows, and what it was asked.
+    """The accepted credentials, and the recorded requests.
 
     Attributes:
         known: who may assume roles, by access key; the credentials that it issues join them.
         tokens: the web identity tokens that are accepted.
         mfa_codes: the codes that are accepted, each once.
-        external_ids: what a role's trust policy asks for, by its ARN.
+        external_ids: the id that a role's trust policy requires, by its ARN.
         forms: the parameters of each request.
         regions: what each signature was made for.
         clock: seconds since 1970.
-        lifetime: seconds, where a request asks for none.
+        lifetime: seconds, if a request has none.
         before: called before each request is looked at.
     """
 

@@ -14,7 +14,7 @@ DIRECTORY = "examplebucket--use1-az4--x-s3"
 NAMESPACE = "{http://s3.amazonaws.com/doc/2006-03-01/}"
 
 
-def ask(server: S3Server, bucket: str = BUCKET, **query: str) -> Reply:
+def list_keys(server: S3Server, bucket: str = BUCKET, **query: str) -> Reply:
     pairs = {name.replace("_", "-"): value for name, value in query.items()}
     text = urlencode({"list-type": "2", **pairs}, quote_via=quote)
     service = "s3express" if bucket == DIRECTORY else "s3"
@@ -59,22 +59,22 @@ def test_listing_shows_size_etag_time_class_and_checksums(server: S3Server) -> N
 
 def test_keys_are_sorted_by_their_utf8_bytes(server: S3Server) -> None:
     put(server, "b", "\ufffd", "\U0001f600", "a/b", "a", "B", "é")
-    assert names(ask(server)) == ["B", "a", "a/b", "b", "é", "\ufffd", "\U0001f600"]
+    assert names(list_keys(server)) == ["B", "a", "a/b", "b", "é", "\ufffd", "\U0001f600"]
 
 
 def test_prefix_and_delimiter_group_keys(server: S3Server) -> None:
     put(server, "photos/2006/a", "photos/2006/b", "photos/2007/a", "photos/z", "videos/a", "top")
-    root = ask(server, delimiter="/")
+    root = list_keys(server, delimiter="/")
     assert (names(root), names(root, "CommonPrefixes", "Prefix")) == (
         ["top"],
         ["photos/", "videos/"],
     )
-    photos = ask(server, delimiter="/", prefix="photos/")
+    photos = list_keys(server, delimiter="/", prefix="photos/")
     assert names(photos) == ["photos/z"]
     assert names(photos, "CommonPrefixes", "Prefix") == ["photos/2006/", "photos/2007/"]
     assert (value(photos, "KeyCount"), value(photos, "Delimiter")) == ("3", "/")
-    assert names(ask(server, prefix="photos/2006/")) == ["photos/2006/a", "photos/2006/b"]
-    other = ask(server, prefix="ph", delimiter="2006")
+    assert names(list_keys(server, prefix="photos/2006/")) == ["photos/2006/a", "photos/2006/b"]
+    other = list_keys(server, prefix="ph", delimiter="2006")
     assert names(other, "CommonPrefixes", "Prefix") == ["photos/2006"]
 
 
@@ -92,10 +92,10 @@ def test_pages_together_are_the_whole_listing(
         server.create_bucket(BUCKET, public=True)
         put(server, *keys)
         query = {"prefix": prefix, "delimiter": delimiter}
-        whole = ask(server, **query)
+        whole = list_keys(server, **query)
         expected = names(whole), names(whole, "CommonPrefixes", "Prefix")
         got: tuple[list[str], list[str]] = ([], [])
-        page = ask(server, **query, max_keys=str(size))
+        page = list_keys(server, **query, max_keys=str(size))
         while True:
             got = got[0] + names(page), got[1] + names(page, "CommonPrefixes", "Prefix")
             assert int(value(page, "KeyCount") or 0) <= size
@@ -103,15 +103,15 @@ def test_pages_together_are_the_whole_listing(
             assert (value(page, "IsTruncated") == "true") == (token is not None)
             if token is None:
                 break
-            page = ask(server, **query, max_keys=str(size), continuation_token=token)
+            page = list_keys(server, **query, max_keys=str(size), continuation_token=token)
             assert value(page, "ContinuationToken") == token
     assert got == expected
 
 
 def test_start_after_skips_keys_and_smaller_prefixes(server: S3Server) -> None:
     put(server, "a", "b/1", "b/2", "c")
-    assert names(ask(server, start_after="b/1")) == ["b/2", "c"]
-    grouped = ask(server, start_after="b/1", delimiter="/")
+    assert names(list_keys(server, start_after="b/1")) == ["b/2", "c"]
+    grouped = list_keys(server, start_after="b/1", delimiter="/")
     assert (names(grouped), names(grouped, "CommonPrefixes", "Prefix")) == (["c"], [])
     assert value(grouped, "StartAfter") == "b/1"
 
@@ -119,11 +119,11 @@ def test_start_after_skips_keys_and_smaller_prefixes(server: S3Server) -> None:
 def test_encoding_type_url_encodes_what_xml_cannot_hold(server: S3Server) -> None:
     put(server, "a b+c/\x01é&<>", "test_file(3).png")
     with pytest.raises(ParseError):
-        names(ask(server))
-    reply = ask(server, encoding_type="url", prefix="a b", delimiter="x")
+        names(list_keys(server))
+    reply = list_keys(server, encoding_type="url", prefix="a b", delimiter="x")
     assert names(reply) == ["a+b%2Bc/%01%C3%A9%26%3C%3E"]
     assert (value(reply, "Prefix"), value(reply, "EncodingType")) == ("a+b", "url")
-    assert names(ask(server, encoding_type="url", prefix="t")) == ["test_file%283%29.png"]
+    assert names(list_keys(server, encoding_type="url", prefix="t")) == ["test_file%283%29.png"]
     client = boto(server)
     keys = [each["Key"] for each in client.list_objects_v2(Bucket=BUCKET)["Contents"]]
     client.close()
@@ -134,15 +134,15 @@ def test_delete_markers_and_old_versions_are_not_listed(server: S3Server) -> Non
     server.enable_versioning(BUCKET)
     put(server, "a", "a", "b")
     server.delete_object(BUCKET, "b")
-    assert names(ask(server)) == ["a"]
+    assert names(list_keys(server)) == ["a"]
 
 
 def test_max_keys_is_at_most_1000_and_may_be_0(server: S3Server) -> None:
     put(server, *(f"{number:04}" for number in range(1001)))
     for max_keys, count in (("5000", 1000), ("0", 0)):
-        reply = ask(server, max_keys=max_keys)
+        reply = list_keys(server, max_keys=max_keys)
         assert (len(names(reply)), value(reply, "KeyCount")) == (count, str(count))
-    assert value(ask(server, max_keys="0"), "IsTruncated") == "false"
+    assert value(list_keys(server, max_keys="0"), "IsTruncated") == "false"
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_max_keys_is_at_most_1000_and_may_be_0(server: S3Server) -> None:
 )
 def test_invalid_listing_is_refused(server: S3Server, bucket: str, query: dict[str, str]) -> None:
     server.bucket(bucket)
-    reply = ask(server, bucket, **query)
+    reply = list_keys(server, bucket, **query)
     assert (reply.status, reply.code) == (400, "InvalidArgument")
     assert reply.error["ArgumentName"] == next(iter(query)).replace("_", "-")
 
@@ -172,7 +172,7 @@ def test_directory_bucket_is_listed_unsorted_in_pages(server: S3Server) -> None:
     listed, token = [], ""
     while True:
         query: dict[str, Any] = {"max_keys": "7"} | ({"continuation_token": token} if token else {})
-        page = ask(server, DIRECTORY, prefix="logs/", **query)
+        page = list_keys(server, DIRECTORY, prefix="logs/", **query)
         listed += names(page)
         token = value(page, "NextContinuationToken") or ""
         if not token:
@@ -185,7 +185,7 @@ def test_directory_bucket_is_listed_unsorted_in_pages(server: S3Server) -> None:
 
 def test_listing_without_permission_is_denied(server: S3Server) -> None:
     server.create_bucket("no-list", reveals_missing_keys=False)
-    assert ask(server, "no-list").code == "AccessDenied"
+    assert list_keys(server, "no-list").code == "AccessDenied"
     server.create_bucket(BUCKET)
     assert send(server, f"/{BUCKET}?list-type=2").code == "AccessDenied"
     server.create_bucket("public", public=True)
@@ -202,5 +202,5 @@ def test_listing_a_missing_bucket_is_refused(server: S3Server) -> None:
 def test_listing_an_access_point_names_the_access_point(server: S3Server) -> None:
     put(server, "a")
     server.add_access_point("my-point-123456789012", BUCKET)
-    reply = ask(server, "my-point-123456789012")
+    reply = list_keys(server, "my-point-123456789012")
     assert (names(reply), value(reply, "Name")) == (["a"], "my-point-123456789012")

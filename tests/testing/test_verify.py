@@ -28,7 +28,7 @@ def temporary(expires_at: datetime | None = None) -> ServerCredentials:
     return ServerCredentials("ASIAIOSFODNN7EXAMPLE", "secret/example", TOKEN, expires_at)
 
 
-def test_server_imports_no_code_of_the_client() -> None:
+def test_testing_server_runs_without_client_code() -> None:
     sources = [*Path(aios3get.testing.__file__).parent.glob("*.py")]
     imported: set[str] = set()
     for source in sources:
@@ -262,15 +262,15 @@ def test_temporary_credentials_need_their_token_until_they_expire(server: S3Serv
 def test_scope_with_wrong_region_service_or_day_is_refused(
     server: S3Server, presigned: bool
 ) -> None:
-    def ask(**scope: Any) -> Any:
+    def send_scope(**scope: Any) -> Any:
         if presigned:
             return send(server, presign(server, **scope))
         return call(server, **scope)
 
     code = "AuthorizationQueryParametersError" if presigned else "AuthorizationHeaderMalformed"
-    reply = ask(region="eu-west-1")
+    reply = send_scope(region="eu-west-1")
     assert (reply.status, reply.code, reply.error["Region"]) == (400, code, "us-east-1")
-    reply = ask(service="ec2")
+    reply = send_scope(service="ec2")
     assert (reply.status, reply.code) == (400, code)
     headers = sign(server)
     day = headers["X-Amz-Date"][:8]

@@ -12,7 +12,7 @@ STEP = 0.05
 def simulate(
     control: Concurrency, throughput: Callable[[int], float], seconds: float, start: float = 0.0
 ) -> list[int]:
-    """The numbers of requests over time, where ``throughput`` tells bytes per second by number."""
+    """The numbers of requests over time, where ``throughput`` maps them to bytes per second."""
     seen = [control.current]
     now = start
     while now < start + seconds:
@@ -32,7 +32,7 @@ def test_grows_while_throughput_grows() -> None:
     assert control.current == 64
 
 
-def test_growth_stops_where_more_requests_bring_nothing() -> None:
+def test_growth_stops_if_more_requests_gain_nothing() -> None:
     control = Concurrency(8, 64, 0.0)
     seen = simulate(control, link(8 * 90e6), 60)
     assert set(seen) == {8, 16}

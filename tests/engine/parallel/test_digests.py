@@ -37,6 +37,6 @@ def test_missing_names_the_gaps_in_order() -> None:
     assert digests.missing(Span(0, 5)) == [Span(0, 5)]
 
 
-def test_digests_that_do_not_combine_are_refused() -> None:
+def test_algorithm_that_cannot_combine_is_refused() -> None:
     with pytest.raises(ValueError, match="SHA256"):
         Digests(ALGORITHMS["SHA256"])

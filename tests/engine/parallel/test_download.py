@@ -62,7 +62,9 @@ async def test_ranges_are_downloaded(
     assert target.read_bytes() == expected
 
 
-async def test_file_is_replaced_whole(server: S3Server, client: S3Client, target: Path) -> None:
+async def test_file_is_replaced_atomically(
+    server: S3Server, client: S3Client, target: Path
+) -> None:
     target.write_bytes(b"x" * 2 * SIZE)
     server.put_object(BUCKET, KEY, CONTENT)
     await client.download_object(BUCKET, KEY, target)
@@ -133,7 +135,7 @@ async def interrupt(
     server.requests.clear()
 
 
-async def test_interrupted_download_is_continued(
+async def test_interrupted_download_is_resumed(
     server: S3Server, client: S3Client, target: Path
 ) -> None:
     server.put_object(BUCKET, KEY, CONTENT, checksum_algorithm="CRC64NVME")
@@ -152,7 +154,7 @@ async def test_interrupted_download_is_continued(
     assert not beside(target)
 
 
-async def test_interrupted_download_of_a_range_is_continued(
+async def test_interrupted_download_of_a_range_is_resumed(
     server: S3Server, client: S3Client, target: Path
 ) -> None:
     server.put_object(BUCKET, KEY, CONTENT)
@@ -165,7 +167,7 @@ async def test_interrupted_download_of_a_range_is_continued(
         )
 
 
-async def test_cancelled_download_is_continued(
+async def test_cancelled_download_is_resumed(
     server: S3Server, client: S3Client, target: Path
 ) -> None:
     server.put_object(BUCKET, KEY, CONTENT)
@@ -209,7 +211,7 @@ async def test_download_that_is_cancelled_twice_lets_go_of_its_file(
     assert done.resumed == 5 * PART
 
 
-async def test_changed_object_is_downloaded_anew(
+async def test_changed_object_restarts_the_download(
     server: S3Server, client: S3Client, target: Path
 ) -> None:
     for replacement in (CONTENT[::-1], CONTENT[:100], b"", CONTENT * 2):
@@ -250,7 +252,7 @@ async def test_truncated_temporary_file_is_filled_again(
 
 
 @pytest.mark.parametrize("suffix", ["-part", ".journal"])
-async def test_lost_file_of_an_interrupted_download_starts_it_anew(
+async def test_deleted_temporary_file_restarts_the_download(
     server: S3Server, client: S3Client, target: Path, suffix: str
 ) -> None:
     server.put_object(BUCKET, KEY, CONTENT)
@@ -264,7 +266,7 @@ async def test_lost_file_of_an_interrupted_download_starts_it_anew(
     assert not beside(target)
 
 
-async def test_download_of_another_object_starts_anew(
+async def test_download_of_another_object_is_not_resumed(
     server: S3Server, client: S3Client, target: Path
 ) -> None:
     server.put_object(BUCKET, KEY, CONTENT)
@@ -275,7 +277,7 @@ async def test_download_of_another_object_starts_anew(
     assert not beside(target)
 
 
-async def test_download_without_resume_continues_nothing(
+async def test_download_with_resume_false_starts_from_the_beginning(
     server: S3Server, client: S3Client, target: Path
 ) -> None:
     server.put_object(BUCKET, KEY, CONTENT)
@@ -285,7 +287,7 @@ async def test_download_without_resume_continues_nothing(
     assert target.read_bytes() == CONTENT
 
 
-async def test_download_that_ended_before_its_file_was_renamed_is_finished(
+async def test_complete_download_that_was_not_renamed_is_finished(
     server: S3Server, client: S3Client, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.put_object(BUCKET, KEY, CONTENT, checksum_algorithm="CRC32")
@@ -304,7 +306,7 @@ async def test_download_that_ended_before_its_file_was_renamed_is_finished(
     assert target.read_bytes() == CONTENT
 
 
-async def test_two_downloads_to_one_file_at_once_do_not_mix(
+async def test_concurrent_downloads_to_one_file_do_not_mix(
     server: S3Server, client: S3Client, target: Path
 ) -> None:
     server.put_object(BUCKET, KEY, CONTENT)
@@ -338,7 +340,7 @@ async def test_read_only_folder_is_refused_before_any_request(
 
 
 @pytest.mark.parametrize("method", ["allocate", "write"])
-async def test_full_disk_is_raised_as_it_is(
+async def test_full_disk_raises_os_error(
     server: S3Server,
     client: S3Client,
     target: Path,
@@ -392,7 +394,7 @@ async def test_failing_progress_callback_ends_the_download(
     assert not target.exists()
 
 
-async def test_progress_never_goes_back(server: S3Server, client: S3Client, target: Path) -> None:
+async def test_progress_never_decreases(server: S3Server, client: S3Client, target: Path) -> None:
     server.put_object(BUCKET, KEY, CONTENT)
     for offset in range(0, SIZE, PART):
         server.faults.add(faults.reset_after(400), where=covering(offset))
@@ -423,7 +425,7 @@ asyncio.run(main())
 @pytest.mark.parametrize(
     "times", [2, pytest.param(50, marks=pytest.mark.deep)], ids=["few", "fifty"]
 )
-async def test_killed_download_is_continued_to_the_exact_bytes(
+async def test_download_of_a_killed_process_is_resumed(
     server: S3Server, client: S3Client, target: Path, times: int
 ) -> None:
     server.put_object(BUCKET, KEY, BODY, checksum_algorithm="CRC64NVME")

@@ -100,7 +100,7 @@ def of(key: str, offset: int) -> Callable[[RecordedRequest], bool]:
 async def outcomes(
     setup: Setup, cases: Iterable[tuple[Fault, int, int | None, set[str], Expected]]
 ) -> list[str]:
-    """The cases that came out otherwise: fault, its byte, how often, front ends, expected error."""
+    """Cases with an unexpected outcome: fault, its byte, how often, front ends, expected error."""
     server, client, folder, _ = setup
     server.faults.clear()
     server.requests.clear()
@@ -156,7 +156,7 @@ CUTS: dict[str, Callable[[int], Fault]] = {
 
 
 @pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS)
-async def test_cut_part_is_read_to_its_end(setup: Setup, cut: Callable[[int], Fault]) -> None:
+async def test_interrupted_part_is_resumed(setup: Setup, cut: Callable[[int], Fault]) -> None:
     cases: list[tuple[Fault, int, int | None, set[str], Expected]] = [
         (cut(count), offset, 1, ALL, None)
         for count in (0, 1, 500, 999)
@@ -313,7 +313,7 @@ async def test_get_objects_gives_each_object_its_bytes_or_its_error(setup: Setup
 
 
 @only_tcp
-async def test_parts_cut_again_and_again_are_read_to_their_end(
+async def test_repeatedly_interrupted_parts_are_resumed(
     setup: Setup,
 ) -> None:
     cases: list[tuple[Fault, int, int | None, set[str], Expected]] = [

@@ -42,13 +42,13 @@ def test_pieces_are_read_as_they_were_written(path: Path) -> None:
     assert Journal(str(path)).read() == (OBJECT, PIECES)
 
 
-def test_pieces_are_on_file_without_a_close(path: Path) -> None:
+def test_pieces_are_written_before_close(path: Path) -> None:
     journal = written(path)
     assert Journal(str(path)).read() == (OBJECT, PIECES)
     journal.close()
 
 
-def test_continued_journal_keeps_pieces_and_takes_more(path: Path) -> None:
+def test_resumed_journal_keeps_its_pieces(path: Path) -> None:
     written(path).close()
     journal = Journal(str(path))
     journal.begin(OBJECT, PIECES[:1])
@@ -58,7 +58,7 @@ def test_continued_journal_keeps_pieces_and_takes_more(path: Path) -> None:
     assert os.listdir(path.parent) == [path.name]
 
 
-def test_every_cut_leaves_whole_pieces_or_no_journal(path: Path) -> None:
+def test_truncated_journal_has_whole_pieces_or_is_ignored(path: Path) -> None:
     written(path).close()
     content = path.read_bytes()
     head = content.index(b"\n")
@@ -88,12 +88,12 @@ def test_every_cut_leaves_whole_pieces_or_no_journal(path: Path) -> None:
         b"[" * 100_000,
     ],
 )
-def test_other_files_are_no_journal(path: Path, content: bytes) -> None:
+def test_other_files_are_ignored(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     assert Journal(str(path)).read() is None
 
 
-def test_journal_of_another_format_is_none(path: Path) -> None:
+def test_journal_of_another_format_is_ignored(path: Path) -> None:
     written(path).close()
     head, _, rest = path.read_text().partition("\n")
     path.write_text(json.dumps({**json.loads(head), "format": 2}) + "\n" + rest)
@@ -124,7 +124,7 @@ def test_invalid_line_ends_the_journal(path: Path, line: str) -> None:
     assert Journal(str(path)).read() == (OBJECT, PIECES[:1])
 
 
-def test_missing_journal_is_none_and_deleting_it_is_no_error(path: Path) -> None:
+def test_missing_journal_can_be_read_and_deleted(path: Path) -> None:
     journal = Journal(str(path))
     assert journal.read() is None
     journal.delete()

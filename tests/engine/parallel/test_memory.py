@@ -42,14 +42,16 @@ async def test_objects_of_every_size_are_read(
 
 
 @pytest.mark.parametrize("size", [1, PART, PART + 1, 3 * PART])
-async def test_memory_takes_what_fits(server: S3Server, client: S3Client, size: int) -> None:
+async def test_small_buffer_takes_the_first_bytes(
+    server: S3Server, client: S3Client, size: int
+) -> None:
     server.put_object(BUCKET, KEY, CONTENT)
     buffer = bytearray(size)
     assert await client.read_into(BUCKET, KEY, buffer) == size
     assert buffer == CONTENT[:size]
 
 
-async def test_memory_without_bytes_takes_none(server: S3Server, client: S3Client) -> None:
+async def test_empty_buffer_takes_no_bytes(server: S3Server, client: S3Client) -> None:
     server.put_object(BUCKET, KEY, CONTENT)
     assert await client.read_into(BUCKET, KEY, bytearray()) == 0
 
@@ -67,7 +69,7 @@ async def test_bytes_that_fit_are_not_compared_with_the_checksum_of_the_object(
 
 @pytest.mark.parametrize("size", [PART, SIZE])
 @pytest.mark.usefixtures("no_collection")
-async def test_memory_can_be_closed_once_it_is_read(
+async def test_mmap_can_be_closed_after_the_read(
     server: S3Server, client: S3Client, size: int
 ) -> None:
     server.put_object(BUCKET, KEY, CONTENT[:size], checksum_algorithm="CRC64NVME")
@@ -78,7 +80,7 @@ async def test_memory_can_be_closed_once_it_is_read(
 @pytest.mark.parametrize("failure", [faults.status(403), faults.stall_before_head()])
 @pytest.mark.parametrize("offset", [0, SIZE - 1])
 @pytest.mark.usefixtures("no_collection")
-async def test_memory_can_be_closed_where_a_failure_passes(
+async def test_mmap_can_be_closed_after_a_failed_read(
     server: S3Server, client: S3Client, failure: faults.Fault, offset: int
 ) -> None:
     server.put_object(BUCKET, KEY, CONTENT, checksum_algorithm="CRC64NVME")
@@ -100,7 +102,7 @@ async def test_small_object_takes_one_request(server: S3Server, client: S3Client
     assert count.verified
 
 
-async def test_first_request_is_a_range_and_all_others_name_its_etag(
+async def test_first_request_is_a_range_and_all_others_have_if_match(
     server: S3Server, client: S3Client
 ) -> None:
     stored = server.put_object(BUCKET, KEY, CONTENT, checksum_algorithm="CRC64NVME")
@@ -149,7 +151,7 @@ async def test_range_outside_the_object_is_refused(server: S3Server, client: S3C
         await client.read_into(BUCKET, KEY, bytearray(10), range=f"bytes={SIZE}-")
 
 
-async def test_conditions_hold_for_the_first_request_alone(
+async def test_conditions_are_sent_with_the_first_request_only(
     server: S3Server, client: S3Client
 ) -> None:
     stored = server.put_object(BUCKET, KEY, CONTENT)
@@ -171,7 +173,7 @@ async def test_version_is_read(server: S3Server, client: S3Client) -> None:
     assert buffer == CONTENT
 
 
-async def test_customer_key_goes_with_every_request(server: S3Server, connect: Connect) -> None:
+async def test_customer_key_is_sent_with_every_request(server: S3Server, connect: Connect) -> None:
     key = b"0123456789abcdef0123456789abcdef"
     client = connect(allow_insecure_sse_customer_key=True)
     server.put_object(BUCKET, KEY, CONTENT, sse_customer_key=key, checksum_algorithm="CRC32C")
@@ -191,7 +193,9 @@ async def test_customer_key_goes_with_every_request(server: S3Server, connect: C
     ],
     ids=["bytearray", "memoryview", "array", "mmap"],
 )
-async def test_any_writable_memory_will_do(server: S3Server, client: S3Client, make: Any) -> None:
+async def test_any_writable_buffer_is_accepted(
+    server: S3Server, client: S3Client, make: Any
+) -> None:
     server.put_object(BUCKET, KEY, CONTENT[:4096])
     buffer = make(4096)
     assert await client.read_into(BUCKET, KEY, buffer) == 4096
@@ -218,7 +222,7 @@ async def test_invalid_number_of_connections_is_refused(client: S3Client, connec
 
 
 @pytest.mark.parametrize("connections", [1, 2, 5])
-async def test_no_more_connections_than_allowed(
+async def test_connections_limits_the_concurrent_requests(
     server: S3Server, connect: Connect, connections: int
 ) -> None:
     server.put_object(BUCKET, KEY, CONTENT)
@@ -237,14 +241,14 @@ async def test_one_permit_is_enough(server: S3Server, connect: Connect) -> None:
     assert count.verified
 
 
-async def test_missing_key_is_raised_plain(server: S3Server, client: S3Client) -> None:
+async def test_missing_key_raises_no_exception_group(server: S3Server, client: S3Client) -> None:
     server.create_bucket(BUCKET)
     with pytest.raises(errors.NoSuchKey, match=f"GET {BUCKET}/{KEY}: ") as caught:
         await client.read_into(BUCKET, KEY, bytearray(1))
     assert (caught.value.bucket, caught.value.key, caught.value.attempts) == (BUCKET, KEY, 1)
 
 
-async def test_failing_part_is_raised_plain_and_cancels_the_others(
+async def test_failing_part_is_raised_without_a_group_and_cancels_the_others(
     server: S3Server, client: S3Client
 ) -> None:
     server.put_object(BUCKET, KEY, CONTENT)
@@ -281,7 +285,7 @@ async def test_every_request_has_its_record(server: S3Server, connect: Connect) 
     assert sorted(record.method for record in records) == ["GET"] * 9 + ["HEAD"]
 
 
-async def test_parts_count_their_retries_apart(server: S3Server, client: S3Client) -> None:
+async def test_parts_have_separate_retry_budgets(server: S3Server, client: S3Client) -> None:
     server.put_object(BUCKET, KEY, CONTENT)
     for start in range(0, 7000, 1000):
         server.faults.add(faults.status(500), where=covering(start), times=4)
@@ -290,14 +294,16 @@ async def test_parts_count_their_retries_apart(server: S3Server, client: S3Clien
     assert buffer == CONTENT
 
 
-async def test_healthy_parts_do_not_hide_a_dead_one(server: S3Server, client: S3Client) -> None:
+async def test_progress_of_other_parts_does_not_hide_a_failing_part(
+    server: S3Server, client: S3Client
+) -> None:
     server.put_object(BUCKET, KEY, CONTENT)
     server.faults.add(faults.status(500), where=covering(3000), times=None)
     with pytest.raises(errors.InternalError):
         await client.read_into(BUCKET, KEY, bytearray(SIZE), connections=2)
 
 
-async def test_replaced_object_is_noticed(server: S3Server, client: S3Client) -> None:
+async def test_replaced_object_raises_object_changed(server: S3Server, client: S3Client) -> None:
     server.put_object(BUCKET, KEY, CONTENT)
 
     def replace() -> None:
@@ -331,7 +337,7 @@ async def test_cancelled_call_releases_everything(server: S3Server, client: S3Cl
 @pytest.mark.parametrize(
     "fault", [faults.no_etag(), faults.ignore_range(), faults.no_length()], ids=lambda f: f.name
 )
-async def test_servers_that_do_not_divide_objects_are_read_with_one_request(
+async def test_server_without_ranges_is_read_with_one_request(
     server: S3Server, client: S3Client, fault: faults.Fault
 ) -> None:
     server.put_object(BUCKET, KEY, CONTENT)
@@ -341,7 +347,7 @@ async def test_servers_that_do_not_divide_objects_are_read_with_one_request(
     assert buffer == CONTENT
 
 
-async def test_result_is_a_number_with_facts(server: S3Server, client: S3Client) -> None:
+async def test_result_is_an_int_with_info_and_verified(server: S3Server, client: S3Client) -> None:
     stored = server.put_object(BUCKET, KEY, CONTENT)
     count = await client.read_into(BUCKET, KEY, bytearray(SIZE))
     assert isinstance(count, int)

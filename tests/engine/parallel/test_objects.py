@@ -34,9 +34,16 @@ async def test_every_object_has_its_result(client: S3Client) -> None:
     assert seen == set(range(COUNT))
 
 
-async def test_errors_stand_in_their_place(server: S3Server, client: S3Client) -> None:
-    asked: list[Any] = [(BUCKET, "0"), (BUCKET, "no"), (BUCKET, ""), ("only one",), "text", None]
-    results = [result async for result in client.get_objects(asked)]
+async def test_errors_are_results(server: S3Server, client: S3Client) -> None:
+    wanted: list[Any] = [
+        (BUCKET, "0"),
+        (BUCKET, "no"),
+        (BUCKET, ""),
+        ("only one",),
+        "text",
+        None,
+    ]
+    results = [result async for result in client.get_objects(wanted)]
     found = {result.index: type(result.error) for result in results}
     assert found == {
         0: type(None),
@@ -49,9 +56,9 @@ async def test_errors_stand_in_their_place(server: S3Server, client: S3Client) -
     assert all((result.body is None) == (result.error is not None) for result in results)
 
 
-async def test_options_go_with_each_request(client: S3Client) -> None:
-    asked = [(BUCKET, f"{number}", {"range": f"bytes={number}-{number}"}) for number in range(9)]
-    async for result in client.get_objects(asked):  # type: ignore[arg-type]
+async def test_options_are_sent_with_each_request(client: S3Client) -> None:
+    wanted = [(BUCKET, f"{number}", {"range": f"bytes={number}-{number}"}) for number in range(9)]
+    async for result in client.get_objects(wanted):  # type: ignore[arg-type]
         assert result.body == CONTENT[result.index * 101 :][:1]
 
 
@@ -82,23 +89,23 @@ async def test_no_more_than_concurrency_are_requested_or_held(
     await results.aclose()
 
 
-async def test_asynchronous_requests_do_not_hold_results_up(client: S3Client) -> None:
+async def test_slow_asynchronous_iterable_does_not_delay_results(client: S3Client) -> None:
     received = asyncio.Event()
 
-    async def asked() -> AsyncIterator[tuple[str, str]]:
+    async def wanted() -> AsyncIterator[tuple[str, str]]:
         yield BUCKET, "0"
         await received.wait()
         yield BUCKET, "1"
 
     async with asyncio.timeout(5):
         found = []
-        async for result in client.get_objects(asked()):
+        async for result in client.get_objects(wanted()):
             found.append(result.index)
             received.set()
     assert found == [0, 1]
 
 
-async def test_leaving_early_cancels_what_is_under_way(server: S3Server, client: S3Client) -> None:
+async def test_leaving_early_cancels_pending_requests(server: S3Server, client: S3Client) -> None:
     server.faults.add(faults.stall_before_head(), key="3", times=None)
 
     async def endless() -> AsyncIterator[tuple[str, str]]:
@@ -128,7 +135,7 @@ async def test_cancelled_wait_loses_no_result(server: S3Server, client: S3Client
     assert sorted(found) == list(range(10))
 
 
-async def test_two_tasks_cannot_take_results_at_once(client: S3Client) -> None:
+async def test_second_iterating_task_gets_a_usage_error(client: S3Client) -> None:
     async with client.get_objects(requests()) as results:
         found = await asyncio.gather(anext(results), anext(results), return_exceptions=True)
         assert [type(each).__name__ for each in found] == ["ObjectResult", "UsageError"]

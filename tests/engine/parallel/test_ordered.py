@@ -65,7 +65,7 @@ async def test_attempts_are_the_requests_so_far(server: S3Server, client: S3Clie
     assert stream.attempts == len(server.requests) == 10
 
 
-async def test_stop_is_known_at_the_end_where_no_length_is_announced(
+async def test_stop_is_known_at_the_end_if_no_length_is_announced(
     server: S3Server, client: S3Client
 ) -> None:
     server.put_object(BUCKET, KEY, CONTENT)
@@ -79,7 +79,7 @@ async def test_stop_is_known_at_the_end_where_no_length_is_announced(
 
 
 @pytest.mark.parametrize("connections", [1, 3, 64])
-async def test_bytes_come_in_order_whatever_arrives_first(
+async def test_bytes_are_in_order_if_parts_arrive_out_of_order(
     server: S3Server, client: S3Client, connections: int
 ) -> None:
     server.put_object(BUCKET, KEY, CONTENT)
@@ -109,7 +109,7 @@ async def test_parts_that_only_seem_equal_are_not_verified(
 
 
 @pytest.mark.parametrize("name", CHECKSUMS)
-async def test_last_chunk_is_held_back_where_a_byte_is_corrupted(
+async def test_last_chunk_is_held_back_if_a_byte_is_corrupted(
     server: S3Server, client: S3Client, name: str
 ) -> None:
     server.put_object(BUCKET, KEY, CONTENT, **CHECKSUMS[name])
@@ -122,7 +122,7 @@ async def test_last_chunk_is_held_back_where_a_byte_is_corrupted(
     assert len(received) < SIZE
 
 
-async def test_late_checksum_is_verified_all_the_same(server: S3Server, client: S3Client) -> None:
+async def test_late_checksum_is_verified(server: S3Server, client: S3Client) -> None:
     server.put_object(BUCKET, KEY, CONTENT, checksum_algorithm="SHA256")
     server.faults.add(faults.slow(10), method="HEAD")
     async with client.stream_object(BUCKET, KEY) as stream:
@@ -130,7 +130,7 @@ async def test_late_checksum_is_verified_all_the_same(server: S3Server, client: 
     assert stream.verified
 
 
-async def test_nothing_is_requested_beyond_the_window_while_nobody_reads(
+async def test_unread_stream_requests_nothing_beyond_the_window(
     server: S3Server, client: S3Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(read_ahead, "_LEAST_WINDOW", 3 * PART)
@@ -173,7 +173,7 @@ async def test_failing_part_is_raised_after_the_bytes_before_it(
     assert caught.value.__context__ is None
 
 
-async def test_replaced_object_is_noticed(
+async def test_replaced_object_raises_object_changed(
     server: S3Server, client: S3Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(read_ahead, "_LEAST_WINDOW", 2 * PART)
@@ -249,7 +249,7 @@ async def test_closing_ends_the_read_of_another_task(
         await reading
 
 
-async def test_two_tasks_cannot_read_at_once(server: S3Server, client: S3Client) -> None:
+async def test_second_reading_task_gets_a_usage_error(server: S3Server, client: S3Client) -> None:
     server.put_object(BUCKET, KEY, CONTENT)
     server.faults.add(faults.slow(10_000), times=None)
     async with client.stream_object(BUCKET, KEY) as stream:

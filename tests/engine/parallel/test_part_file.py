@@ -29,7 +29,7 @@ def filled(target: Path, content: bytes = b"new", *, resume: bool = True) -> Par
     return file
 
 
-def test_commit_puts_the_bytes_in_the_targets_place(target: Path) -> None:
+def test_commit_replaces_the_target(target: Path) -> None:
     target.write_bytes(b"old")
     file = filled(target)
     assert target.read_bytes() == b"old"
@@ -45,7 +45,7 @@ def test_delete_leaves_the_target_as_it_was(target: Path) -> None:
     assert not files_beside(target)
 
 
-def test_closed_file_is_found_again(target: Path) -> None:
+def test_closed_file_is_reopened(target: Path) -> None:
     filled(target, b"0123456789").close()
     again = PartFile(str(target), resume=True)
     assert again.resumable
@@ -54,7 +54,7 @@ def test_closed_file_is_found_again(target: Path) -> None:
     again.delete()
 
 
-def test_file_of_another_size_is_cut_or_extended(target: Path) -> None:
+def test_file_of_another_size_is_truncated_or_extended(target: Path) -> None:
     filled(target, b"0123456789").close()
     for size in (4, 0, 7):
         file = PartFile(str(target), resume=True)
@@ -63,7 +63,7 @@ def test_file_of_another_size_is_cut_or_extended(target: Path) -> None:
         file.close()
 
 
-def test_file_without_resume_is_another_one_every_time(target: Path) -> None:
+def test_file_without_resume_has_a_new_name_every_time(target: Path) -> None:
     first, second = filled(target, b"1", resume=False), filled(target, b"2", resume=False)
     assert not first.resumable
     assert first.path != second.path
@@ -115,7 +115,7 @@ def test_target_that_is_a_folder_is_refused(target: Path) -> None:
 
 
 @posix
-def test_target_that_is_no_regular_file_is_refused(target: Path) -> None:
+def test_target_other_than_a_regular_file_is_refused(target: Path) -> None:
     os.mkfifo(target)
     with pytest.raises(OSError, match="regular files only"):
         PartFile(str(target), resume=True)
@@ -127,7 +127,7 @@ def test_missing_folder_is_named(target: Path) -> None:
 
 
 @posix
-def test_permissions_of_a_replaced_file_stay(target: Path) -> None:
+def test_permissions_of_a_replaced_file_are_kept(target: Path) -> None:
     target.write_bytes(b"old")
     target.chmod(0o640)
     filled(target).commit(fsync=False)
@@ -159,7 +159,7 @@ def test_part_file_that_is_a_link_is_not_written(target: Path, link: object) -> 
     assert other.read_bytes() == b"kept"
 
 
-def test_full_disk_is_noticed_before_a_byte_is_written(target: Path) -> None:
+def test_full_disk_raises_before_a_byte_is_written(target: Path) -> None:
     file = PartFile(str(target), resume=False)
     with pytest.raises(OSError, match="aios3get-part") as caught:
         file.allocate(1 << 60)
@@ -186,7 +186,7 @@ def test_short_writes_are_continued(target: Path, monkeypatch: pytest.MonkeyPatc
     assert target.read_bytes() == b"0123456789"
 
 
-def test_systems_without_posix_functions_do_the_same(
+def test_part_file_works_without_posix_functions(
     target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("pwrite", "pread", "posix_fallocate", "geteuid"):

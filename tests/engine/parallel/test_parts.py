@@ -53,7 +53,7 @@ def test_parts_tile_the_work_whatever_their_sizes_and_splits(
 
 
 @given(disjoint_spans(), SIZES)
-def test_parts_come_in_order_and_are_no_longer_than_asked(wanted: list[Span], size: int) -> None:
+def test_parts_are_in_order_and_no_longer_than_requested(wanted: list[Span], size: int) -> None:
     work = Work(wanted)
     taken = [part for part in iter(lambda: work.take(size), None) if part]
     assert offsets(taken) == offsets(wanted)
@@ -61,7 +61,7 @@ def test_parts_come_in_order_and_are_no_longer_than_asked(wanted: list[Span], si
 
 
 @given(st.integers(1, 500), SIZES, st.integers(1, 64))
-def test_parts_end_at_stored_parts_that_fit(stop: int, size: int, boundary: int) -> None:
+def test_parts_end_at_stored_part_boundaries(stop: int, size: int, boundary: int) -> None:
     work = Work([Span(0, stop)])
     work.boundary = boundary
     while part := work.take(size):
@@ -142,7 +142,7 @@ def test_coalesced_groups_are_no_longer_than_the_largest_unless_one_range_is(
         assert group.span.size <= largest or len(group.members) == 1
 
 
-def test_ranges_farther_apart_than_the_gap_are_read_apart() -> None:
+def test_ranges_farther_apart_than_the_gap_are_read_separately() -> None:
     ranges = [Span(0, 10), Span(20, 30), Span(41, 50)]
     groups = coalesce(ranges, 10, 1000)
     assert [group.members for group in groups] == [(0, 1), (2,)]

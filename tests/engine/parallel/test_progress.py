@@ -61,7 +61,7 @@ async def test_failing_callback_ends_the_read() -> None:
     assert cancelled.is_set()
 
 
-async def test_failing_read_is_raised_plain() -> None:
+async def test_failing_read_raises_no_exception_group() -> None:
     async def read() -> None:
         raise ZeroDivisionError
 

@@ -15,7 +15,9 @@ def expected(ranges: list[ByteRange]) -> list[bytes]:
     return [CONTENT[slice(*each.within(SIZE))] for each in ranges]
 
 
-async def test_ranges_come_in_the_order_asked(server: S3Server, client: S3Client) -> None:
+async def test_ranges_are_returned_in_the_requested_order(
+    server: S3Server, client: S3Client
+) -> None:
     server.put_object(BUCKET, KEY, CONTENT)
     ranges = [
         ByteRange(5000, 5010),
@@ -62,7 +64,7 @@ async def test_close_ranges_take_few_requests_and_share_memory(
     assert len({id(view.obj) for view in views}) <= 4
 
 
-async def test_distant_ranges_are_read_apart(server: S3Server, client: S3Client) -> None:
+async def test_distant_ranges_are_read_separately(server: S3Server, client: S3Client) -> None:
     server.put_object(BUCKET, KEY, CONTENT)
     ranges = [ByteRange(0, 10), ByteRange(300, 310), ByteRange(900, 905)]
     await client.get_ranges(BUCKET, KEY, ranges, gap=100)
@@ -77,7 +79,7 @@ async def test_long_range_is_divided(server: S3Server, client: S3Client) -> None
     assert len(server.requests) > 2
 
 
-async def test_all_requests_but_the_first_name_its_etag(server: S3Server, client: S3Client) -> None:
+async def test_all_requests_but_the_first_have_if_match(server: S3Server, client: S3Client) -> None:
     stored = server.put_object(BUCKET, KEY, CONTENT)
     await client.get_ranges(BUCKET, KEY, ["bytes=0-9", "bytes=-5"], gap=0)
     first, *others = server.requests
@@ -122,7 +124,7 @@ async def test_invalid_arguments_are_refused_before_any_request(
     assert not server.requests
 
 
-async def test_replaced_object_is_noticed(server: S3Server, client: S3Client) -> None:
+async def test_replaced_object_raises_object_changed(server: S3Server, client: S3Client) -> None:
     server.put_object(BUCKET, KEY, CONTENT)
 
     def replace() -> None:

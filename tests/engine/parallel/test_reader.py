@@ -75,7 +75,7 @@ async def test_any_order_of_reads_and_seeks(server: S3Server, client: S3Client, 
             assert f.tell() == position
 
 
-async def test_reads_in_order_are_read_ahead(server: S3Server, client: S3Client) -> None:
+async def test_sequential_reads_are_read_ahead(server: S3Server, client: S3Client) -> None:
     server.put_object(BUCKET, KEY, CONTENT)
     async with client.open_object(BUCKET, KEY) as f:
         await f.read(10)
@@ -112,7 +112,7 @@ async def test_closed_reader_holds_no_memory(server: S3Server, client: S3Client)
     assert not buffers
 
 
-async def test_bytes_left_behind_stay_in_memory(server: S3Server, client: S3Client) -> None:
+async def test_recently_read_bytes_stay_in_memory(server: S3Server, client: S3Client) -> None:
     server.put_object(BUCKET, KEY, CONTENT)
     async with client.open_object(BUCKET, KEY) as f:
         for _ in range(3):
@@ -123,7 +123,7 @@ async def test_bytes_left_behind_stay_in_memory(server: S3Server, client: S3Clie
     assert len(server.requests) == 3
 
 
-async def test_end_of_the_object_is_one_request(server: S3Server, client: S3Client) -> None:
+async def test_read_near_the_end_is_one_request(server: S3Server, client: S3Client) -> None:
     server.put_object(BUCKET, KEY, CONTENT)
     async with client.open_object(BUCKET, KEY) as f:
         f.seek(-8, os.SEEK_END)
@@ -133,7 +133,7 @@ async def test_end_of_the_object_is_one_request(server: S3Server, client: S3Clie
     assert len(server.requests) == 2
 
 
-async def test_large_read_elsewhere_is_divided(server: S3Server, client: S3Client) -> None:
+async def test_large_read_at_another_offset_is_divided(server: S3Server, client: S3Client) -> None:
     server.put_object(BUCKET, KEY, CONTENT)
     async with client.open_object(BUCKET, KEY) as f:
         f.seek(2000)
@@ -141,7 +141,7 @@ async def test_large_read_elsewhere_is_divided(server: S3Server, client: S3Clien
     assert len(server.requests) == 6
 
 
-async def test_every_request_is_of_the_version_that_was_opened(
+async def test_every_request_reads_the_version_that_was_opened(
     server: S3Server, client: S3Client
 ) -> None:
     stored = server.put_object(BUCKET, KEY, CONTENT)
@@ -195,7 +195,7 @@ async def test_buffer_can_be_resized_where_a_failure_is_handled(
     assert not buffer
 
 
-async def test_two_tasks_cannot_read_at_once(server: S3Server, client: S3Client) -> None:
+async def test_second_reading_task_gets_a_usage_error(server: S3Server, client: S3Client) -> None:
     server.put_object(BUCKET, KEY, CONTENT)
     async with client.open_object(BUCKET, KEY) as f:
         f.seek(3000)
@@ -218,7 +218,7 @@ async def test_closing_ends_the_read_of_another_task(
     assert not transport_of(client).limiter.in_use
 
 
-async def test_seek_refuses_what_io_refuses(server: S3Server, client: S3Client) -> None:
+async def test_seek_refuses_the_offsets_that_io_refuses(server: S3Server, client: S3Client) -> None:
     server.put_object(BUCKET, KEY, CONTENT)
     async with client.open_object(BUCKET, KEY) as f:
         for arguments in ((-1,), (-1, os.SEEK_CUR), (-SIZE - 1, os.SEEK_END), (0, 3)):

@@ -15,7 +15,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 class Reads:
-    """Reads parts at once, and remembers them."""
+    """Reads parts immediately and records them."""
 
     def __init__(self) -> None:
         self.parts: list[Part] = []
@@ -69,7 +69,7 @@ async def test_all_parts_are_read_once_and_no_more_run_than_allowed() -> None:
     assert reads.most == 4
 
 
-async def test_part_that_was_begun_before_counts() -> None:
+async def test_first_part_is_read_and_counts_as_a_request() -> None:
     reads, work = Reads(), Work([Span(0, 1000)])
     first = work.take(100)
     await schedule(reads, work=work, size=100).run(first)
@@ -102,7 +102,7 @@ async def test_idle_task_takes_over_half_of_the_longest_part() -> None:
     assert covered(reads.parts) == list(range(1000))
 
 
-async def test_first_failure_cancels_the_others_and_is_raised_plain() -> None:
+async def test_first_failure_cancels_the_others_and_is_raised_without_a_group() -> None:
     cancelled: list[Part] = []
 
     class Failing(Reads):
@@ -124,7 +124,7 @@ async def test_first_failure_cancels_the_others_and_is_raised_plain() -> None:
 
 
 @pytest.mark.parametrize("cancelled", [False, True])
-async def test_bytes_that_arrive_while_parts_are_cancelled_begin_no_part(cancelled: bool) -> None:
+async def test_bytes_that_arrive_during_cancellation_start_no_part(cancelled: bool) -> None:
     class Ending(Reads):
         async def read(self, part: Part) -> None:
             try:
@@ -165,7 +165,7 @@ async def test_cancellation_reaches_every_part() -> None:
     assert reads.running == 0
 
 
-async def test_more_parts_begin_as_throughput_grows(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_more_parts_start_as_throughput_grows(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = 0.0
     loop = asyncio.get_running_loop()
     gate = asyncio.Event()
@@ -191,7 +191,7 @@ async def test_more_parts_begin_as_throughput_grows(monkeypatch: pytest.MonkeyPa
     assert reads.most == 5
 
 
-async def test_push_back_lets_fewer_parts_run() -> None:
+async def test_push_back_reduces_the_running_parts() -> None:
     gates = asyncio.Semaphore(0)
 
     class Gated(Reads):

@@ -13,7 +13,7 @@ from tests.reading_client import BUCKET, KEY
 SIZE = len(CONTENT)
 
 
-async def test_it_reads_like_a_file(server: S3Server, client: S3Client) -> None:
+async def test_sync_reader_reads_like_a_binary_file(server: S3Server, client: S3Client) -> None:
     server.put_object(BUCKET, KEY, CONTENT)
 
     def compare(file: io.RawIOBase) -> None:
@@ -56,7 +56,7 @@ async def test_zip_files_are_read_member_by_member(server: S3Server, client: S3C
         assert not f.closed
 
 
-async def test_buffered_readers_stand_on_it(server: S3Server, client: S3Client) -> None:
+async def test_buffered_reader_works_on_a_sync_reader(server: S3Server, client: S3Client) -> None:
     server.put_object(BUCKET, KEY, CONTENT)
 
     def read(file: io.RawIOBase) -> list[bytes]:

@@ -54,7 +54,9 @@ async def test_every_stored_checksum_is_verified(
 
 
 @pytest.mark.parametrize("name", CHECKSUMS)
-async def test_corrupted_byte_is_found(server: S3Server, client: S3Client, name: str) -> None:
+async def test_corrupted_byte_raises_checksum_mismatch(
+    server: S3Server, client: S3Client, name: str
+) -> None:
     server.put_object(BUCKET, KEY, CONTENT, **CHECKSUMS[name])
     # The third GET, whichever part it is for.
     server.faults.add(faults.flip_byte(-1), method="GET", after=2)
@@ -65,7 +67,7 @@ async def test_corrupted_byte_is_found(server: S3Server, client: S3Client, name:
 
 
 @pytest.mark.parametrize("name", ["CRC64NVME", "SHA256", "composite CRC32, 4 parts"])
-async def test_wrong_stored_checksum_is_found(
+async def test_wrong_stored_checksum_raises_checksum_mismatch(
     server: S3Server, client: S3Client, name: str
 ) -> None:
     server.put_object(BUCKET, KEY, CONTENT, **CHECKSUMS[name])
@@ -190,7 +192,7 @@ async def test_ranges_of_objects_with_unequal_parts_are_exact_and_not_compared(
         assert await f.read(3201) == expected
 
 
-async def test_range_is_not_compared(server: S3Server, client: S3Client) -> None:
+async def test_range_is_not_verified(server: S3Server, client: S3Client) -> None:
     server.put_object(BUCKET, KEY, CONTENT, checksum_algorithm="CRC64NVME")
     count = await client.read_into(BUCKET, KEY, bytearray(SIZE), range="bytes=1-")
     assert "only a range is read" in count.verified.reason

@@ -108,6 +108,6 @@ def test_request_has_the_token_if_there_is_one() -> None:
     assert "Authorization" not in credentials_request(settings, None).headers
 
 
-def test_representation_shows_no_secret() -> None:
+def test_repr_shows_no_secret() -> None:
     settings = container_settings({FULL: "http://localhost/secret", TOKEN: "secret"})
     assert "secret" not in repr(settings)

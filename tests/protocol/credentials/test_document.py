@@ -96,5 +96,5 @@ def test_credentials_of_named_members() -> None:
         found.credentials("id", "token", None, None)
 
 
-def test_representation_shows_no_member() -> None:
+def test_repr_shows_no_member() -> None:
     assert SECRET not in repr(document(key=SECRET))

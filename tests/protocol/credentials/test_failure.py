@@ -29,7 +29,7 @@ def test_other_statuses_are_not(status: int) -> None:
 @pytest.mark.parametrize(
     ("status", "retryable"), [(400, False), (401, False), (408, True), (429, True), (503, True)]
 )
-def test_passing_trouble_is_retryable(status: int, retryable: bool) -> None:
+def test_temporary_failure_is_retryable(status: int, retryable: bool) -> None:
     assert failure(response(status), "it").retryable is retryable
 
 

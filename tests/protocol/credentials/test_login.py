@@ -117,7 +117,7 @@ def _decode(part: str) -> bytes:
     return urlsafe_b64decode(part + "=" * (-len(part) % 4))
 
 
-def test_new_cache_file_keeps_what_the_response_does_not_say() -> None:
+def test_new_cache_file_keeps_members_missing_in_the_response() -> None:
     body = {
         "accessToken": {"accessKeyId": "A", "secretAccessKey": "b", "sessionToken": "c"},
         "expiresIn": 900,

@@ -242,7 +242,7 @@ def test_half_a_key_is_an_error_without_the_secret(
         ("region = eu-central-1", ()),
     ],
 )
-def test_settings_that_name_no_source_by_themselves(setting: str, names: tuple[str, ...]) -> None:
+def test_incomplete_settings_are_listed(setting: str, names: tuple[str, ...]) -> None:
     config = shared(f"[default]\n{setting}")
     assert profile_source(config, None, {}) is None
     assert incomplete_settings(config.profile(None)) == names

@@ -134,7 +134,7 @@ def test_new_cache_file() -> None:
 @pytest.mark.parametrize(
     "body", [{"expiresIn": 1}, {"accessToken": "a b", "expiresIn": 1}, {"accessToken": "a"}]
 )
-def test_unusable_new_token_is_refused(body: dict[str, object]) -> None:
+def test_invalid_new_token_is_refused(body: dict[str, object]) -> None:
     old = parse_token(json.dumps(TOKEN).encode(), "the file")
     response = FetchedResponse(200, body=json.dumps(body).encode())
     with pytest.raises(CredentialsError, match="it has "):
@@ -151,7 +151,7 @@ def test_request_for_credentials_encodes_account_and_role() -> None:
     assert request.headers == {"x-amz-sso_bearer_token": "example-token"}
 
 
-def test_representations_show_no_secret() -> None:
+def test_repr_shows_no_secret() -> None:
     token = parse_token(json.dumps(TOKEN).encode(), "the file")
     assert "example-" not in repr(token)
     assert str(SESSION) == "the SSO session 'corp'"
