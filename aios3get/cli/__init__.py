@@ -19,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status.
 
     Args:
-        arguments: those of the command line; ``sys.argv`` by default.
+        arguments: the arguments of the command line; ``sys.argv`` by default.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     if arguments[:1] == ["demo"]:

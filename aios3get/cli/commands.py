@@ -41,7 +41,8 @@ def run(arguments: Sequence[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader has gone, as "head" does. The interpreter would complain once more at exit:
+        # The reader has closed the pipe, as "head" does. Otherwise the interpreter would fail again
+        # when it flushes standard output at exit:
         # https://docs.python.org/3/library/signal.html#note-on-sigpipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -70,7 +71,7 @@ def _locations(
 def _object(ctx: click.Context, param: click.Parameter, text: str | None) -> Location | None:
     location = _location(ctx, param, text)
     if isinstance(location, LinkLocation):
-        raise click.BadParameter("a link is presigned already; write s3://bucket/key or an ARN")
+        raise click.BadParameter("a link is already presigned; write s3://bucket/key or an ARN")
     return location
 
 
@@ -78,7 +79,9 @@ def _duration(ctx: click.Context, param: click.Parameter, text: str) -> int:
     match = re.fullmatch(r"(\d{1,7})([smhd]?)", text, re.ASCII)
     seconds = int(match[1]) * {"m": 60, "h": 3600, "d": 86_400}.get(match[2], 1) if match else 0
     if not 1 <= seconds <= _WEEK:
-        raise click.BadParameter(f"{text!r} is not 1s to 7d; write seconds, or as 15m, 12h, 7d")
+        raise click.BadParameter(
+            f"{text!r} is not a duration of 1s to 7d; write seconds, or such as 15m, 12h, 7d"
+        )
     return seconds
 
 
@@ -88,7 +91,7 @@ def _size(ctx: click.Context, param: click.Parameter, text: str | None) -> int |
     match = re.fullmatch(r"(\d{1,12})([KMG]?)(?:i?B)?", text, re.ASCII | re.IGNORECASE)
     size = int(match[1]) << {"K": 10, "M": 20, "G": 30}.get(match[2].upper(), 0) if match else 0
     if not size:
-        raise click.BadParameter(f"{text!r} is not a size; write bytes, or as 512K, 16M, 1G")
+        raise click.BadParameter(f"{text!r} is not a size; write bytes, or such as 512K, 16M, 1G")
     return size
 
 
@@ -130,7 +133,7 @@ def command() -> None:
 @click.option("--version-id", help="One version of the object.")
 @click.option("--connections", type=click.IntRange(1), metavar="N", help="Requests at once.")
 @click.option("--part-size", callback=_size, metavar="SIZE", help="Bytes in a request.")
-@click.option("--resume/--no-resume", default=True, help="Continue an interrupted download.")
+@click.option("--resume/--no-resume", default=True, help="Resume an interrupted download.")
 @click.option(
     "--require-verified",
     is_flag=True,
@@ -158,8 +161,8 @@ async def get(  # noqa: PLR0917 - click passes the options by name
 ) -> None:
     """Download an object to TARGET, a file or folder, or to standard output ("-").
 
-    Without TARGET the file is named as the object, in this folder. It appears when it is complete.
-    A download that was interrupted is continued by the same command.
+    Without TARGET, the file has the name of the object, in the current folder. It appears when it
+    is complete. The same command resumes an interrupted download.
     """
     options = _given(range=byte_range, part_number=part_number, version_id=version_id)
     to_stdout = target == "-"
@@ -239,11 +242,11 @@ async def head(
     metavar="DURATION",
     default="1h",
     show_default=True,
-    help="How long the link works: seconds, or as 15m, 12h, 7d.",
+    help="How long the link is valid: seconds, or such as 15m, 12h, 7d.",
 )
 @click.option("--version-id", help="One version of the object.")
-@click.option("--content-type", help="The Content-Type that the response has.")
-@click.option("--content-disposition", help="The Content-Disposition that the response has.")
+@click.option("--content-type", help="The Content-Type of the response.")
+@click.option("--content-disposition", help="The Content-Disposition of the response.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @connection_options
 @_asynchronous
@@ -274,14 +277,14 @@ async def presign(
         click.echo(f"send with it: {name}: {value}", err=True)
 
 
-@command.command(short_help="Check what a request needs, step by step.")
+@command.command(short_help="Check the requirements of a request, step by step.")
 @click.argument("location", callback=_object, required=False)
 @connection_options
 @_asynchronous
 async def doctor(location: ObjectLocation | None, connection: Mapping[str, Any]) -> None:
-    """Check what a request needs, step by step, and say what to do where a step fails.
+    """Check the requirements of a request step by step, and give advice if a step fails.
 
-    With a LOCATION its endpoint is checked, and its metadata is requested once.
+    With a LOCATION, its endpoint is checked and its metadata is requested once.
     """
     console = Console(highlight=False, markup=False, soft_wrap=True)
     failed = False
@@ -313,10 +316,10 @@ def _target_path(location: Location, target: str | None) -> Path:
     path = Path(target or "")
     if target and not path.is_dir() and not target.endswith(("/", os.sep)):
         return path
-    # A key may hold anything: "..", a drive, a separator of this system.
+    # A key may contain anything: "..", a drive, a separator of this system.
     name = re.sub(r"[\\/:\0]", "_", location.name)
     if name in ("", ".", ".."):
-        raise click.UsageError(f"{location} ends in no file name; name the TARGET file")
+        raise click.UsageError(f"{location} does not end in a file name; pass the TARGET file")
     return path / name
 
 

@@ -1,4 +1,4 @@
-"""The options that every command takes to reach S3, and the client that they make."""
+"""The connection options of all commands, and the client that they configure."""
 
 import functools
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 _seconds = click.FloatRange(0, min_open=True)
 
-# By the names that click gives their values.
+# By the parameter names of click.
 _OPTIONS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "profile": click.option("--profile", metavar="NAME", help="Profile of the shared files."),
     "region": click.option("--region", metavar="REGION", help="AWS region, as eu-central-1."),
@@ -65,7 +65,7 @@ _OPTIONS: Final[Mapping[str, Callable[[Any], Any]]] = {
 
 
 def connection_options(function: Callable[..., T]) -> Callable[..., T]:
-    """Add the options to a command, whose function takes them as ``connection``."""
+    """Add the options to a command, whose function receives them as ``connection``."""
 
     @functools.wraps(function)
     def wrapper(**arguments: Any) -> T:
@@ -79,7 +79,7 @@ def connection_options(function: Callable[..., T]) -> Callable[..., T]:
 
 
 def make_client(connection: Mapping[str, Any]) -> S3Client:
-    """The client that the options ask for; the environment says the rest.
+    """Create the client for the options; the environment provides the other settings.
 
     Raises:
         ConfigurationError: an option is invalid.

@@ -1,4 +1,4 @@
-"""``aios3get demo``: what the client does, shown on an embedded S3 server."""
+"""``aios3get demo``: shows the client's features on an embedded S3 server."""
 
 import argparse
 import asyncio
@@ -21,7 +21,7 @@ __all__ = ["BUCKET", "KEY", "fill", "main", "run"]
 BUCKET: Final = "amzn-s3-demo-bucket"
 KEY: Final = "photos/2006/February/sample.jpg"
 
-# Settings that would lead other clients away from the server, beside those that are exported.
+# Settings that would make other clients ignore the server, beside those that are exported.
 _UNSET: Final = (
     "AWS_PROFILE",
     "AWS_DEFAULT_PROFILE",
@@ -59,7 +59,8 @@ def main(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print()
     except BrokenPipeError:
-        # The reader has gone, as "head" does. The interpreter would complain once more at exit:
+        # The reader has closed the pipe, as "head" does. Otherwise the interpreter would fail again
+        # when it flushes standard output at exit:
         # https://docs.python.org/3/library/signal.html#note-on-sigpipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -146,7 +147,7 @@ async def _range(s3: S3Client, _: S3Server) -> None:
 
 
 async def _condition(s3: S3Client, _: S3Server) -> None:
-    """A condition that does not hold is an exception."""
+    """A condition that does not hold raises an exception."""
     info = await s3.head_object(BUCKET, KEY)
     try:
         await s3.get_object(BUCKET, KEY, if_none_match=info.etag)
@@ -163,7 +164,7 @@ async def _missing(s3: S3Client, _: S3Server) -> None:
 
 
 async def _resume(s3: S3Client, server: S3Server) -> None:
-    """A body whose connection breaks is resumed where it broke."""
+    """A body is resumed at the next byte if its connection breaks."""
     server.faults.add(faults.drop_after(500_000))
     async with s3.get_object(BUCKET, KEY) as obj:
         show(f"{len(await obj.read()):,} bytes")
@@ -190,7 +191,7 @@ _STEPS: Final[tuple[Callable[[S3Client, S3Server], Awaitable[None]], ...]] = (
 
 
 def _code(step: Callable[..., object]) -> str:
-    """The lines of a step below its docstring."""
+    """Return the lines of a step below its docstring."""
     _, _, body = inspect.getsource(step).partition('."""\n')
     return textwrap.dedent(body).rstrip()
 
@@ -212,7 +213,7 @@ def _bold(text: str) -> str:
 
 @contextmanager
 def _environment(environ: dict[str, str]) -> Generator[None, None, None]:
-    """Replace ``os.environ`` for a while."""
+    """Replace ``os.environ`` temporarily."""
     saved = dict(os.environ)
     os.environ.clear()
     os.environ.update(environ)
@@ -232,4 +233,4 @@ def _print_environment(server: S3Server) -> None:
         if name.startswith("AWS_"):
             _print(f"export {name}={value}")
     _print()
-    _print(f"{BUCKET} holds {KEY}, logs/2026/11/20.jsonl, hello.txt and empty.")
+    _print(f"{BUCKET} contains {KEY}, logs/2026/11/20.jsonl, hello.txt and empty.")

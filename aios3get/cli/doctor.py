@@ -1,4 +1,4 @@
-"""``aios3get doctor``: what a request needs, checked step by step."""
+"""``aios3get doctor``: checks the requirements of a request step by step."""
 
 import asyncio
 import ssl
@@ -22,7 +22,7 @@ Verdict = Literal["ok", "warning", "failed", "skipped"]
 
 _MARKS: Final = {"ok": "[ok]  ", "warning": "[warn]", "failed": "[FAIL]", "skipped": "[skip]"}
 _SECONDS: Final = 5.0
-# S3 refuses signatures that are further off:
+# S3 rejects signatures with a larger clock skew:
 # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 _ALLOWED_SKEW: Final = timedelta(minutes=15)
 _NOTABLE_SKEW: Final = timedelta(seconds=30)
@@ -33,10 +33,10 @@ class Finding:
     """The result of one step.
 
     Attributes:
-        step: what was checked.
-        verdict: how it went.
-        text: what was found, without a secret.
-        advice: what to do about it; empty if nothing.
+        step: the name of the step.
+        verdict: the outcome.
+        text: a description of the result, without a secret.
+        advice: how to correct a problem; empty if there is none.
     """
 
     step: str
@@ -46,7 +46,7 @@ class Finding:
 
     @property
     def mark(self) -> str:
-        """The verdict, as it begins a line."""
+        """The verdict as the beginning of a line."""
         return _MARKS[self.verdict]
 
     @property
@@ -56,11 +56,11 @@ class Finding:
 
 
 async def examine(s3: S3Client, location: ObjectLocation | None) -> AsyncIterator[Finding]:
-    """Check each step in turn; what depends on a failed step is left out.
+    """Check each step in turn; skip the steps that depend on a failed one.
 
     Args:
         s3: the client to check.
-        location: an object that it should be able to read; None checks no request.
+        location: an object that the client should be able to read; None to send no request.
     """
     try:
         exchange = await s3._start_exchange()
@@ -118,7 +118,7 @@ async def _credentials(state: ClientState) -> Finding:
 
 async def _connection(state: ClientState, endpoint: Endpoint) -> AsyncIterator[Finding]:
     if state.proxies.proxy_for(endpoint.scheme, endpoint.host) is not None:
-        yield Finding("connection", "skipped", "a proxy is configured, which makes it")
+        yield Finding("connection", "skipped", "a configured proxy opens the connection")
         return
     host, _, port_text = endpoint.host.partition(":")
     secure = endpoint.scheme == "https"
@@ -149,7 +149,7 @@ async def _connection(state: ClientState, endpoint: Endpoint) -> AsyncIterator[F
             step,
             "failed",
             f"the certificate is not trusted: {error.verify_message}",
-            "name your organisation's CA with --ca-bundle or AWS_CA_BUNDLE",
+            "pass your organisation's CA with --ca-bundle or AWS_CA_BUNDLE",
         )
         return
     except (OSError, TimeoutError) as error:
@@ -181,13 +181,13 @@ def _context(verify: ssl.SSLContext | bool) -> ssl.SSLContext:
 
 
 async def _clock(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str) -> Finding:
-    """Compare the clocks by the ``Date`` of a response, which every server sends (RFC 9110)."""
+    """Compare the clock with the ``Date`` of a response, which every server sends (RFC 9110)."""
     writer.write(f"HEAD / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
     try:
         async with asyncio.timeout(_SECONDS):
             head = await reader.readuntil(b"\r\n\r\n")
     except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-        return Finding("HTTP", "failed", "no response", "check that the endpoint speaks HTTP here")
+        return Finding("HTTP", "failed", "no response", "check that the endpoint serves HTTP here")
     now = datetime.now(UTC)
     dates = [
         line[5:].strip()
@@ -203,13 +203,13 @@ async def _clock(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, hos
     if abs(skew) > _ALLOWED_SKEW:
         return Finding("clock", "warning", text, "set the clock; each process corrects it once")
     if abs(skew) > _NOTABLE_SKEW:
-        return Finding("clock", "warning", text, "set the clock: presigned links expire by it")
+        return Finding("clock", "warning", text, "set the clock: it decides when links expire")
     return Finding("clock", "ok", f"within {_NOTABLE_SKEW.seconds} s of the server's")
 
 
 async def _probe(s3: S3Client, location: ObjectLocation | None) -> Finding:
     if location is None:
-        return Finding("request", "skipped", "name s3://bucket/key to send one")
+        return Finding("request", "skipped", "pass s3://bucket/key to send one")
     try:
         info = await s3.head_object(location.bucket, location.key)
     except errors.AccessDenied as error:
@@ -217,7 +217,7 @@ async def _probe(s3: S3Client, location: ObjectLocation | None) -> Finding:
             "request",
             "failed",
             describe(error),
-            "allow s3:GetObject; without s3:ListBucket a missing key is refused like this too",
+            "allow s3:GetObject; without s3:ListBucket, a missing key has the same error",
         )
     except errors.NotFound as error:
         return Finding("request", "failed", describe(error), "check bucket and key")

@@ -1,4 +1,4 @@
-"""Exit statuses, and the one line that an error becomes."""
+"""Exit statuses and one-line descriptions of errors."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -24,17 +24,17 @@ EXIT_STATUSES: Final[Mapping[type[BaseException], int]] = {
     OSError: 9,
 }
 
-# 128 and the number of SIGINT, as shells have it.
+# 128 plus the number of SIGINT, as in shells.
 INTERRUPTED: Final = 130
 
 
 def exit_status(error: BaseException) -> int:
-    """The exit status for an error."""
+    """Return the exit status for an error."""
     return next((status for kind, status in EXIT_STATUSES.items() if isinstance(error, kind)), 1)
 
 
 def describe(error: BaseException) -> str:
-    """The error on one line, with its class, which ``except`` clauses name."""
+    """Return the error on one line, beginning with its class."""
     if isinstance(error, errors.S3Error):
         return f"{type(error).__name__}: {error}"
     return str(error) or type(error).__name__

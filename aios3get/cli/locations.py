@@ -1,4 +1,4 @@
-"""The places that commands read from: ``s3://bucket/key``, an ARN with a key, or a link."""
+"""The locations that commands read: ``s3://bucket/key``, an ARN with a key, or a link."""
 
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
@@ -17,7 +17,7 @@ class ObjectLocation:
 
     @property
     def name(self) -> str:
-        """The file name that a download gets by default; empty if the key ends in a slash."""
+        """The default file name of a download; empty if the key ends in a slash."""
         return self.key.rpartition("/")[2]
 
     def __str__(self) -> str:
@@ -26,13 +26,13 @@ class ObjectLocation:
 
 @dataclass(frozen=True, slots=True)
 class LinkLocation:
-    """A presigned or public URL; its query may be a credential, so texts leave it out."""
+    """A presigned or public URL; its query may be a credential, so ``str`` and ``repr`` omit it."""
 
     url: str
 
     @property
     def name(self) -> str:
-        """The file name that a download gets by default."""
+        """The default file name of a download."""
         return unquote(urlsplit(self.url).path).rpartition("/")[2]
 
     def __str__(self) -> str:
@@ -46,10 +46,10 @@ Location = ObjectLocation | LinkLocation
 
 
 def parse_location(text: str) -> Location:
-    """The place that an argument names.
+    """Parse a location.
 
     Raises:
-        ValueError: it names none; the message says what to write.
+        ValueError: it is none; the message says what to write.
     """
     if text.startswith(("http://", "https://")):
         return LinkLocation(text)

@@ -1,4 +1,4 @@
-"""Copies of objects to files and to standard output, with a progress bar on a terminal."""
+"""Copies objects to files and to standard output, with a progress bar on a terminal."""
 
 import contextlib
 import os
@@ -33,18 +33,18 @@ _CHUNK: Final = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a command copied.
+    """The result of a copy.
 
     Attributes:
         source: the location.
         target: the file's path, or ``-``.
-        size: bytes.
-        seconds: how long it took.
+        size: the size in bytes.
+        seconds: the duration.
         verified: whether the bytes were compared with a checksum.
-        etag: of the object.
-        version_id: of the object, if the bucket keeps versions.
-        resumed: how many bytes an earlier download had left.
-        attempts: how many requests were sent.
+        etag: the object's ETag.
+        version_id: the object's version id, if the bucket is versioned.
+        resumed: the number of bytes from an earlier download.
+        attempts: the number of requests sent.
     """
 
     source: str
@@ -58,7 +58,7 @@ class Summary:
     resumed: int = 0
 
     def to_dict(self) -> dict[str, Any]:
-        """The members by name, with what ``verified`` says as text."""
+        """Return the members by name, with ``verified`` as text."""
         members = {name: getattr(self, name) for name in self.__dataclass_fields__}
         verified = self.verified
         return members | {
@@ -69,13 +69,13 @@ class Summary:
 
     def __str__(self) -> str:
         rate = f"{decimal(int(self.size / self.seconds))}/s" if self.seconds > 0.1 else "at once"
-        resumed = f", {decimal(self.resumed)} were there already" if self.resumed else ""
+        resumed = f", {decimal(self.resumed)} from an earlier download" if self.resumed else ""
         return f"{self.target}: {decimal(self.size)}, {rate}{resumed}; {self.verified}"
 
 
 @contextlib.contextmanager
 def progress_bar(name: str, quiet: bool) -> Generator[OnProgress | None]:
-    """A bar on standard error if that is a terminal; else None."""
+    """Show a progress bar on standard error if that is a terminal."""
     console = Console(stderr=True)
     if quiet or not console.is_terminal:
         yield None
@@ -106,7 +106,7 @@ async def download(
         done = await s3.download_object(location.bucket, location.key, path, **options)
     except BaseException:
         if options["resume"] and _interrupted(path):
-            print(f"{path}: interrupted; the same command continues it", file=sys.stderr)
+            print(f"{path}: interrupted; the same command resumes it", file=sys.stderr)
         raise
     return Summary(
         source=str(location),
@@ -133,7 +133,7 @@ async def copy_to_file(
     options: Mapping[str, Any],
     on_progress: OnProgress | None,
 ) -> Summary:
-    """Download from a link: to a temporary file beside ``path``, which takes its place."""
+    """Download from a link to a temporary file beside ``path``, which then replaces it."""
     started = time.monotonic()
     async with s3.get_url(link.url, **options) as obj:
         number, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)

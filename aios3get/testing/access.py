@@ -1,4 +1,4 @@
-"""Who sent a request, and whether this server, region and bucket accept it."""
+"""Authentication and authorization of requests by server, region and bucket."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -37,7 +37,7 @@ class AccessControl:
     def authenticate(
         self, request: RecordedRequest, target: Target, bucket: Bucket | None, now: datetime
     ) -> ServerCredentials | None:
-        """The credentials of the request, which it records; None if it is anonymous.
+        """Return and record the credentials of the request; None if it is anonymous.
 
         Raises:
             ErrorResponse: the signature or the region is wrong.
@@ -69,10 +69,10 @@ class AccessControl:
     def authorize(
         self, request: RecordedRequest, bucket: Bucket, credentials: ServerCredentials | None
     ) -> bool:
-        """Whether the requester is charged.
+        """Return whether the requester is charged.
 
         Raises:
-            ErrorResponse: these credentials may not read the bucket.
+            ErrorResponse: these credentials do not permit reading the bucket.
         """
         owner = request.option("x-amz-expected-bucket-owner")
         pays = (request.option("x-amz-request-payer") or "").lower() == "requester"
@@ -105,7 +105,7 @@ class AccessControl:
     ) -> None:
         """Check that the request is signed for, and sent to, the bucket's region.
 
-        A host that names no region serves every region that a request is signed for.
+        A host without a region accepts every region that a request is signed for.
         """
         if signature is not None and signature.algorithm == ECDSA:
             _check_region_set(signature, bucket.region if bucket else self.region)

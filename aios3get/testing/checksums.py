@@ -33,7 +33,7 @@ def _hash(name: str) -> Callable[[Data], bytes]:
 
 
 def _xxhash(name: str) -> Callable[[Data], bytes]:
-    # Imported here: the package is an extra.
+    # Imported on demand, because the package is an extra.
     def digest(data: Data) -> bytes:
         value: bytes = getattr(import_module("xxhash"), name)(data).digest()
         return value
@@ -56,17 +56,17 @@ ALGORITHMS: dict[str, Callable[[Data], bytes]] = {
 
 
 def checksum(algorithm: str, data: Data) -> str:
-    """The value of ``x-amz-checksum-<algorithm>`` for ``data``."""
+    """Return the value of ``x-amz-checksum-<algorithm>`` for ``data``."""
     return b64encode(ALGORITHMS[algorithm](data)).decode()
 
 
 def composite_checksum(algorithm: str, parts: Sequence[Data]) -> str:
-    """The checksum of the parts' checksums, without its ``-N``."""
+    """Return the checksum of the parts' checksums, without its ``-N``."""
     return checksum(algorithm, b"".join(ALGORITHMS[algorithm](part) for part in parts))
 
 
 def default_type(algorithm: str) -> str:
-    """The checksum type of a multipart upload that names none.
+    """Return the default checksum type of a multipart upload.
 
     CreateMultipartUpload: CRC64NVME is always full-object.
     """

@@ -31,7 +31,7 @@ def check_conditions(headers: Mapping[str, str], version: StoredObject) -> None:
         raise _not_modified(version)
 
 
-# S3 takes an ETag with or without its quotes.
+# S3 accepts an ETag with or without its quotes.
 _find_tags = re.compile(r'(W/)?(?:"([^"]*)"|([^",\s]+))').findall
 
 

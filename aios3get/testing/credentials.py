@@ -12,7 +12,7 @@ __all__ = ["ServerCredentials", "EXAMPLE_CREDENTIALS"]
 
 @dataclass(frozen=True, slots=True)
 class ServerCredentials(Credentials):
-    """Credentials as the server knows them; clients take them too.
+    """Credentials that the server accepts; clients can use them, too.
 
     Attributes:
         session_of: the directory bucket that ``CreateSession`` issued them for.
@@ -22,7 +22,7 @@ class ServerCredentials(Credentials):
 
     @classmethod
     def of(cls, credentials: Credentials) -> Self:
-        """The same credentials as ``ServerCredentials``."""
+        """Convert credentials to ``ServerCredentials``."""
         if isinstance(credentials, cls):
             return credentials
         return cls(
@@ -36,7 +36,7 @@ class ServerCredentials(Credentials):
     def temporary(
         cls, expires_at: datetime | None = None, *, session_of: str | None = None
     ) -> Self:
-        """New random credentials with a session token."""
+        """Create random credentials with a session token."""
         return cls(
             "ASIA" + secrets.token_hex(8).upper(),
             secrets.token_urlsafe(30),

@@ -1,7 +1,7 @@
-"""The customer key (SSE-C) of a request, and whether it is the object's.
+"""Parses and checks the customer key (SSE-C) of a request.
 
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/ServerSideEncryptionCustomerKeys.html
-S3 takes such requests over TLS only; this server takes them over plain loopback too.
+S3 accepts such requests over TLS only; this server also accepts them over plain HTTP.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ _must_provide = (
 
 
 def read_customer_key(headers: Mapping[str, str]) -> bytes | None:
-    """The key in the headers of a request; None if there is none.
+    """Parse the key in the headers of a request; None if there is none.
 
     Raises:
         ErrorResponse: one of the three headers is missing or invalid.
@@ -58,10 +58,10 @@ def _base64(text: str) -> bytes | None:
 
 
 def check_customer_key(stored: bytes | None, sent: bytes | None) -> None:
-    """Check that a request's key is the one that the object was stored with.
+    """Check that a request has the key that the object was stored with.
 
     Raises:
-        ErrorResponse: it is not.
+        ErrorResponse: it has not.
     """
     if stored is not None and sent is None:
         raise ErrorResponse(
@@ -81,6 +81,6 @@ def check_customer_key(stored: bytes | None, sent: bytes | None) -> None:
 
 
 def customer_key_headers(key: bytes) -> Mapping[str, str]:
-    """The headers by which a response confirms the key."""
+    """Return the headers with which a response confirms the key."""
     digest = hashlib.md5(key, usedforsecurity=False).digest()
     return {f"{_prefix}algorithm": "AES256", f"{_prefix}key-MD5": b64encode(digest).decode()}

@@ -1,4 +1,4 @@
-"""The faults of a server that wait for their requests."""
+"""``FaultQueue``: the pending faults of a server."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class _Entry:
 
 
 class FaultQueue:
-    """The faults that wait for their requests: ``server.faults``."""
+    """The pending faults of a server: ``server.faults``."""
 
     def __init__(self) -> None:
         self._entries: list[_Entry] = []
@@ -36,23 +36,25 @@ class FaultQueue:
     ) -> None:
         """Apply ``fault`` to the next requests that match.
 
-        A request gets one fault at most, the first added that matches.
+        At most one fault applies to a request: the first one added that matches.
 
         Args:
-            fault: made by a function of ``aios3get.testing.faults``.
-            times: the number of requests it applies to; None for all.
-            after: the number of matching requests that pass before.
+            fault: the result of a function of ``aios3get.testing.faults``.
+            times: the number of requests that it applies to; None for all.
+            after: the number of matching requests to skip before.
             bucket: only requests to this bucket.
             key: only requests for this key; by default all requests for an object.
             method: only this method; by default ``GET`` and ``HEAD``.
-            where: any other condition in place of those three. It alone also sees requests that
-                are not for an object, such as ``CreateSession``.
+            where: any other condition, instead of those three. It also receives requests that are
+                not for an object, such as ``CreateSession``.
 
         Raises:
             ValueError: the fault would never apply.
         """
         if times is not None and times < 1:
-            raise ValueError(f"times is {times}, so the fault would never apply; None is for ever")
+            raise ValueError(
+                f"times is {times}, so the fault would never apply; pass None for all requests"
+            )
 
         def matches(request: RecordedRequest) -> bool:
             methods = ("GET", "HEAD") if method is None else (method,)
@@ -71,11 +73,11 @@ class FaultQueue:
 
     @property
     def pending(self) -> tuple[Fault, ...]:
-        """The faults that still wait for a request."""
+        """The faults that have not been applied yet."""
         return tuple(entry.fault for entry in self._entries)
 
     def take(self, request: RecordedRequest) -> Fault | None:
-        """The fault of this request, which counts as applied."""
+        """Return the fault for this request, if any, and count it as applied."""
         for entry in [*self._entries]:
             if not entry.matches(request):
                 continue

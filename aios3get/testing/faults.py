@@ -1,6 +1,6 @@
-"""Faults for ``server.faults.add``: each function here makes one.
+"""Faults for ``server.faults.add``: each function returns one.
 
-Offsets count bytes of the response's body, which for a range is that range.
+Offsets count bytes of the response's body; for a range, bytes of that range.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -44,13 +44,13 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """A deviation from S3's response, in as many of five places as it needs.
+    """A deviation from S3's behavior, in any of five places.
 
     Attributes:
         name: its name in ``RecordedRequest.fault``.
-        error: makes the error response that is sent in place of S3's response.
+        error: returns an error response to send instead of S3's response.
         alter_request: changes the headers of the request after its signature was verified.
-        alter_response: makes the response to send from S3's.
+        alter_response: returns a changed copy of S3's response.
         send: sends the response, or something else, or nothing.
         clock_skew: seconds that the server's clock is ahead for this request.
     """
@@ -143,7 +143,7 @@ def cut_head(count: int) -> Fault:
 
 
 def garbage_head(data: bytes = b"\x16\x03\x01 this is not HTTP\r\n\r\n") -> Fault:
-    """Send ``data`` in place of a response, then close the connection."""
+    """Send ``data`` instead of a response, then close the connection."""
 
     async def send(writer: ResponseWriter, response: Response) -> None:
         await writer.write(data)
@@ -195,7 +195,7 @@ def status(
         retry_after: seconds, or a date as text, for ``Retry-After``.
         fields: further elements of the error document.
         headers: further headers.
-        body: the body in place of the error document; text is encoded as UTF-8.
+        body: the body, instead of the error document; text is encoded as UTF-8.
     """
     default_code, default_message = _codes.get(code_number, ("Error", "An error."))
     code = code or default_code
@@ -227,7 +227,7 @@ def clock_skew(seconds: float) -> Fault:
 
 
 def ignore_range() -> Fault:
-    """Send 200 and the whole object in place of a range."""
+    """Send 200 and the whole object instead of a range."""
 
     def alter_request(headers: CIMultiDict[str]) -> None:
         headers.popall("Range", None)
@@ -312,7 +312,7 @@ def wrong_checksum() -> Fault:
 def replace_object(action: Callable[[], object], *, after: int = 0) -> Fault:
     """Call ``action``, which puts or deletes the object, after ``after`` body bytes; then close.
 
-    The bytes sent are the old object's::
+    The bytes before that are those of the old object::
 
         faults.replace_object(lambda: server.put_object("b", "k", b"new"), after=1000)
     """
@@ -335,7 +335,7 @@ def too_long(extra: int = 1) -> Fault:
 
 
 def too_short(missing: int = 1) -> Fault:
-    """Leave out the last ``missing`` bytes, and send a matching ``Content-Length``."""
+    """Omit the last ``missing`` bytes, and send a matching ``Content-Length``."""
 
     def alter_response(response: Response) -> Response:
         return replace(response, body=response.body[: max(0, len(response.body) - missing)])

@@ -36,10 +36,10 @@ _archive_tiers = ("ARCHIVE_ACCESS", "DEEP_ARCHIVE_ACCESS")
 
 
 def get_object(request: RecordedRequest, bucket: Bucket, key: str, now: datetime) -> Response:
-    """The response with the object, or with the bytes of it that the request selects.
+    """Return the response with the requested bytes of the object.
 
     Raises:
-        ErrorResponse: S3 would refuse the request.
+        ErrorResponse: S3 would reject the request.
     """
     overrides = _read_overrides(request)
     version = _find(request, bucket, key)
@@ -72,12 +72,12 @@ def get_transformed_object(
     now: datetime,
     transform: Callable[[bytes], bytes],
 ) -> Response:
-    """The response of an Object Lambda function that only writes a body.
+    """Return the response of an Object Lambda function that writes only a body.
 
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_WriteGetObjectResponse.html
 
     Raises:
-        ErrorResponse: S3 would not give the object to the function.
+        ErrorResponse: S3 would not pass the object to the function.
     """
     kept = {
         name: text
@@ -89,7 +89,7 @@ def get_transformed_object(
     return replace(response, body=transform(bytes(response.body)), framing="chunked")
 
 
-# The function receives these and may apply them; this one does not.
+# A function receives these headers and may apply them; this one ignores them.
 _function_headers = {
     "range",
     "if-match",

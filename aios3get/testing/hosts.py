@@ -1,4 +1,4 @@
-"""The bucket and key that a request names, by its path or by any host name of S3.
+"""Finds the bucket and key of a request, from its path or from any host name of S3.
 
 Host names: https://docs.aws.amazon.com/general/latest/gr/s3.html and
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/VirtualHosting.html
@@ -48,9 +48,9 @@ class Target:
     Attributes:
         name: the bucket or access point; empty for the service itself.
         key: the object's key; empty for the bucket itself.
-        service: the service that the host belongs to; None for a host that is not AWS's.
-        region: the region that the host names; None if it names none.
-        kind: the kind of ``name`` by the host: ``bucket``, ``point`` or ``mrap``.
+        service: the service that the host belongs to; None for a host outside AWS.
+        region: the region in the host; None if it has none.
+        kind: the kind of ``name`` according to the host: ``bucket``, ``point`` or ``mrap``.
     """
 
     name: str
@@ -80,7 +80,7 @@ def find_target(host: str, path: str, names: Iterable[str]) -> Target:
     Args:
         host: the ``Host`` header.
         path: the raw path.
-        names: the buckets and access points that may stand before a host that is not AWS's.
+        names: the buckets and access points that may precede a host outside AWS.
 
     Raises:
         ErrorResponse: the path is not UTF-8.

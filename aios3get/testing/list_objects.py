@@ -31,26 +31,26 @@ class _Query:
     is_url_encoded: bool
 
     def encode(self, text: str) -> str:
-        """The text of an element that S3 encodes on request."""
+        """Encode the text of an element if the request asks for URL encoding."""
         return _escape(quote_plus(text, safe="/") if self.is_url_encoded else text)
 
 
 def list_objects(request: RecordedRequest, bucket: Bucket, name: str) -> Response:
-    """One page of the bucket's keys.
+    """Return one page of the bucket's keys.
 
     Args:
         request: the request.
         bucket: the bucket.
-        name: the bucket's name in the request, which may be an access point's.
+        name: the name in the request, which may be that of an access point.
 
     Raises:
-        ErrorResponse: S3 would refuse the request.
+        ErrorResponse: S3 would reject the request.
     """
     query = _read_query(request)
     if bucket.is_directory:
         _check_directory(query)
     if not bucket.reveals_missing_keys:
-        # create_bucket took s3:ListBucket away.
+        # The bucket was created without s3:ListBucket.
         raise ErrorResponse(403, "AccessDenied", "Access Denied")
     entries = _entries(bucket, query)
     page = dict(list(entries.items())[: query.max_keys])
@@ -89,7 +89,7 @@ def _check_directory(query: _Query) -> None:
 
 
 def _entries(bucket: Bucket, query: _Query) -> Mapping[str, StoredObject | None]:
-    """The objects, and None for each common prefix, behind the token or ``start-after``."""
+    """Return the objects, and None for each common prefix, after the token or ``start-after``."""
     entries: dict[str, StoredObject | None] = {}
     for stored in bucket.objects():
         if stored.key.startswith(query.prefix):
@@ -103,7 +103,7 @@ def _entries(bucket: Bucket, query: _Query) -> Mapping[str, StoredObject | None]
 
 
 def _common_prefix(key: str, query: _Query) -> str:
-    """The part of the key up to the delimiter behind the prefix; empty if there is none."""
+    """Return the key up to the first delimiter after the prefix; empty if there is none."""
     if not query.delimiter:
         return ""
     first, delimiter, _ = key.removeprefix(query.prefix).partition(query.delimiter)
@@ -163,7 +163,7 @@ def _elements(fields: Iterable[tuple[str, str | None]]) -> Iterator[str]:
     return (f"<{name}>{text}</{name}>" for name, text in fields if text is not None)
 
 
-# XML 1.0 has no way to write most of these; S3 writes references that its parsers refuse.
+# XML 1.0 cannot represent most of these; S3 writes references that XML parsers reject.
 _control = re.compile(r"[\x00-\x1f]")
 
 

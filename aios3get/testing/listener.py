@@ -1,4 +1,4 @@
-"""Sockets and connections: aiohttp's low-level server, which leaves paths as they were sent."""
+"""Sockets and connections: aiohttp's low-level server, which does not change paths."""
 
 import asyncio
 import ssl
@@ -15,7 +15,7 @@ from aios3get.testing.response_writer import ResponseWriter
 
 __all__ = ["Listener", "loop_thread"]
 
-# Keys of 1,024 bytes and long session tokens in one URL pass aiohttp's default of 8,190 bytes.
+# Keys of 1,024 bytes and long session tokens in a URL exceed aiohttp's default of 8,190 bytes.
 _limit = 1 << 16
 
 Run = Callable[[Coroutine[Any, Any, None]], None]
@@ -52,7 +52,7 @@ class _AlreadySent(web.StreamResponse):
 
     @property
     def keep_alive(self) -> bool | None:
-        # prepare() would have decided it.
+        # The base class sets it in prepare().
         return super().keep_alive is not False
 
     async def prepare(self, request: web.BaseRequest) -> None:
@@ -119,7 +119,7 @@ class Listener:
         try:
             await self._handle(received, writer)
         except ConnectionError:
-            # The client has gone.
+            # The client has disconnected.
             writer.close()
         return _AlreadySent(writer.keep_alive)
 

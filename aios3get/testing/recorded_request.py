@@ -1,4 +1,4 @@
-"""A request as the server received it, and what became of it."""
+"""``RecordedRequest``: a request as the server received it, and its outcome."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,21 +17,21 @@ class RecordedRequest:
 
     Attributes:
         method: such as ``GET``.
-        raw_path: path and query, byte for byte.
+        raw_path: path and query as received.
         headers: all headers; lookups ignore case.
         body: the request's body.
         secure: whether it came over TLS.
         connection: the number of its connection; requests of one connection share it.
-        bucket: the bucket, also behind an access point; None if the request names none.
-        key: the decoded key; None if the request names none.
+        bucket: the bucket, resolved from an access point; None if the request has none.
+        key: the decoded key; None if the request has none.
         auth: ``anonymous``, ``header``, ``query`` or ``bearer``; empty if authentication failed.
         access_key_id: the access key of the signature.
         signing_service: the service of the signature's scope.
         signing_region: the region of the signature's scope, or its region set.
         fault: the name of the fault that was applied.
-        status: the status sent; None if none was.
+        status: the status that was sent; None if none was sent.
         error_code: S3's error code, if the response is an error.
-        bytes_sent: how many body bytes were handed to the connection so far.
+        bytes_sent: the number of body bytes written to the connection so far.
     """
 
     method: str
@@ -64,7 +64,7 @@ class RecordedRequest:
 
     @property
     def _target(self) -> str:
-        # RFC 9112 section 3.2.2: a server must accept the absolute form that proxies are sent.
+        # RFC 9112 section 3.2.2: a server must accept the absolute form, which proxies receive.
         if self.raw_path.startswith(("http://", "https://")):
             _, _, rest = self.raw_path.partition("://")
             return "/" + rest.partition("/")[2]
@@ -78,11 +78,11 @@ class RecordedRequest:
         return tuple((_decode(name), _decode(value)) for name, _, value in pairs)
 
     def parameter(self, name: str) -> str | None:
-        """The value of the first query parameter of that name."""
+        """Return the value of the first query parameter of that name."""
         return next((value for each, value in self.query if each == name), None)
 
     def option(self, name: str) -> str | None:
-        """The value of an ``x-amz-`` header, or of the query parameter of a presigned URL."""
+        """Return the value of an ``x-amz-`` header, or of a presigned URL's query parameter."""
         value = self.headers.get(name)
         if value is not None:
             return value
@@ -90,11 +90,11 @@ class RecordedRequest:
         return next(values, None)
 
     def canonical_path(self) -> str:
-        """The path as S3 encodes it to compute the signature."""
+        """Return the path as S3 encodes it to compute the signature."""
         return quote(decode(self.path), safe="/-._~")
 
     def canonical_query(self) -> str:
-        """The query as S3 encodes and sorts it to compute the signature."""
+        """Return the query as S3 encodes and sorts it to compute the signature."""
         pairs = (
             (_encode(name), _encode(value))
             for name, value in self.query

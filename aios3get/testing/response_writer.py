@@ -1,7 +1,7 @@
-"""Writes responses to a connection, completely or as a fault demands.
+"""Writes responses to a connection, completely or as a fault requires.
 
-aiohttp parses the requests. Responses are written here because aiohttp's own writer rightly
-refuses to send what faults must send.
+aiohttp parses the requests. Responses are written here, because aiohttp's own writer refuses to
+send malformed responses, which faults require.
 """
 
 import asyncio
@@ -23,10 +23,10 @@ class ResponseWriter:
     """Sends the response to one request.
 
     Args:
-        writer: aiohttp's writer, which waits while the connection takes no more.
+        writer: aiohttp's writer, which waits while the connection's buffer is full.
         transport: the connection.
-        request: the request, which counts the bytes sent.
-        stopping: done when the server stops, which ends every sleep.
+        request: the request; counts the bytes sent.
+        stopping: a future that is done when the server stops; ends every sleep.
 
     Attributes:
         keep_alive: whether the connection stays open after the response.
@@ -65,7 +65,7 @@ class ResponseWriter:
             await self.write(head)
             await self.send_body(response, 0, count)
             return
-        # Head and body in one segment, as servers send small responses.
+        # Send head and body in one segment, as servers do for small responses.
         first = response.body[:count]
         self._request.bytes_sent += len(first)
         await self.write(head + first)
@@ -83,7 +83,7 @@ class ResponseWriter:
                 await self._wait_until(self._started + start / rate)
             data = body[start : min(stop, start + piece)]
             start += len(data)
-            # Counted before the write: a client that has the bytes finds them counted.
+            # Counted before the write, so that the count includes the bytes that a client has.
             self._request.bytes_sent += len(data)
             if response.framing == "chunked":
                 await self.write(b"".join((b"%x\r\n" % len(data), data, b"\r\n")))
@@ -91,14 +91,14 @@ class ResponseWriter:
                 await self.write(data)
 
     async def finish(self, response: Response) -> None:
-        """Send the end of the response as its framing demands."""
+        """Send the end of the response for its framing."""
         if response.framing == "chunked" and not self._has_no_body:
             await self.write(b"0\r\n\r\n")
         if not self.keep_alive:
             self.close()
 
     async def write(self, data: bytes | memoryview) -> None:
-        """Send these bytes, once the connection takes them."""
+        """Send the bytes; wait while the connection's buffer is full."""
         await self._writer.write(data)
 
     async def sleep(self, seconds: float) -> None:
@@ -108,7 +108,7 @@ class ResponseWriter:
             self.close()
 
     def close(self) -> None:
-        """Close the connection after the bytes written; over TLS with a ``close_notify``."""
+        """Close the connection after the written bytes; over TLS with a ``close_notify``."""
         self._end(lambda transport: transport.close())
 
     async def cut(self) -> None:
@@ -117,7 +117,7 @@ class ResponseWriter:
         self._end(_shut_down)
 
     async def reset(self) -> None:
-        """Reset the connection (TCP RST) once the bytes written have left this process."""
+        """Reset the connection (TCP RST) after the written bytes have left this process."""
         await self._flush()
         self._end(_reset)
 
@@ -127,12 +127,12 @@ class ResponseWriter:
 
     async def _wait_until(self, moment: float) -> None:
         delay = moment - asyncio.get_running_loop().time()
-        # Shorter sleeps take longer than they should, and the next one makes up for them.
+        # Shorter sleeps are inaccurate; the next one compensates for skipping them.
         if delay > 0.001:
             await self.sleep(delay)
 
     async def _flush(self) -> None:
-        # asyncio's TLS transport calls an empty buffer full when the limit is 0.
+        # asyncio's TLS transport treats an empty buffer as full if the limit is 0.
         self._transport.set_write_buffer_limits(high=1)
         await self._writer.drain()
 

@@ -34,8 +34,8 @@ class Response:
         status: the HTTP status.
         headers: names and values, without those of the framing.
         body: the body.
-        framing: what ends the body: its ``Content-Length``, the last chunk, or the connection.
-        content_length: the ``Content-Length`` to send in place of the body's length.
+        framing: how the body ends: by ``Content-Length``, the last chunk, or closing.
+        content_length: the ``Content-Length`` to send instead of the body's length.
     """
 
     status: int
@@ -45,23 +45,23 @@ class Response:
     content_length: int | None = None
 
     def header(self, name: str) -> str | None:
-        """The value of the first header of that name, in any case."""
+        """Return the value of the first header of that name, ignoring case."""
         values = (value for each, value in self.headers if each.lower() == name.lower())
         return next(values, None)
 
     def without_headers(self, *names: str) -> Self:
-        """A copy without these headers."""
+        """Return a copy without these headers."""
         removed = {name.lower() for name in names}
         kept = tuple(header for header in self.headers if header[0].lower() not in removed)
         return replace(self, headers=kept)
 
     def with_headers(self, headers: Mapping[str, str]) -> Self:
-        """A copy with these headers; each replaces all others of its name."""
+        """Return a copy with these headers; each replaces all others of its name."""
         kept = self.without_headers(*headers)
         return replace(kept, headers=(*kept.headers, *headers.items()))
 
     def head(self) -> bytes:
-        """The status line and headers as they are sent."""
+        """Return the status line and headers as they are sent."""
         lines = [f"HTTP/1.1 {self.status} {_reason(self.status)}"]
         lines += [f"{name}: {value}" for name, value in self.headers]
         if self.framing == "chunked":
@@ -88,7 +88,7 @@ def _reason(status: int) -> str:
 
 @dataclass(eq=False)
 class ErrorResponse(Exception):  # noqa: N818 - S3's response, no failure of this program
-    """Raised to answer a request with an error document.
+    """Raised to send an error document as the response.
 
     Attributes:
         status: the HTTP status.
@@ -105,7 +105,7 @@ class ErrorResponse(Exception):  # noqa: N818 - S3's response, no failure of thi
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def to_response(self, request_id: str, host_id: str) -> Response:
-        """The response that S3 sends: chunked XML, or nothing with a 304."""
+        """Return the response that S3 sends: chunked XML, or no body with a 304."""
         if self.status == 304:
             return Response(304, tuple(self.headers.items()))
         elements = {"Code": self.code, "Message": self.message, **self.fields}
@@ -117,7 +117,7 @@ class ErrorResponse(Exception):  # noqa: N818 - S3's response, no failure of thi
 
 
 def _escape(text: str) -> str:
-    # XML 1.0 section 2.2: most control characters cannot stand in a document.
+    # XML 1.0 section 2.2: most control characters are not allowed in a document.
     legal = "".join(
         char if char >= " " or char in "\t\n" else f"\\x{ord(char):02x}" for char in text
     )

@@ -20,7 +20,7 @@ class Selection:
 
     Attributes:
         start: the first byte.
-        stop: the first byte behind it.
+        stop: the offset after the last byte.
         partial: whether the response is a 206.
         part: the part number of the request.
     """
@@ -93,7 +93,7 @@ def _select_part(version: StoredObject, text: str) -> Selection:
 
 
 def checksum_headers(version: StoredObject, selection: Selection) -> Mapping[str, str]:
-    """The ``x-amz-checksum-*`` headers for these bytes; empty where S3 sends none."""
+    """Return the ``x-amz-checksum-*`` headers for these bytes; empty if S3 sends none."""
     values = _checksums(version, selection)
     headers = {f"x-amz-checksum-{name.lower()}": value for name, value in values.items()}
     return {**headers, "x-amz-checksum-type": version.checksum_type} if headers else {}
@@ -112,6 +112,6 @@ def _checksums(version: StoredObject, selection: Selection) -> Mapping[str, str]
         return {name: checksum(name, piece) for name in version.checksums}
     if not is_whole:
         return {}
-    # A range over the whole object gets the value without its "-N": boto/botocore#3346.
+    # For a range of the whole object, S3 omits the "-N": boto/botocore#3346.
     suffix = "" if selection.partial else f"-{len(version.parts)}"
     return {name: value + suffix for name, value in version.checksums.items()}

@@ -26,7 +26,7 @@ __all__ = ["ClientOptions", "S3Server", "S3ServerOptions"]
 
 
 class S3ServerOptions(TypedDict, total=False):
-    """The arguments of ``S3Server``, all of them by name."""
+    """The keyword arguments of ``S3Server``."""
 
     credentials: Credentials | Iterable[Credentials]
     region: str
@@ -40,7 +40,7 @@ class S3ServerOptions(TypedDict, total=False):
 
 
 class ClientOptions(TypedDict):
-    """The arguments that make an ``S3Client`` use the server."""
+    """The arguments of an ``S3Client`` that uses the server."""
 
     endpoint_url: str
     region: str
@@ -63,17 +63,18 @@ class S3Server:
                 ...
 
     It serves GetObject, HeadObject, HeadBucket, ListObjectsV2 and CreateSession as S3 does, and
-    IBM's ``/identity/token``. It answers 501 to everything else: objects and buckets are made with
-    ``put_object`` and ``create_bucket``. All methods but ``start`` and ``stop`` are thread-safe.
+    IBM's ``/identity/token``. The response to every other request is 501: objects and buckets are
+    created with ``put_object`` and ``create_bucket``. All methods except ``start`` and ``stop`` are
+    thread-safe.
 
     Args:
         credentials: the accepted credentials, one or several; AWS's documented example by default.
         region: the region of the endpoint, and of buckets created without one.
-        tls: a server-side context; the endpoint is ``https`` then.
-        clock: gives the current time, an aware datetime, for signatures and expiry.
+        tls: a server-side context, for an ``https`` endpoint.
+        clock: returns the current time, an aware datetime, for signatures and expiry.
         account: the owner of the buckets, twelve digits.
         wrong_region_response: the response to a request for a bucket of another region: ``301``,
-            ``307``, or ``400`` where it is signed for another region.
+            ``307``, or ``400`` if it is signed for another region.
         latency: seconds from each request to the first byte of its response.
         bytes_per_second: the rate of each response's body; unlimited by default.
         port: the port to listen on; a free one by default.
@@ -87,7 +88,7 @@ class S3Server:
         clock_skew: seconds that the server's clock is ahead of ``clock``.
         latency: as passed; may be changed at any time.
         bytes_per_second: as passed; may be changed at any time.
-        faults: the faults that wait for their requests.
+        faults: the pending faults.
         requests: all requests, oldest first.
         connections_opened: the number of connections accepted so far.
     """
@@ -122,17 +123,17 @@ class S3Server:
         self._listener: Listener | None = None
         accepted = [credentials] if isinstance(credentials, Credentials) else [*credentials]
         if not accepted:
-            raise ValueError("credentials is empty: the server would accept no signature at all")
+            raise ValueError("credentials is empty, so the server would accept no signature")
         self.credentials = ServerCredentials.of(accepted[0])
         for each in accepted:
             self.add_credentials(each)
 
     def now(self) -> datetime:
-        """The server's time, in UTC."""
+        """Return the server's time, in UTC."""
         return utc("the clock's time", self._clock()) + timedelta(seconds=self.clock_skew)
 
     def add_credentials(self, credentials: Credentials) -> None:
-        """Accept these credentials too, in place of any with the same access key."""
+        """Accept these credentials, too; they replace others with the same access key."""
         self._service.credentials[credentials.access_key_id] = ServerCredentials.of(credentials)
 
     def remove_credentials(self, access_key_id: str) -> None:
@@ -144,7 +145,7 @@ class S3Server:
         del self._service.credentials[access_key_id]
 
     def expire_sessions(self) -> None:
-        """Let all credentials of ``CreateSession`` expire now."""
+        """Expire all credentials of ``CreateSession`` now."""
         for each in [*self._service.credentials.values()]:
             if each.session_of is not None:
                 self.add_credentials(replace(each, expires_at=self.now()))
@@ -181,8 +182,8 @@ class S3Server:
             public: whether unsigned requests may read it.
             versioning: whether it keeps versions.
             requester_pays: whether requests must carry ``x-amz-request-payer``.
-            reveals_missing_keys: False responds 403 for a missing key and to a listing, as S3 does
-                to a requester who may not list the bucket.
+            reveals_missing_keys: False sends 403 for a missing key and for a listing, as S3 does
+                if the requester has no permission to list the bucket.
             owner: its account; the server's by default.
 
         Raises:
@@ -203,11 +204,11 @@ class S3Server:
         return bucket
 
     def bucket(self, name: str) -> Bucket:
-        """The bucket of that name, created if it does not exist."""
+        """Return the bucket of that name; create it if it does not exist."""
         return self._service.store.buckets.get(name) or self.create_bucket(name)
 
     def enable_versioning(self, bucket: str) -> None:
-        """Keep versions from now on; existing objects keep the version ``null``."""
+        """Enable versioning; existing objects keep the version id ``null``."""
         self.bucket(bucket).versioning = True
 
     def add_access_point(
@@ -244,7 +245,7 @@ class S3Server:
         Args:
             bucket: the bucket's name.
             key: the key, any text of 1 to 1,024 bytes in UTF-8.
-            body: its bytes, which are not copied; text is encoded as UTF-8.
+            body: the bytes, which are not copied; text is encoded as UTF-8.
             options: metadata, storage class, parts, checksums and so on: ``ObjectOptions``.
 
         Returns:
@@ -309,10 +310,10 @@ class S3Server:
 
     @property
     def environ(self) -> dict[str, str]:
-        """The environment of a process whose AWS is this server.
+        """The environment for a process in which any SDK uses this server.
 
-        It is ``os.environ`` without its AWS settings, and with the server's endpoint, region and
-        credentials, for any SDK::
+        It is ``os.environ`` without its AWS settings, plus the server's endpoint, region and
+        credentials::
 
             subprocess.run(command, env=server.environ)
             mock.patch.dict(os.environ, server.environ, clear=True)
@@ -342,7 +343,7 @@ class S3Server:
         return self._listener.connections_open if self._listener else 0
 
     async def start(self) -> None:
-        """Listen, on the running event loop."""
+        """Start to listen, on the running event loop."""
         listener = Listener(self._handle, self._count_connection, self._tls)
         await listener.start(self.host, self._port)
         self._listener = listener
@@ -363,7 +364,7 @@ class S3Server:
     @classmethod
     @contextmanager
     def in_thread(cls, **options: Unpack[S3ServerOptions]) -> Generator[Self, None, None]:
-        """A running server with an event loop in a thread of its own.
+        """Run a server on an event loop in its own thread.
 
         For tests without an event loop, subprocesses, and clients that block::
 
@@ -393,7 +394,7 @@ class S3Server:
         await send(writer, response)
 
     def _take_fault(self, request: RecordedRequest) -> Fault | None:
-        # The service refuses a path that is not UTF-8.
+        # The service rejects a path that is not UTF-8.
         try:
             self._service.find_target(request)
         except ErrorResponse:

@@ -26,7 +26,7 @@ class Service:
 
     Attributes:
         store: the buckets.
-        access: who may read them.
+        access: authenticates and authorizes requests.
         credentials: the accepted credentials by access key.
         api_keys: the IBM API keys that ``/identity/token`` accepts.
         session_lifetime: the lifetime of ``CreateSession`` credentials; S3's is five minutes.
@@ -43,7 +43,7 @@ class Service:
         self.access = AccessControl(region, self.store, self.credentials, self._bearer_tokens)
 
     def find_target(self, request: RecordedRequest) -> Target:
-        """The bucket and key of the request, which it records.
+        """Return and record the bucket and key of the request.
 
         Raises:
             ErrorResponse: the path is not UTF-8.
@@ -55,7 +55,7 @@ class Service:
         return target
 
     def respond(self, request: RecordedRequest, fault: Fault | None = None) -> Response:
-        """The response of S3, changed by ``fault``."""
+        """Return the response of S3, changed by ``fault``."""
         now = self._clock() + timedelta(seconds=fault.clock_skew if fault else 0.0)
         request_id = secrets.token_hex(8).upper()
         host_id = secrets.token_urlsafe(56)
@@ -75,8 +75,8 @@ class Service:
         bucket = self.store.buckets.get(request.bucket or "")
         if bucket is not None and request.key is None and request.method == "HEAD":
             # API_HeadBucket: "regardless of the permissions on the bucket, you will receive a
-            # response header with the correct bucket location". A HeadObject that is refused for
-            # its region names none: boto/botocore#1413.
+            # response header with the correct bucket location". The response to a HeadObject in the
+            # wrong region has no such header: boto/botocore#1413.
             common["x-amz-bucket-region"] = bucket.region
         headers = tuple(common.items())
         response = replace(response, headers=headers).with_headers(dict(response.headers))
@@ -167,5 +167,5 @@ def _not_implemented(request: RecordedRequest) -> ErrorResponse:
         501,
         "NotImplemented",
         f"This server does not implement {request.method} of {request.path};"
-        " call S3Server.put_object, delete_object and create_bucket in place of requests.",
+        " call S3Server.put_object, delete_object and create_bucket instead.",
     )

@@ -33,34 +33,34 @@ class Bucket:
         return self.name.endswith("--x-s3")
 
     def next_version_id(self) -> str:
-        """The id of the next version: ``null`` until versioning is enabled."""
+        """Return the id of the next version: ``null`` until versioning is enabled."""
         return secrets.token_urlsafe(24) if self.versioning else "null"
 
     def add(self, version: StoredObject) -> None:
-        """Make ``version`` the latest of its key; it replaces one of the same id."""
+        """Make ``version`` the latest of its key; it replaces one with the same id."""
         versions = self.versions.get(version.key, [])
         kept = [old for old in versions if old.version_id != version.version_id]
         self.versions[version.key] = [*kept, version]
 
     def latest(self, key: str) -> StoredObject | None:
-        """The version that a request without ``versionId`` gets; it may be a delete marker."""
+        """Return the current version of a key, which may be a delete marker."""
         versions = self.versions.get(key)
         return versions[-1] if versions else None
 
     def version(self, key: str, version_id: str) -> StoredObject | None:
-        """The version of that id."""
+        """Return the version with that id."""
         versions = (each for each in self.versions.get(key, ()) if each.version_id == version_id)
         return next(versions, None)
 
     def objects(self) -> Iterator[StoredObject]:
-        """The latest versions that are no delete markers, by key in UTF-8 order."""
+        """Iterate over the current versions except delete markers, by key in UTF-8 order."""
         for key in sorted(self.versions, key=str.encode):
             version = self.latest(key)
             if version is not None and not version.delete_marker:
                 yield version
 
     def delete(self, key: str, version_id: str | None, now: datetime) -> StoredObject | None:
-        """Remove a version or the object, or hide it behind the delete marker returned."""
+        """Delete a version or the object; return the delete marker if one is created."""
         if version_id is None and self.versioning:
             marker = delete_marker(key, version_id=self.next_version_id(), now=now)
             self.add(marker)
@@ -94,10 +94,10 @@ class Store:
         self.access_points: dict[str, AccessPoint] = {}
 
     def names(self) -> list[str]:
-        """Every name that may stand before an endpoint's host, the longest first."""
+        """Return every name that may precede an endpoint's host, the longest first."""
         return sorted([*self.buckets, *self.access_points], key=len, reverse=True)
 
     def find(self, name: str) -> Bucket | None:
-        """The bucket of that name, or behind the access point of that name."""
+        """Return the bucket of that name, or of the access point of that name."""
         point = self.access_points.get(name)
         return self.buckets.get(point.bucket if point else name)

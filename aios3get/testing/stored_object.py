@@ -27,19 +27,19 @@ class ObjectOptions(TypedDict, total=False):
         metadata: the user metadata; non-ASCII values are sent as S3 sends them.
         headers: further headers of its responses, such as ``Cache-Control``,
             ``x-amz-expiration``, ``x-amz-object-lock-mode``.
-        tags: only their number is sent.
+        tags: the tags; only their number is sent.
         storage_class: ``STANDARD`` by default, ``EXPRESS_ONEZONE`` in directory buckets;
             ``GLACIER`` and ``DEEP_ARCHIVE`` cannot be read unless restored.
         access_tier: ``ARCHIVE_ACCESS`` or ``DEEP_ARCHIVE_ACCESS`` of Intelligent-Tiering.
-        restore: until when a restored copy exists, an aware datetime, or ``"ongoing"``.
+        restore: when the restored copy expires, an aware datetime, or ``"ongoing"``.
         parts: the sizes of its parts in bytes, as after a multipart upload.
         checksum_algorithm: one or several of S3's names, such as ``CRC64NVME``.
         checksum_type: ``FULL_OBJECT`` or, with parts, ``COMPOSITE``.
         sse_customer_key: the 32 bytes of an SSE-C key, without which the object cannot be read.
-        etag: with quotes; computed as S3 does by default, which takes 2 s per GiB.
+        etag: the ETag with quotes; computed as S3 does by default, which takes 2 s per GiB.
         last_modified: an aware datetime; the server's time by default. Fractions of seconds are
-            cut off.
-        version_id: a chosen version id; random by default.
+            dropped.
+        version_id: the version id; random by default.
         missing_meta: the number in ``x-amz-missing-meta``.
     """
 
@@ -67,14 +67,14 @@ class StoredObject:
     Attributes:
         key: the object's key.
         body: its bytes.
-        etag: with its quotes, as S3 sends it.
+        etag: the ETag with its quotes, as S3 sends it.
         version_id: ``"null"`` in a bucket that has never been versioned.
-        last_modified: whole seconds, UTC.
+        last_modified: the time in whole seconds, in UTC.
         parts: the sizes of its parts in bytes; empty if it was not uploaded in parts.
         checksums: base64 by algorithm; a composite one without its ``-N``.
         checksum_type: ``FULL_OBJECT`` or ``COMPOSITE``.
         headers: further headers of every response to GET and HEAD.
-        options: the options it was put with.
+        options: the options of ``put_object``.
         delete_marker: whether this version is a delete marker.
     """
 
@@ -106,7 +106,7 @@ class StoredObject:
         return self.options.get("sse_customer_key")
 
     def part_bounds(self, number: int) -> tuple[int, int]:
-        """The first byte of part ``number`` and the first behind it.
+        """Return the offsets of the start and the end of part ``number``.
 
         An object that was not uploaded in parts is its own part 1.
         """
@@ -118,11 +118,11 @@ class StoredObject:
 def make_object(
     key: str, body: bytes, *, version_id: str, now: datetime, options: ObjectOptions
 ) -> StoredObject:
-    """Validate the options, and compute what S3 would: ETag and checksums.
+    """Validate the options and compute ETag and checksums as S3 does.
 
     Args:
         key: the object's key.
-        body: its bytes, which are kept without a copy.
+        body: its bytes, which are not copied.
         version_id: the version id unless the options have one.
         now: the time of modification unless the options have one.
         options: the options of ``S3Server.put_object``.
@@ -163,7 +163,7 @@ def make_object(
 
 
 def delete_marker(key: str, *, version_id: str, now: datetime) -> StoredObject:
-    """A delete marker for ``key``."""
+    """Return a delete marker for ``key``."""
     last_modified = now.replace(microsecond=0)
     return StoredObject(
         key=key, version_id=version_id, last_modified=last_modified, delete_marker=True

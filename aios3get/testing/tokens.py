@@ -1,4 +1,4 @@
-"""Temporary credentials: sessions of directory buckets and bearer tokens of IBM."""
+"""Temporary credentials: directory-bucket sessions and IBM's bearer tokens."""
 
 import json
 import secrets
@@ -14,7 +14,7 @@ __all__ = ["bearer_token_response", "session_response"]
 
 
 def session_response(session: ServerCredentials, expires_at: datetime) -> Response:
-    """The response to CreateSession.
+    """Return the response to CreateSession.
 
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateSession.html
     """
@@ -37,7 +37,7 @@ def bearer_token_response(
     lifetime: timedelta,
     now: datetime,
 ) -> Response:
-    """The response of IBM's ``/identity/token``; a new token is added to ``tokens``.
+    """Return the response of IBM's ``/identity/token``; a new token is added to ``tokens``.
 
     https://cloud.ibm.com/apidocs/iam-identity-token-api
     """

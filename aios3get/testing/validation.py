@@ -1,4 +1,4 @@
-"""Checks of the arguments of ``S3Server``: could S3 store such an object and send it?"""
+"""Checks the arguments of ``S3Server``: whether S3 could store and send such an object."""
 
 import re
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ _message_fields = {"connection", "content-length", "content-range", "transfer-en
 
 
 def utc(name: str, moment: datetime) -> datetime:
-    """The same moment in UTC.
+    """Convert the datetime to UTC.
 
     Raises:
         ValueError: it has no time zone.
@@ -28,7 +28,7 @@ def check_key(key: str) -> None:
     """Check an object key.
 
     Raises:
-        ValueError: S3 has no such keys.
+        ValueError: S3 does not allow such a key.
     """
     # https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
     if not 1 <= len(_encode("key", key)) <= 1024:
@@ -44,7 +44,7 @@ def check_sse_customer_key(key: object) -> None:
     if isinstance(key, bytes) and len(key) == 32:
         return
     size = f" of length {len(key)}" if isinstance(key, str | bytes) else ""
-    # The value is a secret and stays out of the message.
+    # The value is a secret, so the message does not contain it.
     raise ValueError(
         f"sse_customer_key is {type(key).__name__}{size}; it must be 32 bytes:"
         " decode a text form first, as by base64.b64decode"
@@ -55,12 +55,12 @@ def check_fields(where: str, fields: Mapping[str, str]) -> None:
     """Check names and values of headers.
 
     Raises:
-        ValueError: no response can carry them.
+        ValueError: they cannot be sent in a response.
     """
     for name, text in fields.items():
         if not _is_name(name):
             raise ValueError(
-                f"{where} has {name!r:.80}, which is no header's name;"
+                f"{where} has {name!r:.80}, which is not a valid header name;"
                 " use letters, digits and -_.!#$%&'*+^`|~"
             )
         if name.lower() in _message_fields:
@@ -75,13 +75,13 @@ def check_text(where: str, text: str) -> None:
     """Check the value of a header.
 
     Raises:
-        ValueError: no header can carry it.
+        ValueError: it cannot be sent in a header.
     """
     _encode(where, text)
     if _find_control(text):
         raise ValueError(
-            f"{where} is {text!r:.80}, and no header can hold its control character;"
-            " percent-encode it, as by urllib.parse.quote"
+            f"{where} is {text!r:.80}; a header cannot contain its control character;"
+            " percent-encode it, such as with urllib.parse.quote"
         )
 
 
@@ -90,5 +90,5 @@ def _encode(where: str, text: str) -> bytes:
         return text.encode()
     except UnicodeEncodeError:
         raise ValueError(
-            f"{where} is {text!r:.80}, which is no Unicode text; replace its lone surrogates"
+            f"{where} is {text!r:.80}, which is not Unicode text; replace its lone surrogates"
         ) from None

@@ -1,6 +1,6 @@
 """Verification of signatures: AWS Signature Version 4 and 4A, in headers and in URLs.
 
-Written from AWS's documents alone, on purpose without any code of the client's signer:
+Written from AWS's documentation only, and without any code of the client's signer:
 https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-authenticating-requests.html
 """
 
@@ -146,7 +146,7 @@ def _header_time(request: RecordedRequest) -> tuple[str, datetime]:
         if stamp is not None:
             return stamp, _moment(stamp)
         date = parsedate_to_datetime(request.headers.get("Date", ""))
-        # "-0000" gives a naive one.
+        # A date with "-0000" is parsed as naive.
         date = date.replace(tzinfo=UTC) if date.tzinfo is None else date.astimezone(UTC)
     except (ValueError, OverflowError):
         raise _denied("AWS authentication requires a valid Date or x-amz-date header") from None
@@ -328,7 +328,7 @@ def _check_scope(signature: Signature, service: str) -> None:
 
 
 def wrong_region(signature: Signature, region: str) -> ErrorResponse:
-    """The error response to a signature for another region."""
+    """Return the error response to a signature for another region."""
     return _malformed(
         f"the region '{signature.region}' is wrong; expecting '{region}'",
         presigned=signature.presigned,
@@ -431,7 +431,7 @@ def _matches(signature: Signature, credentials: ServerCredentials, to_sign: byte
 
 
 def _equal(expected: str, sent: str) -> bool:
-    # hmac.compare_digest takes text of ASCII only; a request's may hold any bytes.
+    # hmac.compare_digest accepts only ASCII text; a request may contain any bytes.
     return hmac.compare_digest(expected.encode(), sent.encode("utf-8", "surrogateescape"))
 
 

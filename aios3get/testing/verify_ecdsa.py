@@ -1,7 +1,8 @@
-"""Signature Version 4A: the public key of an access key, and whether it made a signature.
+"""Verification of Signature Version 4A with the public key of an access key.
 
-https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html, the
-derivation being NIST SP 800-108's counter mode; the order is that of P-256 (FIPS 186-4, D.1.2.3).
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html. The key
+is derived with the counter mode of NIST SP 800-108. The order is that of P-256 (FIPS 186-4,
+D.1.2.3).
 """
 
 import hmac
@@ -33,7 +34,7 @@ def _candidate(access_key_id: str, secret: str, attempt: int) -> int:
 
 
 def is_signed_by(credentials: ServerCredentials, to_sign: bytes, signature: str) -> bool:
-    """Whether ``signature``, a DER sequence in hexadecimal, is one of ``to_sign`` by that key."""
+    """Whether ``signature``, in hexadecimal DER, is a signature of ``to_sign`` by these keys."""
     key = _public_key(credentials.access_key_id, credentials.secret_access_key)
     try:
         key.verify(bytes.fromhex(signature), to_sign, ec.ECDSA(hashes.SHA256()))

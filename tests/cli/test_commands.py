@@ -100,7 +100,7 @@ def test_get_prints_a_summary_as_json(run: Run) -> None:
         (["get", f"s3://{BUCKET}/folder/.."], 2, "TARGET"),
         (["get", LOCATION, "--part-size", "0"], 2, "not a size"),
         (["presign", LOCATION, "--expires-in", "8d"], 2, "7d"),
-        (["presign", "https://example.com/key?signature=secret"], 2, "presigned already"),
+        (["presign", "https://example.com/key?signature=secret"], 2, "already presigned"),
         (["get", "https://example.com/key?s=secret", "--version-id", "1"], 2, "signature"),
     ],
 )

@@ -76,7 +76,7 @@ def test_download_shows_progress_and_continues_after_ctrl_c(tmp_path: Path, body
             first.read_until(r"(?:2[0-9]|3[0-9])\.\d/50\.3\s+MB.*MB/s")
             os.kill(first.process.pid, signal.SIGINT)
             assert first.finish() == 130
-    assert "the same command continues it" in first.text
+    assert "the same command resumes it" in first.text
     assert "Traceback" not in first.text
     assert not (tmp_path / KEY).exists()
 
@@ -84,7 +84,7 @@ def test_download_shows_progress_and_continues_after_ctrl_c(tmp_path: Path, body
         server.put_object(BUCKET, KEY, body, checksum_algorithm="CRC64NVME")
         with terminal(server, tmp_path) as second:
             assert second.finish() == 0
-    assert re.search(r"MB were there already; verified", second.text)
+    assert re.search(r"MB from an earlier download; verified", second.text)
     assert (tmp_path / KEY).read_bytes() == body
     assert os.listdir(tmp_path) == [KEY]
 
