@@ -77,14 +77,14 @@ def serving() -> Iterator[subprocess.Popen[str]]:
 
 
 def printed_commands(process: subprocess.Popen[str]) -> list[str]:
-    """The ``unset`` and ``export`` lines that the demo prints."""
+    """The ``unset`` and ``export`` lines that the demo prints; an empty line follows them."""
     assert process.stdout is not None
     commands: list[str] = []
     for line in process.stdout:
-        if line.startswith(f"{BUCKET} holds"):
-            return commands
         if line.startswith(("unset ", "export ")):
             commands.append(line.strip())
+        elif commands:
+            return commands
     raise AssertionError(f"the demo ended after printing {commands}")
 
 
