@@ -24,7 +24,6 @@ from aios3get._http.aiohttp_private import (
     Connection,
     ConnectionKey,
     HttpProcessingError,
-    HttpResponseParser,
     Protocol,
     RawResponseMessage,
     connection_key,
@@ -197,7 +196,7 @@ class ResponseReceiver(asyncio.BufferedProtocol):
             in the callback that reports them.
     """
 
-    __slots__ = ("_buffer", "_handler", "_in_place", "_loop", "_parser", "_view", "_waiter")
+    __slots__ = ("_buffer", "_handler", "_in_place", "_loop", "_view", "_waiter")
 
     def __init__(self, handler: Protocol, buffer: bytearray) -> None:
         self._handler = handler
@@ -205,7 +204,6 @@ class ResponseReceiver(asyncio.BufferedProtocol):
         self._view = memoryview(buffer)
         self._loop = asyncio.get_running_loop()
         self._in_place = False
-        self._parser: HttpResponseParser | None = None
         self._waiter: asyncio.Future[tuple[RawResponseMessage, bytes] | None] | None = None
 
     def send(self, request: str) -> "asyncio.Future[tuple[RawResponseMessage, bytes] | None]":
@@ -253,9 +251,7 @@ class ResponseReceiver(asyncio.BufferedProtocol):
         end = self._buffer.find(b"\r\n\r\n", 0, size) + 4
         if end < 4:
             return None
-        parser, self._parser = self._parser, None
-        if parser is None:
-            parser = head_parser(self._handler, self._loop)
+        parser = head_parser(self._handler, self._loop)
         try:
             ((message, _),), upgraded, _ = parser.feed_data(bytes(self._view[:end]))
         except Exception:  # aiohttp's protocol raises the same error
@@ -273,7 +269,6 @@ class ResponseReceiver(asyncio.BufferedProtocol):
             return None
         if message.should_close:
             self._handler.force_close()
-        self._parser = parser
         return message, bytes(self._view[end:size])
 
     def eof_received(self) -> None:

@@ -79,7 +79,9 @@ def test_key_in_pem(kind: PrivateFormat) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["nonsense", pem(ec.generate_private_key(ec.SECP384R1()), PrivateFormat.PKCS8)]
+    "text",
+    ["nonsense", pem(ec.generate_private_key(ec.SECP384R1()), PrivateFormat.PKCS8)],
+    ids=["nonsense", "other curve"],
 )
 def test_other_keys_are_refused(text: str) -> None:
     with pytest.raises(CredentialsError, match="the file has a dpopKey that is not a P-256 key"):
