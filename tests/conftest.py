@@ -1,6 +1,7 @@
 """Fixtures for all tests: servers, clients, certificates, an environment without AWS settings."""
 
 import gc
+import logging
 import os
 from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import AsyncExitStack
@@ -68,6 +69,18 @@ def no_aws_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(nothing))
         patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
         yield
+
+
+def _is_no_slow_callback(record: logging.LogRecord) -> bool:
+    return not (record.name == "asyncio" and str(record.msg).startswith("Executing "))
+
+
+@pytest.fixture
+def caplog(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    """Log records without the slow callbacks that asyncio's debug mode reports."""
+    caplog.handler.addFilter(_is_no_slow_callback)
+    yield caplog
+    caplog.handler.removeFilter(_is_no_slow_callback)
 
 
 @pytest.fixture(params=["session", "direct"])

@@ -180,7 +180,7 @@ async def test_second_stall_warns_again(caplog: pytest.LogCaptureFixture) -> Non
 
 
 async def test_no_warning_while_permits_are_released(caplog: pytest.LogCaptureFixture) -> None:
-    limiter = ConcurrencyLimiter(1, warn_after=0.1)
+    limiter = ConcurrencyLimiter(1, warn_after=0.2)
 
     async def visit() -> None:
         permit = await acquire(limiter)
