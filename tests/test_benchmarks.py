@@ -113,3 +113,13 @@ def test_unknown_work_is_rejected() -> None:
 @pytest.mark.parametrize("program", ["checksum.py", "resolve_endpoint.py", "sign.py"])
 def test_small_benchmarks_run(program: str) -> None:
     assert run(program, "1" if program == "sign.py" else "0.001")
+
+
+def test_file_systems_are_compared() -> None:
+    reason = "the group frameworks is not installed: uv run --group frameworks pytest"
+    pytest.importorskip("pandas", reason=reason)
+    pytest.importorskip("zarr", reason=reason)
+    table = run("fsspec_compare.py", "--mib=1", "--rounds=1", "--latency=0").splitlines()
+    works = [line for line in table if line.startswith("| ") and "work" not in line]
+    assert len(works) == 8
+    assert "| `cat` of 16 keys of 10 kB | 16 | 0.2 | " in "\n".join(works)

@@ -51,6 +51,23 @@ def test_small_reads_share_requests(fs: S3FileSystem, server: S3Server) -> None:
     assert len(server.requests) <= 2
 
 
+def test_large_read_elsewhere_takes_one_request(fs: S3FileSystem, server: S3Server) -> None:
+    with fs.open(PATH) as file:
+        for offset in (2_000_000, 1_200_001):
+            file.seek(offset)
+            server.requests.clear()
+            assert file.read(500_000) == BODY[offset : offset + 500_000]
+            assert file.tell() == offset + 500_000
+            assert [each.headers["Range"] for each in server.requests] == [
+                f"bytes={offset}-{offset + 499_999}"
+            ]
+        assert file.read(10) == BODY[1_700_001:1_700_011]
+        file.seek(-10, 2)
+        assert file.read(1 << 20) == BODY[-10:]
+        file.seek(10, 2)
+        assert file.read(1 << 20) == b""
+
+
 def test_missing_object_is_not_found(fs: S3FileSystem) -> None:
     with pytest.raises(FileNotFoundError) as caught:
         fs.open(f"{BUCKET}/absent")

@@ -224,8 +224,15 @@ class ObjectReader(AsyncCloseable):
 
     def _extend(self, ahead: ReadAhead) -> None:
         """Read farther ahead if the last reads were in order."""
-        if self._reader is not None and ahead.position - self._began >= self._unit // 2:
+        if self._reader is None:
+            return
+        count = ahead.position - self._began
+        if count >= (self._unit if self._began else self._unit // 2):
             ahead.limits = limits_for(self._read, self._reader.link)
+        elif self._began and count:
+            # Many programs read a piece of a file in small steps, and then go elsewhere.
+            size = max(2 * count, self._least_jump)
+            ahead.limits = Limits(size, 1, size)
 
     async def _fill(self, position: int, view: memoryview) -> None:
         stop = position + len(view)

@@ -133,6 +133,19 @@ async def test_read_near_the_end_is_one_request(server: S3Server, client: S3Clie
     assert len(server.requests) == 2
 
 
+async def test_small_reads_in_order_elsewhere_request_more_step_by_step(
+    server: S3Server, client: S3Client
+) -> None:
+    server.put_object(BUCKET, KEY, CONTENT)
+    async with client.open_object(BUCKET, KEY) as f:
+        f.seek(3000)
+        server.requests.clear()
+        for offset in range(3000, 4000, 25):
+            assert await f.read(25) == CONTENT[offset : offset + 25]
+        requested = [request.headers["Range"] for request in server.requests]
+    assert requested == ["bytes=3000-3124", "bytes=3125-3374", "bytes=3375-4124"]
+
+
 async def test_large_read_at_another_offset_is_divided(server: S3Server, client: S3Client) -> None:
     server.put_object(BUCKET, KEY, CONTENT)
     async with client.open_object(BUCKET, KEY) as f:
