@@ -219,15 +219,16 @@ class ObjectReader(AsyncCloseable):
         ahead = self._ahead
         if self._reading or ahead is None or ahead.position != offset:
             return None
-        self._extend(ahead)
+        self._extend(ahead, count)
         return ahead.read_nowait(count)
 
-    def _extend(self, ahead: ReadAhead) -> None:
-        """Read farther ahead if the last reads were in order."""
+    def _extend(self, ahead: ReadAhead, wanted: int) -> None:
+        """Read farther ahead if the last reads were in order, or this one is large."""
         if self._reader is None:
             return
         count = ahead.position - self._began
-        if count >= (self._unit if self._began else self._unit // 2):
+        enough = self._unit if self._began else self._unit // 2
+        if count >= enough or wanted > self._unit:
             ahead.limits = limits_for(self._read, self._reader.link)
         elif self._began and count:
             # Many programs read a piece of a file in small steps, and then go elsewhere.
@@ -237,7 +238,7 @@ class ObjectReader(AsyncCloseable):
     async def _fill(self, position: int, view: memoryview) -> None:
         stop = position + len(view)
         if self._ahead is not None and self._ahead.position == position:
-            self._extend(self._ahead)
+            self._extend(self._ahead, len(view))
         while position < stop:
             rest = view[position - stop :]
             piece = self._cached(position)

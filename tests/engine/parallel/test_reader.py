@@ -2,6 +2,7 @@ import asyncio
 import gc
 import os
 import random
+import time
 from typing import Any
 
 import pytest
@@ -144,6 +145,18 @@ async def test_small_reads_in_order_elsewhere_request_more_step_by_step(
             assert await f.read(25) == CONTENT[offset : offset + 25]
         requested = [request.headers["Range"] for request in server.requests]
     assert requested == ["bytes=3000-3124", "bytes=3125-3374", "bytes=3375-4124"]
+
+
+async def test_large_read_in_order_sends_requests_at_once(
+    server: S3Server, client: S3Client
+) -> None:
+    server.put_object(BUCKET, KEY, CONTENT)
+    server.latency = 0.05
+    async with client.open_object(BUCKET, KEY) as f:
+        start = time.monotonic()
+        assert await f.read() == CONTENT
+    # seven parts, one after the other, would take 0.35 s
+    assert time.monotonic() - start < 0.25
 
 
 async def test_large_read_at_another_offset_is_divided(server: S3Server, client: S3Client) -> None:
