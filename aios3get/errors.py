@@ -47,7 +47,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from http import HTTPStatus
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 from multidict import CIMultiDict, CIMultiDictProxy
 
@@ -104,6 +104,10 @@ __all__ = [
     "RangeMismatch",
     "TruncatedBody",
 ]
+
+
+# Characters of a server's message in the text of an exception.
+_SHOWN: Final = 1000
 
 
 def _on_one_line(text: str) -> str:
@@ -304,7 +308,7 @@ class ServiceError(S3Error):
     """S3 responded with an error.
 
     Every field of ``details`` (``ServiceErrorDetails``) except ``fields`` is an attribute of the
-    exception, too.
+    exception, too. The text shows the first 1,000 characters of code and message.
     """
 
     def __init__(self, details: ServiceErrorDetails) -> None:
@@ -338,6 +342,8 @@ class ServiceError(S3Error):
     def __str__(self) -> str:
         details = self.details
         reason = ": ".join(filter(None, (details.code, details.message)))
+        if len(reason) > _SHOWN:
+            reason = reason[:_SHOWN] + "…"
         reason = reason or _phrase(details.status)
         if details.delete_marker:
             reason += " (delete marker)"

@@ -235,3 +235,15 @@ def test_text_is_one_printable_line(text: str, shown: str) -> None:
     assert str(other) == f"{shown} (request id {shown})"
     assert (str(service) + str(other)).isprintable()
     assert service.key == text
+
+
+def test_long_message_is_shown_in_part_and_kept_whole() -> None:
+    message = "Request has expired. " * 3000
+    error = errors.AccessDenied(
+        ServiceErrorDetails(status=403, code="AccessDenied", message=message)
+    )
+    assert error.message == message
+    assert len(str(error)) < 1100
+    assert "Request has expired" in str(error)
+    assert "… [403]" in str(error)
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
