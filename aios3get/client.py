@@ -31,8 +31,6 @@ from aios3get._protocol.attempt_record import AttemptRecord
 from aios3get._protocol.endpoints.resolver import AddressingStyle, EndpointResolver
 from aios3get._protocol.get_object import GetObject, GetObjectOptions
 from aios3get._protocol.identity import (
-    BearerToken,
-    Credentials,
     CredentialsProvider,
     Identity,
 )
@@ -45,7 +43,7 @@ from aios3get._protocol.timeouts import Timeouts
 from aios3get._protocol.url_request import UrlRequest
 from aios3get.credentials import CredentialsSource, default_chain
 from aios3get.credentials.context import ClientContexts
-from aios3get.credentials.provider import provider_for
+from aios3get.credentials.provider import holds_secret, provider_for
 from aios3get.errors import ParameterError, S3Error, UsageError
 
 __all__ = ["S3Client"]
@@ -116,8 +114,8 @@ class S3Client(ParallelMethods):
         on_attempt: called with an ``AttemptRecord`` at the end of each attempt, on the event loop
             of the call; it must not block. Its exceptions are logged and ignored.
         allow_insecure_sse_customer_key: send SSE-C keys over plain http too.
-        pickle_credentials: include explicit ``Credentials`` and a proxy's password in a pickle of
-            the client.
+        pickle_credentials: include explicit ``Credentials``, API keys and a proxy's password in a
+            pickle of the client.
 
     Raises:
         ConfigurationError: an argument is invalid by itself. The first call raises it for values of
@@ -357,10 +355,10 @@ class S3Client(ParallelMethods):
         if config.session is not None:
             raise TypeError("a client with session= does not pickle; let it own its session")
         if not config.pickle_credentials:
-            if isinstance(config.credentials, Credentials | BearerToken):
+            if holds_secret(config.credentials):
                 raise TypeError(
-                    "a pickle of the client would contain its explicit credentials in plain text;"
-                    " pass a provider or a profile, or pickle_credentials=True"
+                    "a pickle of the client would contain its credentials or API key in plain"
+                    " text; pass another provider or a profile, or pickle_credentials=True"
                 )
             if config.proxy and split_login(config.proxy)[1] is not None:
                 raise TypeError(

@@ -11,6 +11,7 @@ from aios3get.credentials.provider import (
     Provider,
     Unavailable,
     forget,
+    holds_secret,
     load_from,
     name_of,
     provider_for,
@@ -91,6 +92,11 @@ class AssumeRole(Provider):
         if not isinstance(loaded, Credentials):
             raise CredentialsError(f"{self} is assumed with Credentials, not with {loaded!r}")
         return loaded
+
+    @property
+    def holds_secret(self) -> bool:
+        """Whether the source of the role's credentials does."""
+        return holds_secret(self._source)
 
     def invalidate(self, used: Identity) -> None:
         """Drop the credentials that the source caches; each load assumes the role anew."""

@@ -7,7 +7,14 @@ from functools import partial
 from aios3get._protocol.identity import CredentialsProvider, Identity
 from aios3get.credentials.context import ProviderContext
 from aios3get.credentials.environment import EnvironmentCredentials
-from aios3get.credentials.provider import Provider, Unavailable, forget, load_from, name_of
+from aios3get.credentials.provider import (
+    Provider,
+    Unavailable,
+    forget,
+    holds_secret,
+    load_from,
+    name_of,
+)
 from aios3get.errors import ConfigurationError
 
 __all__ = ["chain", "default_chain", "locate"]
@@ -21,6 +28,10 @@ class _Chain(Provider):
         return "; ".join(map(name_of, self.providers))
 
     __repr__ = __str__
+
+    @property
+    def holds_secret(self) -> bool:
+        return any(map(holds_secret, self.providers))
 
     async def load(self, context: ProviderContext) -> Identity | Unavailable:
         return (await locate(self, context))[1]

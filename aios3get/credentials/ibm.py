@@ -60,6 +60,11 @@ class IBMCloudAPIKey(Provider):
         self._post = post
         self._clock = clock
 
+    @property
+    def holds_secret(self) -> bool:
+        """True: a pickle contains the API key."""
+        return True
+
     def __repr__(self) -> str:
         return f"IBMCloudAPIKey(iam_url={self._iam_url!r})"
 

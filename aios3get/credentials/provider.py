@@ -35,6 +35,7 @@ __all__ = [
     "Provider",
     "Unavailable",
     "forget",
+    "holds_secret",
     "load_from",
     "name_of",
     "provider_for",
@@ -74,6 +75,11 @@ class Unavailable:
 class Provider(ABC):
     """A provider that comes with aios3get; ``str`` names it in errors, without a secret."""
 
+    @property
+    def holds_secret(self) -> bool:
+        """Whether a pickle of the provider contains a secret."""
+        return False
+
     @abstractmethod
     async def load(self, context: ProviderContext) -> Identity | Unavailable:
         """Return new credentials, or the reason why this source has none.
@@ -100,11 +106,10 @@ class FixedIdentity(Provider):
     def __str__(self) -> str:
         return "the credentials passed in"
 
-    def __reduce__(self) -> tuple[object, ...]:
-        raise TypeError(
-            "a pickle of the provider would contain its explicit credentials in plain text; pass a"
-            " provider instead"
-        )
+    @property
+    def holds_secret(self) -> bool:
+        """Whether there are credentials to keep secret."""
+        return not isinstance(self.identity, Anonymous)
 
     async def load(self, context: ProviderContext) -> Identity:  # noqa: D102
         return self.identity
@@ -124,6 +129,13 @@ def provider_for(source: Identity | CredentialsProvider) -> CredentialsProvider:
             f" not {getattr(source, '__name__', None) or type(source).__name__}"
         )
     return source
+
+
+def holds_secret(source: Identity | CredentialsProvider | None) -> bool:
+    """Whether a pickle of what the caller passed contains a secret."""
+    if isinstance(source, Provider):
+        return source.holds_secret
+    return isinstance(source, Credentials | BearerToken)
 
 
 async def load_from(

@@ -7,7 +7,15 @@ import pytest
 
 from aios3get import S3Client
 from aios3get._protocol.identity import Credentials, Identity
-from aios3get.credentials import SSO, AssumeRole, InstanceMetadata, ProfileCredentials
+from aios3get.credentials import (
+    ANONYMOUS,
+    SSO,
+    AssumeRole,
+    IBMCloudAPIKey,
+    InstanceMetadata,
+    ProfileCredentials,
+    chain,
+)
 from aios3get.credentials.context import ProviderContext
 from aios3get.credentials.provider import Provider, Unavailable
 from aios3get.errors import CredentialsError
@@ -15,6 +23,7 @@ from tests.credentials.conftest import load
 
 SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
 KEYS = Credentials("AKIAIOSFODNN7EXAMPLE", SECRET)
+ROLE = "arn:aws:iam::123456789012:role/reader"
 
 
 class Here(Provider):
@@ -56,13 +65,36 @@ async def test_result_of_a_sync_provider_may_be_awaitable() -> None:
     assert await load(lambda: future) is KEYS
 
 
-def test_client_with_credentials_inside_a_provider_does_not_pickle() -> None:
-    role = "arn:aws:iam::123456789012:role/reader"
-    for provider in (AssumeRole(role), InstanceMetadata(), ProfileCredentials("a"), SSO("a")):
+def test_clients_with_providers_pickle() -> None:
+    anonymous = AssumeRole(ROLE, ANONYMOUS)
+    for provider in (
+        AssumeRole(ROLE),
+        anonymous,
+        InstanceMetadata(),
+        ProfileCredentials("a"),
+        SSO("a"),
+    ):
         client = pickle.loads(pickle.dumps(S3Client(credentials=provider)))
         assert repr(client._config.credentials) == repr(provider)
-    with pytest.raises(TypeError, match="in plain text"):
-        pickle.dumps(S3Client(credentials=AssumeRole(role, KEYS)))
+
+
+@pytest.mark.parametrize(
+    "credentials",
+    [
+        KEYS,
+        AssumeRole(ROLE, KEYS),
+        AssumeRole(ROLE, IBMCloudAPIKey("api-key")),
+        chain(InstanceMetadata(), AssumeRole(ROLE, KEYS)),
+        IBMCloudAPIKey("api-key"),
+    ],
+    ids=["keys", "role with keys", "role with API key", "chain", "API key"],
+)
+def test_client_with_a_secret_pickles_only_with_pickle_credentials(credentials: Any) -> None:
+    assert pickle.dumps(credentials)
+    with pytest.raises(TypeError, match="pickle_credentials=True"):
+        pickle.dumps(S3Client(credentials=credentials))
+    client = S3Client(credentials=credentials, pickle_credentials=True)
+    assert repr(pickle.loads(pickle.dumps(client))._config.credentials) == repr(credentials)
 
 
 async def test_sync_provider_that_raises_stop_iteration_does_not_hang_the_call() -> None:
