@@ -174,7 +174,7 @@ async def get(  # noqa: PLR0917 - click passes the options by name
             if to_stdout:
                 summary = await copy_to_stdout(s3, location, options, connections)
             elif isinstance(location, LinkLocation):
-                summary = await copy_to_file(s3, location, path, options, on_progress)
+                summary = await copy_to_file(s3, location, path, options, on_progress, fsync=fsync)
             else:
                 summary = await download(
                     s3,

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from rich.progress import (
 )
 
 from aios3get import ObjectStream, S3Client, S3Object, Verified
+from aios3get._engine.parallel.part_file import PartFile
 from aios3get.cli.locations import LinkLocation, Location, ObjectLocation
 
 __all__ = ["Summary", "copy_to_file", "copy_to_stdout", "download", "progress_bar"]
@@ -132,20 +132,23 @@ async def copy_to_file(
     path: Path,
     options: Mapping[str, Any],
     on_progress: OnProgress | None,
+    *,
+    fsync: bool,
 ) -> Summary:
     """Download from a link to a temporary file beside ``path``, which then replaces it."""
     started = time.monotonic()
     async with s3.get_url(link.url, **options) as obj:
-        number, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        file = PartFile(str(path), resume=False)
         try:
-            with os.fdopen(number, "wb") as file:
-                async for chunk in obj:
-                    file.write(chunk)
-                    if on_progress is not None:
-                        on_progress(file.tell(), obj.stop and obj.stop - obj.start)
-            os.replace(temporary, path)
+            size = 0
+            async for chunk in obj:
+                file.write(memoryview(chunk), size)
+                size += len(chunk)
+                if on_progress is not None:
+                    on_progress(size, obj.stop and obj.stop - obj.start)
+            file.commit(fsync=fsync)
         except BaseException:
-            os.unlink(temporary)
+            file.delete()
             raise
     return _summary(link, str(path), obj, started)
 

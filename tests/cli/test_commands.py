@@ -182,6 +182,20 @@ def test_link_that_is_cut_leaves_no_file(run: Run, stored: S3Server, tmp_path: P
     assert not os.listdir(tmp_path)
 
 
+def test_link_keeps_the_permissions_of_the_file_that_it_replaces(run: Run, tmp_path: Path) -> None:
+    link = run("presign", LOCATION)[1].decode().strip()
+    kept, alias, new = (tmp_path / name for name in ("kept", "alias", "new"))
+    kept.touch()
+    kept.chmod(0o640)
+    alias.symlink_to(kept)
+    assert run("get", link, "alias")[0] == run("get", link, "new")[0] == 0
+    assert alias.is_symlink()
+    assert kept.read_bytes() == new.read_bytes() == BODY
+    mask = os.umask(0)
+    os.umask(mask)
+    assert (kept.stat().st_mode & 0o777, new.stat().st_mode & 0o777) == (0o640, 0o666 & ~mask)
+
+
 def test_presign_prints_headers_that_the_holder_sends(run: Run) -> None:
     members: dict[str, Any] = json.loads(run("presign", "--json", LOCATION)[1])
     assert members.keys() == {"url", "expires_at", "headers"}
