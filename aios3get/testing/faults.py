@@ -263,11 +263,15 @@ def wrong_content_range(shift: int = 1) -> Fault:
 
 
 def flip_byte(offset: int) -> Fault:
-    """Invert the byte at ``offset`` of the body, counted from the end if negative."""
+    """Invert the byte at ``offset`` of the body, counted from the end if negative.
+
+    A body without that byte is sent unchanged.
+    """
 
     def alter_response(response: Response) -> Response:
         body = bytearray(response.body)
-        body[offset] ^= 0xFF
+        if -len(body) <= offset < len(body):
+            body[offset] ^= 0xFF
         return replace(response, body=bytes(body))
 
     return Fault(name=f"flip_byte({offset})", alter_response=alter_response)

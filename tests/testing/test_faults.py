@@ -220,6 +220,12 @@ def test_flip_byte_inverts_one_byte(server: S3Server, offset: int) -> None:
     assert get(server).body == wrong
 
 
+@pytest.mark.parametrize("offset", [1024, -1025])
+def test_flip_byte_outside_the_body_changes_nothing(server: S3Server, offset: int) -> None:
+    server.faults.add(faults.flip_byte(offset))
+    assert get(server).body == BODY
+
+
 def test_change_etag_sends_another_etag(server: S3Server) -> None:
     server.faults.add(faults.change_etag())
     reply = get(server)
