@@ -1,5 +1,6 @@
 import asyncio
 import socket
+import sys
 
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -140,6 +141,13 @@ async def test_addresses_that_failed_recently_come_last_the_latest_at_the_end() 
     assert await in_order() == ["132", "312", "312"]
     clock.now += 1
     assert await in_order() == ["123", "231", "312"]
+
+
+async def test_source_that_does_not_wait_serves_eager_tasks() -> None:
+    if sys.version_info >= (3, 12):
+        asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+    resolver = Resolver(Source())
+    assert [await order(resolver) for _ in range(2)] == ["123", "231"]
 
 
 async def test_cached_names_and_failures_are_bounded() -> None:
