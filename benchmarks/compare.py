@@ -72,8 +72,8 @@ _RANGES = ("aios3get", "obstore", "aiohttp")
 _FILES = ("aios3get", "obstore", "pyarrow", "smart_open")
 WORKS = {
     **{f"small-{key}-{n}": _small(key, n) for key in SMALL for n in (1, 16, 64)},
-    "chunks": Work("one stream, chunks", "chunks", ("aios3get", "aiohttp", "obstore")),
-    "readinto": Work("one stream, readinto", "readinto", ("aios3get", "aiohttp", "kernel")),
+    "chunks": Work("one stream, chunks", "chunks", _MEMORY),
+    "readinto": Work("one stream, readinto", "readinto", (*_MEMORY[:2], "aiohttp", "kernel")),
     "chunks-tls": Work("one stream, chunks, TLS", "chunks", ("aios3get", "aiohttp"), "tls"),
     "readinto-tls": Work("one stream, readinto, TLS", "readinto", ("aios3get", "aiohttp"), "tls"),
     "memory": Work(

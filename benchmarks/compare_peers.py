@@ -145,16 +145,21 @@ class Aios3get:
         assert bool(done.verified) == self.checksum
 
     async def chunks(self) -> None:
-        async with self.s3.get_object(BUCKET, self.job.key) as obj:
+        async with self._get() as obj:
             assert sum([len(chunk) async for chunk in obj]) == self.job.size
+        assert bool(obj.verified) == self.checksum
 
     async def readinto(self) -> None:
         buffer = bytearray(WINDOW)
         total = 0
-        async with self.s3.get_object(BUCKET, self.job.key) as obj:
+        async with self._get() as obj:
             while count := await obj.readinto(buffer):
                 total += count
         assert total == self.job.size
+        assert bool(obj.verified) == self.checksum
+
+    def _get(self) -> Any:
+        return self.s3.get_object(BUCKET, self.job.key, checksum_mode=self.checksum)
 
     async def _ranges(self, ranges: list[tuple[int, int]]) -> None:
         from aios3get import ByteRange

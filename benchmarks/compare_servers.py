@@ -35,9 +35,9 @@ http {{
   keepalive_requests 1000000000; keepalive_timeout 1h;
   client_body_temp_path {folder}/1; proxy_temp_path {folder}/2; fastcgi_temp_path {folder}/3;
   uwsgi_temp_path {folder}/4; scgi_temp_path {folder}/5;
-  # S3 sends no checksum with a range.
-  map $http_range $checksum_type {{ "" FULL_OBJECT; }}
-  map "$http_range $uri" $checksum {{ {checksums} }}
+  # S3 sends a checksum if it is asked for one, and not with a range.
+  map "$http_x_amz_checksum_mode $http_range" $checksum_type {{ "ENABLED " FULL_OBJECT; }}
+  map "$http_x_amz_checksum_mode $http_range$uri" $checksum {{ {checksums} }}
   server {{
     listen 127.0.0.1:{plain}; listen 127.0.0.1:{tls} ssl; root {folder}/www;
     ssl_certificate {folder}/cert.pem; ssl_certificate_key {folder}/key.pem;
@@ -88,7 +88,8 @@ def nginx(sizes: dict[str, int], core: int | None = None) -> Generator[Endpoints
         stored = folder / "www" / BUCKET
         stored.mkdir(parents=True)
         checksums = [
-            f'" /{BUCKET}/{key}" {_store(stored / key, size)};' for key, size in sizes.items()
+            f'"ENABLED /{BUCKET}/{key}" {_store(stored / key, size)};'
+            for key, size in sizes.items()
         ]
         _make_certificate(folder)
         ports = {"plain": free_port(), "tls": free_port()}

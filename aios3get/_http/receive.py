@@ -7,6 +7,7 @@ restores aiohttp's protocol, and the connection returns to the pool.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -25,9 +26,7 @@ _WORTHWHILE_BYTES: Final = 262_144
 # The end of a body is received into a buffer larger than the missing bytes, to detect excess bytes:
 # if any arrive, the connection must not be used for another request.
 _END_BYTES: Final = 65_536
-SPARE_BYTES: Final = 2 * _END_BYTES
-
-_CHUNK_BYTES: Final = 262_144
+SPARE_BYTES: Final = 4 * _END_BYTES
 
 
 class BodyReceiver(asyncio.BufferedProtocol):
@@ -35,7 +34,8 @@ class BodyReceiver(asyncio.BufferedProtocol):
 
     A body is received directly if it has one ``Content-Length``, and if the rest of it and the
     destination have 256 KiB or more. Everything else is copied from aiohttp's chunks. Once a body
-    is received directly, all the rest of it is; nothing is read from the socket between two calls.
+    is received directly, all the rest of it is. Between two calls nothing is read from the socket,
+    except up to two chunks after ``readany``.
 
     Args:
         response: aiohttp's response, with its head received. Body bytes read before must have been
@@ -44,7 +44,7 @@ class BodyReceiver(asyncio.BufferedProtocol):
             connections of an event loop can share it.
 
     Attributes:
-        unread: bytes that a cancelled ``readany`` received, for the next call.
+        unread: bytes that were received for ``readany`` and not returned yet.
     """
 
     def __init__(self, response: aiohttp.ClientResponse | DirectResponse, spare: bytearray) -> None:
@@ -63,9 +63,10 @@ class BodyReceiver(asyncio.BufferedProtocol):
         self._target: memoryview | None = None
         self._on_data: OnData | None = None
         self._waiter: asyncio.Future[None] | None = None
-        self._any = False
         self._through_spare = False
-        self.unread = b""
+        # Whether chunks are received for ``readany``.
+        self._flowing = False
+        self.unread = deque[bytes]()
 
     async def readinto(self, target: memoryview, on_data: OnData | None = None) -> int:
         """Fill ``target`` with the next bytes of the body.
@@ -84,9 +85,11 @@ class BodyReceiver(asyncio.BufferedProtocol):
             aiohttp.ClientError: the connection broke, or was closed.
         """
         filled = 0
-        if self.unread:
-            filled = _copy(self.unread[: len(target)], target, 0, on_data)
-            self.unread = self.unread[filled:]
+        while self.unread and filled < len(target):
+            chunk, count = self.unread.popleft(), len(target) - filled
+            if len(chunk) > count:
+                self.unread.appendleft(chunk[count:])
+            filled = _copy(chunk[:count], target, filled, on_data)
         if self._transport is None and self._lost is None:
             filled = self._copy_buffered(target, filled, on_data)
             if filled == len(target) or self._content.is_eof():
@@ -96,27 +99,32 @@ class BodyReceiver(asyncio.BufferedProtocol):
         return filled + await self._receive(target[filled:], on_data)
 
     async def readany(self) -> bytes:
-        """Return the next bytes of the body as they arrive, or nothing at its end."""
-        if self.unread:
-            unread, self.unread = self.unread, b""
-            return unread
-        if self._transport is None and self._lost is None:
-            return await self._content.readany()
-        missing = self._missing
-        buffer = memoryview(bytearray(min(missing, _CHUNK_BYTES)))
-        try:
-            count = await self._receive(buffer, None, any_bytes=True)
-        except asyncio.CancelledError:
-            # Bytes may arrive after the cancellation, and before it is raised here.
-            self.unread = bytes(buffer[: missing - self._missing])
-            raise
-        return bytes(buffer[:count])
+        """Return the next bytes of the body as they arrive, or nothing at its end.
+
+        Raises:
+            aiohttp.ClientError: the connection broke, or was closed.
+        """
+        if not self.unread:
+            if self._transport is None and self._lost is None:
+                chunk = self._content.read_nowait()
+                if chunk or self._content.is_eof():
+                    return chunk
+                if not self._divert():
+                    return await self._content.readany()
+            if self._transport is not None:
+                self._flowing = True
+                await self._wait(self._transport)
+            if not self.unread:
+                self._check_lost()
+                return b""
+        return self.unread.popleft()
 
     def abort(self, reason: str = "Connection closed") -> None:
         """Close the connection, unless aiohttp has it back, and end a waiting call."""
         transport, self._transport = self._transport, None
         if transport is not None:
             self._target = self._on_data = None
+            self.unread.clear()
             self._lost = reason
             self._response.close()
             # The TLS layer would otherwise wait for the peer's close_notify.
@@ -140,7 +148,7 @@ class BodyReceiver(asyncio.BufferedProtocol):
             filled = _copy(chunk, target, filled, on_data)
         return filled
 
-    def _divert(self, wanted: int) -> bool:
+    def _divert(self, wanted: int = _WORTHWHILE_BYTES) -> bool:
         """Take over the connection from aiohttp; return False if that is not possible.
 
         aiohttp must have no unread bytes.
@@ -163,30 +171,37 @@ class BodyReceiver(asyncio.BufferedProtocol):
         self._transport = transport
         return True
 
-    async def _receive(
-        self, target: memoryview, on_data: OnData | None, *, any_bytes: bool = False
-    ) -> int:
+    async def _receive(self, target: memoryview, on_data: OnData | None) -> int:
         if self._transport is not None and target:
+            self._flowing = False
             self._target = target[: self._missing]
             self._on_data = on_data
-            self._any = any_bytes
-            self._waiter = self._loop.create_future()
             missing = self._missing
-            self._transport.resume_reading()
             try:
-                await self._waiter
-            except BaseException:
-                self._pause()  # a cancelled call leaves the rest of the body to the next one
-                raise
+                await self._wait(self._transport)
             finally:
-                self._target = self._on_data = self._waiter = None
+                self._target = self._on_data = None
             if self._lost is None:
                 return missing - self._missing
+        self._check_lost()
+        return 0
+
+    async def _wait(self, transport: asyncio.Transport) -> None:
+        self._waiter = self._loop.create_future()
+        transport.resume_reading()
+        try:
+            await self._waiter
+        except BaseException:
+            self._pause()  # a cancelled call leaves the rest of the body to the next one
+            raise
+        finally:
+            self._waiter = None
+
+    def _check_lost(self) -> None:
         if self._lost is not None:
             raise aiohttp.ClientPayloadError(
                 f"{self._missing} bytes of the body are missing: {self._lost}"
             )
-        return 0
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Return the memory for the next bytes."""
@@ -203,7 +218,7 @@ class BodyReceiver(asyncio.BufferedProtocol):
         """Account for bytes that arrived in the memory from ``get_buffer``."""
         target = self._target
         if target is None:
-            self.abort()
+            self._add_chunk(nbytes)
             return
         excess = False
         if self._through_spare:
@@ -222,11 +237,24 @@ class BodyReceiver(asyncio.BufferedProtocol):
                 return
         if not self._missing:
             self._hand_back(excess=excess)
-        elif self._any or not self._target:
+        elif not self._target:
             self._pause()
             self._target = None
         else:
             return
+        self._wake()
+
+    def _add_chunk(self, size: int) -> None:
+        if not self._flowing:
+            self.abort()
+            return
+        wanted = min(size, self._missing)
+        self.unread.append(bytes(self._spare[:wanted]))
+        self._missing -= wanted
+        if not self._missing:
+            self._hand_back(excess=size > wanted)
+        elif len(self.unread) > 1:
+            self._pause()  # the reader is slower than the network
         self._wake()
 
     def _pause(self) -> None:

@@ -295,7 +295,7 @@ class Response:
         Raises:
             TransportError: the connection broke or was idle for too long.
         """
-        chunk = await self._guard((self._receiver or self._body).readany())
+        chunk = await self._guard(self._receive_with().readany())
         if not chunk:
             # At the end of the body aiohttp has released the connection, except after a 101.
             self.close()
@@ -316,12 +316,15 @@ class Response:
         Raises:
             TransportError: the connection broke or was idle for too long.
         """
-        if self._receiver is None:
-            self._receiver = BodyReceiver(self._response, self._transport.buffer)
-        count = await self._guard(self._receiver.readinto(target, self._watched(on_data)))
+        count = await self._guard(self._receive_with().readinto(target, self._watched(on_data)))
         if self.at_end():
             self.close()
         return count
+
+    def _receive_with(self) -> BodyReceiver:
+        if self._receiver is None:
+            self._receiver = BodyReceiver(self._response, self._transport.buffer)
+        return self._receiver
 
     def _watched(self, on_data: OnData | None) -> OnData:
         """Return a callback that notifies the watchdog before it calls ``on_data``."""
@@ -387,8 +390,8 @@ class Response:
         return self._body.at_eof() and not self._unread
 
     @property
-    def _unread(self) -> bytes:
-        return b"" if self._receiver is None else self._receiver.unread
+    def _unread(self) -> bool:
+        return self._receiver is not None and bool(self._receiver.unread)
 
     async def release(self, remaining: int | None) -> None:
         """Read a small rest of the body to return the connection to the pool, or close it.

@@ -358,6 +358,83 @@ async def test_nothing_is_received_between_two_reads(
             assert sent < 32
 
 
+async def read_chunks(receiver: BodyReceiver) -> bytes:
+    chunks: list[bytes] = []
+    while chunk := await receiver.readany():
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+async def test_chunks_of_a_large_body_do_not_pass_through_aiohttp(
+    session: aiohttp.ClientSession, tls: ssl.SSLContext | None
+) -> None:
+    with ScriptedServer(
+        serving(http_response(BODY), http_response(BODY), SMALL), tls=tls
+    ) as server:
+        for _ in range(2):
+            async with session.get(server.url) as response:
+                assert await read_chunks(BodyReceiver(response, SPARE)) == BODY
+                assert response.content.total_bytes < MIB
+        await assert_usable(session, server.url)
+        assert len(server.connections) == 1
+
+
+async def test_chunks_are_not_received_much_faster_than_they_are_read(
+    session: aiohttp.ClientSession, tls: ssl.SSLContext | None
+) -> None:
+    with ScriptedServer(
+        [read_request(), send(http_response(BODY, length=64 * MIB)), flood(BODY)], tls=tls
+    ) as server:
+        async with receiving(session, server.url) as receiver:
+            for _ in range(8):
+                assert await receiver.readany()
+                await asyncio.sleep(0.01)
+                assert sum(map(len, receiver.unread)) <= 2 * SPARE_BYTES
+
+
+@pytest.mark.parametrize("excess", [b"X", b"X" * 70_000], ids=["byte", "many"])
+async def test_bytes_behind_the_last_chunk_close_the_connection(
+    session: aiohttp.ClientSession, tls: ssl.SSLContext | None, excess: bytes
+) -> None:
+    with ScriptedServer(serving(http_response(BODY) + excess), serving(SMALL), tls=tls) as server:
+        async with receiving(session, server.url) as receiver:
+            assert await read_chunks(receiver) == BODY
+        await assert_usable(session, server.url)
+        assert len(server.connections) == 2
+
+
+@pytest.mark.parametrize("end", [close(), reset()], ids=["close", "reset"])
+async def test_connection_lost_after_some_chunks(
+    session: aiohttp.ClientSession, tls: ssl.SSLContext | None, end: Step
+) -> None:
+    begun = send(http_response(BODY[: 2 * MIB], length=3 * MIB))
+    with ScriptedServer([read_request(), begun, wait(0.1), end], tls=tls) as server:
+        async with receiving(session, server.url) as receiver:
+            received = b""
+            while len(received) < 2 * MIB:
+                received += await receiver.readany()
+            for _ in range(2):
+                with pytest.raises(aiohttp.ClientPayloadError, match="1048576 bytes of the body"):
+                    await receiver.readany()
+        assert received == BODY[: 2 * MIB]
+
+
+async def test_chunks_after_cancelled_reads_are_complete(
+    session: aiohttp.ClientSession, tls: ssl.SSLContext | None
+) -> None:
+    with ScriptedServer(serving(http_response(BODY), SMALL), tls=tls) as server:
+        received = b""
+        async with receiving(session, server.url) as receiver:
+            while len(received) < len(BODY):
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(random.Random(len(received)).choice([0, 0.001, 1])):
+                        received += await receiver.readany()
+                await asyncio.sleep(0)
+            assert await receiver.readany() == b""
+        assert received == BODY
+        await assert_usable(session, server.url)
+
+
 async def stalled(session: aiohttp.ClientSession, url: str, destination: Destination) -> None:
     """Cancel a read in the middle of a body."""
     task = asyncio.create_task(fetch(session, url, MIB, destination))
