@@ -1,4 +1,4 @@
-"""One attempt of a call: how it is sent, and what is measured of it."""
+"""One attempt of a call, and the measurements for ``on_attempt``."""
 
 import logging
 import time

@@ -1,4 +1,4 @@
-"""One call of the user's: what it may spend, what it has spent, and its latest attempt."""
+"""``Call``: one call of the user, with its deadline, retry budget and latest attempt."""
 
 import asyncio
 import time

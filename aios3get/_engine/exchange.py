@@ -179,7 +179,7 @@ class Exchange:
 
     def _accept(self, call: Call, response: Response) -> None:
         if call.budget is None:
-            self.state.quota.give()
+            self.state.quota.refill()
         else:
             call.budget.responded()
             self._learn(call, response.status)

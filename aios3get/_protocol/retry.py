@@ -152,7 +152,7 @@ class RetryQuota:
         self._left -= tokens
         return True
 
-    def give(self, tokens: int = 1) -> None:
+    def refill(self, tokens: int = 1) -> None:
         """Return tokens, or add the one of a good response; never above the capacity."""
         if self._left < self._capacity:
             self._left = min(self._capacity, self._left + tokens)
@@ -192,7 +192,7 @@ class Budget:
 
     def responded(self) -> None:
         """Return the tokens of the call to the quota, because its response is not retried."""
-        self._quota.give(self._taken or 1)
+        self._quota.refill(self._taken or 1)
         self._taken = 0
 
     def progress(self) -> None:

@@ -1,4 +1,4 @@
-"""The end of ``async with`` for what is read by many requests."""
+"""The base class of readers that ``async with`` closes."""
 
 from abc import ABC, abstractmethod
 from types import TracebackType
@@ -7,11 +7,11 @@ __all__ = ["AsyncCloseable"]
 
 
 class AsyncCloseable(ABC):
-    """Is closed at the end of its ``async with`` block."""
+    """A reader that is closed at the end of its ``async with`` block."""
 
     @abstractmethod
     async def aclose(self) -> None:
-        """Cancel the requests, and drop what was not read."""
+        """Cancel the requests, and discard the bytes that were not read."""
 
     async def __aexit__(
         self,

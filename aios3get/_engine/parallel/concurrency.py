@@ -14,8 +14,8 @@ _HOLD: Final = 20
 USUAL_RATE: Final = 90e6
 _WEIGHT: Final = 0.3
 
-# A request is slow after so many seconds, and so many times the usual latency, if another one is
-# expected to bring what is left in a quarter of the time.
+# A request is slow after this many seconds, and this many times the usual latency, if another one
+# is expected to deliver the rest in a quarter of the time.
 _PATIENCE: Final = 0.25
 _PATIENCE_WAITS: Final = 4
 _BEHIND: Final = 4
@@ -26,8 +26,8 @@ class Link:
 
     Attributes:
         latency: seconds from a request to its response's head.
-        least_latency: the least of these. Requests that compete for a full link make each other
-            wait, which more of them would not shorten.
+        least_latency: the lowest measured latency. Higher ones may be caused by requests that
+            compete for a saturated link, which further requests would not improve.
         rate: bytes per second of one connection.
     """
 
@@ -48,12 +48,12 @@ class Link:
         self._measured = True
 
     def is_behind(self, received: int, left: int, seconds: float) -> bool:
-        """Whether a response is so slow that another one would bring its rest much sooner.
+        """Whether a response is so slow that another one would deliver its rest much sooner.
 
         Args:
-            received: bytes of it that came.
-            left: bytes that are still to come.
-            seconds: how long it has been waited for.
+            received: the number of bytes received so far.
+            left: the number of bytes not received yet.
+            seconds: the time spent waiting for it.
         """
         if seconds < max(_PATIENCE, _PATIENCE_WAITS * self.latency):
             return False

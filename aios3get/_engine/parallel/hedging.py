@@ -1,4 +1,4 @@
-"""Requests the rest of a slow part on another connection, and goes on with what responds first."""
+"""Hedging: requests the rest of a slow part on another connection and uses the first response."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -18,18 +18,17 @@ async def hedged(
     request: Callable[[], Coroutine[Any, Any, T | None]],
     discard: Callable[[T], object],
 ) -> T | None:
-    """Await a step of reading; once it is slow, request the same bytes elsewhere.
+    """Await a step of reading; if it is slow, request the same bytes on another connection.
 
     Args:
         step: waits for a response, or receives some of its body.
         is_slow: whether another request is worthwhile; called regularly.
-        request: sends it; None if that fails.
-        discard: closes a response of ``request`` that came too late.
+        request: sends the other request; returns None if it fails.
+        discard: closes a response of ``request`` that arrived too late.
 
     Returns:
-        The other response if it came before the step ended. The step is cancelled then, and has
-        ended: nothing but the other response fills its memory from here on. None if the step ended
-        by itself.
+        The other response if it arrived before the step ended; the step has been cancelled and has
+        ended, so it no longer writes to its memory. None if the step ended first.
     """
     own = asyncio.create_task(step)
     other: asyncio.Task[T | None] | None = None
@@ -55,16 +54,16 @@ async def hedged(
             other.add_done_callback(partial(_discard_result, discard))
             await _end(other)
         await _end(own)
-        del own, other  # the traceback of an error of theirs holds this frame
+        del own, other  # the traceback of an error in them holds this frame
 
 
 async def _end(task: asyncio.Task[Any]) -> None:
-    """Cancel a task and wait for its end."""
+    """Cancel a task and wait until it has ended."""
     if not task.done():
         task.cancel()
         await asyncio.wait({task})
     if not task.cancelled():
-        task.exception()  # asyncio logs an exception that nobody looks at
+        task.exception()  # otherwise asyncio would log the exception as never retrieved
 
 
 def _discard_result(discard: Callable[[T], object], task: asyncio.Task[T | None]) -> None:

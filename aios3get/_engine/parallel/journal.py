@@ -29,7 +29,7 @@ class Identification:
 
     @property
     def is_possible(self) -> bool:
-        """Whether the offsets are numbers within the object, as they may not be in a file."""
+        """Whether the offsets are integers within the object; a damaged file may have others."""
         offsets = self.start, self.stop, self.size
         whole = all(type(offset) is int for offset in offsets)
         return whole and 0 <= self.start < self.stop <= self.size

@@ -61,8 +61,8 @@ class ParallelMethods(ABC):
                 ``mmap``. If it is smaller than the object, only the first bytes are read.
             connections: how many requests run at once; by default 8, and more if they raise the
                 throughput.
-            hedge: whether to request the rest of a slow part once more, on another connection, and
-                to go on with the response that comes first.
+            hedge: whether to request the rest of a slow part again on another connection, and to
+                continue with the response that arrives first.
             deadline: seconds for the whole call.
             options: as for ``get_object``.
 
@@ -116,8 +116,8 @@ class ParallelMethods(ABC):
             fsync: whether to return only when the file is on the disk, not in the page cache.
             on_progress: called with the bytes so far and in total (None if unknown), at most every
                 0.1 s and at the end.
-            hedge: whether to request the rest of a slow part once more, on another connection, and
-                to go on with the response that comes first.
+            hedge: whether to request the rest of a slow part again on another connection, and to
+                continue with the response that arrives first.
             deadline: seconds for the whole call.
             options: as for ``get_object``.
 
@@ -169,8 +169,8 @@ class ParallelMethods(ABC):
             bucket: as for ``get_object``.
             key: as for ``get_object``.
             connections: how many requests run at once; by default as many as the latency needs.
-            hedge: whether to request the rest of a slow part once more, on another connection, and
-                to go on with the response that comes first.
+            hedge: whether to request the rest of a slow part again on another connection, and to
+                continue with the response that arrives first.
             deadline: seconds for the call and the reading of the stream together.
             options: as for ``get_object``.
 
@@ -208,8 +208,8 @@ class ParallelMethods(ABC):
             bucket: as for ``get_object``.
             key: as for ``get_object``.
             connections: how many requests run at once; by default as many as the latency needs.
-            hedge: whether to request the rest of a slow part once more, on another connection, and
-                to go on with the response that comes first.
+            hedge: whether to request the rest of a slow part again on another connection, and to
+                continue with the response that arrives first.
             deadline: seconds for the call and all reading together.
             options: as for ``get_object``, but not ``range`` and ``part_number``.
 
@@ -247,8 +247,8 @@ class ParallelMethods(ABC):
             gap: ranges at most this many bytes apart are read together; by default as many bytes
                 as arrive during the latency of a request, from 64 KiB to 2 MiB.
             connections: how many requests run at once; by default 32.
-            hedge: whether to request the rest of a slow part once more, on another connection, and
-                to go on with the response that comes first.
+            hedge: whether to request the rest of a slow part again on another connection, and to
+                continue with the response that arrives first.
             deadline: seconds for the whole call.
             options: as for ``get_object``, but not ``range`` and ``part_number``.
 

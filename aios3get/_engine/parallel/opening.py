@@ -57,7 +57,7 @@ class ObjectRead:
         options: the caller's options.
         connections: the number of concurrent requests; None to adapt it.
         part_size: the number of bytes in a request; None to adapt it.
-        hedge: whether slow parts are requested again on another connection.
+        hedge: whether to request slow parts again on another connection.
 
     Attributes:
         exchange: sends the requests; set by ``begin``.

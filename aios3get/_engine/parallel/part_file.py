@@ -211,13 +211,13 @@ def _is_at(path: str, found: os.stat_result) -> bool:
 
 
 def _allocate(fd: int, size: int) -> bool:
-    """Allocate the space for a file; False where the system or the file system cannot."""
+    """Allocate the space for a file; return False if the file system does not support it."""
     if not hasattr(os, "posix_fallocate"):
         return False
     try:
         os.posix_fallocate(fd, 0, size)
     except OSError as error:
-        # Unlike glibc, musl does not write zeros in its place.
+        # Unlike glibc, musl does not fall back to writing zeros.
         if error.errno in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
             return False
         raise

@@ -23,8 +23,8 @@ from aios3get.errors import S3Error, Throttled, TransportError, TransportTimeout
 __all__ = ["PartReader", "PartStream"]
 
 _SCRATCH_BYTES: Final = 1 << 20
-# Hedges of one read at a time, and of one range in all: a server that is slow for everybody must
-# not get much more to do.
+# The most concurrent hedges of one read, and the most hedges of one range: a server that is slow
+# for all requests must not receive many more of them.
 _MOST_HEDGES: Final = 4
 _HEDGES_OF_RANGE: Final = 3
 
@@ -44,7 +44,7 @@ class PartReader:
 
     Attributes:
         on_push_back: called when the server asks for fewer requests, or times out.
-        wants_hedge: whether a slow range, given the offset of its next byte, is worth a hedge.
+        wants_hedge: decides whether to hedge a slow range, from the offset of its next byte.
     """
 
     def __init__(
@@ -109,11 +109,11 @@ class PartReader:
         return response, extent
 
     def may_hedge(self, offset: int) -> bool:
-        """Whether the rest of a slow range, from ``offset`` on, may be requested elsewhere."""
+        """Whether the rest of a slow range, from ``offset`` on, may be hedged."""
         return self._hedges < _MOST_HEDGES and self.wants_hedge(offset)
 
     async def request_hedge(self, slow: Call, range: ByteRange) -> "_Hedge | None":
-        """Request the rest of a slow range once more, without retries; None if that fails."""
+        """Request the rest of a slow range again, without retries; return None if that fails."""
         quota = self._exchange.state.quota
         if not quota.take(quota.retry_cost):
             return None
@@ -127,7 +127,7 @@ class PartReader:
             return None
         finally:
             self._hedges -= 1
-        quota.give(quota.retry_cost)
+        quota.refill(quota.retry_cost)
         return _Hedge(call, response, extent, range.start)
 
     async def recover(self, call: Call, error: S3Error) -> bool:
@@ -142,10 +142,10 @@ class _Hedge(NamedTuple):
     """A second response with the rest of a range.
 
     Attributes:
-        call: its request.
+        call: the call of its request.
         response: the response.
         extent: the bytes of its body.
-        start: offset of the first byte that was requested.
+        start: offset of the first requested byte.
     """
 
     call: PartCall
@@ -154,7 +154,7 @@ class _Hedge(NamedTuple):
     start: int
 
     def discard(self) -> None:
-        """Close the response, which came too late."""
+        """Close the response, because it arrived too late."""
         self.response.close()
         self.call.end_attempt()
 
@@ -171,13 +171,13 @@ class PartStream:
         self._reader = reader
         self._call = call
         self.at = self._progress = span.start
-        # The bytes of this response, and the seconds in which they were waited for.
+        # The bytes received from the current response, and the seconds spent waiting for them.
         self._received = 0
         self._seconds = 0.0
         self._hedges_left = _HEDGES_OF_RANGE
         self._stop = span.stop
-        # Bytes before the next one, and whether some come behind the range: the server ignores
-        # ranges, or another response has been read further than this one begins.
+        # The number of bytes to skip, and whether bytes follow the range: the server ignores
+        # ranges, or this response begins before the position that another one has reached.
         self._skip = 0
         self._sliced = False
         self.response: Response | None = None
@@ -240,7 +240,7 @@ class PartStream:
         self._received += count
 
     async def _hedged(self, step: Coroutine[Any, Any, None]) -> None:
-        """Await a step; if another response comes before it ends, go on with that one."""
+        """Await a step; if another response arrives before it ends, continue with that one."""
         if not self._reader.hedge:
             await step
             return
@@ -253,13 +253,13 @@ class PartStream:
             self._take_over(hedge)
 
     def _is_slow(self, begun: float) -> bool:
-        """Whether another request is worthwhile, in a step that began at that time."""
+        """Whether a hedge is worthwhile during a step that began at ``begun``."""
         if not self._hedges_left:
             return False
         call, now = self._call, time.monotonic()
         seconds = self._seconds + now - begun
         if self.response is None:
-            # The wait for a permit, or for the next attempt, is none for the server.
+            # Waiting for a permit or for the next attempt is not waiting for the server.
             sent = call.sent_at if call.not_before is None else 0.0
             seconds = now - sent if sent > begun else 0.0
         left = self._skip + self._stop - self.at
@@ -271,12 +271,12 @@ class PartStream:
         return await self._reader.request_hedge(self._call, ByteRange(self.at, self._stop))
 
     def _take_over(self, hedge: _Hedge) -> None:
-        """Go on with another response than the one read so far."""
+        """Continue with another response."""
         hedge.call.budget = self._call.budget
         self.close()
         self._call = hedge.call
         self.response = hedge.response
-        # Meanwhile more of the slow response has come.
+        # Skip the bytes that the slow response has delivered meanwhile.
         self._skip = hedge.extent.skip + self.at - hedge.start
         self._sliced = hedge.extent.sliced
         self._received, self._seconds = 0, 0.0
@@ -321,5 +321,5 @@ def _ignore() -> None:
 
 
 def _always(offset: int) -> bool:
-    """Have every slow range requested again."""
+    """Hedge every slow range."""
     return True

@@ -149,9 +149,9 @@ class ReadAhead:
                 self._waiter = None
 
     def read_nowait(self, count: int) -> memoryview | None:
-        """The next ``count`` bytes, if they have arrived and one block has them all.
+        """Return the next ``count`` bytes if they have arrived and are in one block.
 
-        They are valid until the next call.
+        The returned view is valid until the next call.
         """
         self._retire()
         self.fill()
@@ -209,7 +209,7 @@ class ReadAhead:
         self._wake()
 
     def _is_awaited(self, offset: int) -> bool:
-        """Whether the consumer waits for the block with that byte."""
+        """Whether the consumer waits for the block that contains the byte."""
         first = self._blocks[0] if self._waiter is not None and self._blocks else None
         return first is not None and first.start <= offset < first.stop
 

@@ -215,7 +215,7 @@ class ObjectReader(AsyncCloseable):
         return None
 
     def _arrived(self, offset: int, count: int) -> memoryview | None:
-        """The bytes, if they come next and one block that is read ahead has them all."""
+        """Return the bytes if they are next and in one block that was read ahead."""
         ahead = self._ahead
         if self._reading or ahead is None or ahead.position != offset:
             return None

@@ -1,4 +1,4 @@
-"""Fetches the stored checksum of what is read with many requests.
+"""Fetches the stored checksum for a read with many requests.
 
 S3 sends no checksum with a range, so a HEAD request beside the first GET fetches that of the whole
 object.
@@ -115,7 +115,7 @@ class StoredChecksums:
         Raises:
             UsageError: ``close`` was called meanwhile.
         """
-        # A cancelled wait leaves the request to the next one.
+        # Cancelling this wait does not cancel the request, so that the next wait can continue.
         await asyncio.wait({self._task})
         if self._task.cancelled():
             raise UsageError("the stream was closed during the read")

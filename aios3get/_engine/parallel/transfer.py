@@ -103,7 +103,7 @@ class Transfer:
             self._work, self._read_part, concurrency, self._link, read.least_part, read.part_size
         )
         self._reader.on_push_back = self._scheduler.push_back
-        # Until then the other connections have enough to do.
+        # While bytes are unassigned, all connections are busy anyway.
         self._reader.wants_hedge = lambda offset: not self._work.unassigned
         self._first: Part | None = None
         stored = fetch_stored_checksum(read, begun)

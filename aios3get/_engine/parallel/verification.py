@@ -1,6 +1,6 @@
-"""Compares bytes that were read with many requests with their stored checksum.
+"""Verifies bytes that were read with many requests against their stored checksum.
 
-A CRC of the whole is combined from those of the pieces. For other algorithms and for composite
+The CRC of the whole is combined from those of the pieces. For other algorithms and for composite
 checksums (the checksum of the parts' checksums), the bytes are read back from their destination.
 """
 
@@ -22,8 +22,8 @@ _EARLY_BYTES: Final = 8 << 20
 _NO_PARTS: Final = "the server does not return the sizes of the object's parts"
 _PARTS_NOT_FETCHED: Final = "the sizes of the object's parts could not be fetched: {}"
 _UNEQUAL_PARTS: Final = (
-    "the parts of the composite checksum are not of equal size, as it seemed from the first one;"
-    " download_object and read_into can verify it"
+    "the parts of the composite checksum do not have the size of the first one; download_object and"
+    " read_into can verify it"
 )
 
 # Reads bytes from their destination. It blocks.
