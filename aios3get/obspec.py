@@ -1,4 +1,4 @@
-"""The objects of a bucket as a store of obspec.
+"""An obspec store for the objects of a bucket.
 
 ::
 
@@ -43,13 +43,13 @@ __all__ = ["BucketStore", "GetResult"]
 
 
 class BucketStore:
-    """Reads the objects of one bucket. A path is a key, and is taken as it is.
+    """Reads the objects of one bucket. A path is a key, which is used unchanged.
 
-    Failures that obspec has a class for raise that class, with the exception of aios3get as
-    ``__cause__``; others raise as they do elsewhere.
+    Errors that obspec has a class for are raised as that class, with aios3get's exception as
+    ``__cause__``; other exceptions are those of aios3get.
 
     Args:
-        client: sends the requests. Closing it is up to its owner.
+        client: sends the requests. The store does not close it.
         bucket: a bucket name, an access point alias or any S3 ARN.
     """
 
@@ -58,13 +58,13 @@ class BucketStore:
         self.bucket = bucket
 
     async def get_async(self, path: str, *, options: GetOptions | None = None) -> "GetResult":
-        """Request an object, a range or a version of it; its bytes follow as they are read.
+        """Request an object, or a range or version of it; the body is read from the result.
 
         Raises:
             ParameterError: an argument is invalid, or ``head`` is among the options.
             obspec.exceptions.NotFoundError: no such object, version or bucket.
             obspec.exceptions.NotModifiedError: the object has the ETag or date of the condition.
-            obspec.exceptions.PreconditionError: it has another one.
+            obspec.exceptions.PreconditionError: the object has another ETag or date.
             obspec.exceptions.PermissionDeniedError: S3 refused.
             obspec.exceptions.UnauthenticatedError: there are no credentials.
             S3Error: as for ``S3Client.get_object``.
@@ -80,7 +80,7 @@ class BucketStore:
 
         Raises:
             ParameterError: the range is empty, or neither ``end`` nor ``length`` is given.
-            InvalidRange: it begins after the end of the object.
+            InvalidRange: the range begins after the end of the object.
             S3Error: as for ``get_async``.
         """
         with _obspec_errors():
@@ -96,7 +96,7 @@ class BucketStore:
         ends: Sequence[int] | None = None,
         lengths: Sequence[int] | None = None,
     ) -> list[memoryview]:
-        """Read many ranges of one version, of which those that lie close together share a request.
+        """Read many ranges of one version; nearby ranges share a request.
 
         Raises:
             ParameterError: a range is empty, or neither ``ends`` nor ``lengths`` is given.
@@ -131,7 +131,7 @@ class GetResult:
 
     @property
     def meta(self) -> ObjectMeta:
-        """Path, size, time, ETag and version of the whole object."""
+        """The path, size, time, ETag and version of the whole object."""
         return _meta(self.body.info)
 
     @property
@@ -164,7 +164,7 @@ class GetResult:
 
 def _translate(options: GetOptions) -> GetObjectOptions:
     if options.get("head"):
-        raise ParameterError("get_async takes no head; use head_async")
+        raise ParameterError("get_async does not support head; use head_async")
     translated: GetObjectOptions = {
         "if_match": options.get("if_match"),
         "if_none_match": options.get("if_none_match"),
@@ -183,13 +183,13 @@ def _translate(options: GetOptions) -> GetObjectOptions:
             translated["range"] = _byte_range(start, stop, None)
         case other:
             raise ParameterError(
-                f"range is (start, end), an offset or a suffix, as in obspec, got {other!r}"
+                f"range must be (start, end), an offset or a suffix, as in obspec, got {other!r}"
             )
     return translated
 
 
 def _byte_range(start: int, end: int | None, length: int | None) -> ByteRange:
-    # Offsets are numpy's where they come from arrays.
+    # Offsets that come from arrays are numpy integers.
     if end is not None and length is None:
         return ByteRange(index(start), index(end))
     if length is not None and end is None:
@@ -204,7 +204,7 @@ def _size(info: ObjectInfo) -> int:
 def _meta(info: ObjectInfo) -> ObjectMeta:
     return {
         "path": info.key,
-        # Every S3 server sends a date; obspec knows no object without one.
+        # Every S3 server sends a date, and obspec requires one.
         "last_modified": info.last_modified or datetime.fromtimestamp(0, UTC),
         "size": _size(info),
         "e_tag": info.etag,
@@ -214,7 +214,7 @@ def _meta(info: ObjectInfo) -> ObjectMeta:
 
 @contextmanager
 def _obspec_errors() -> Generator[None, None, None]:
-    """Raise obspec's exceptions for those that it knows."""
+    """Raise obspec's exceptions in place of those with a counterpart."""
     try:
         yield
     except NotFound as error:

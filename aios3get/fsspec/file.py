@@ -16,8 +16,8 @@ from aios3get.errors import UsageError
 
 __all__ = ["AsyncS3File", "S3File"]
 
-# Each read of the reader costs two changes of threads, about 0.1 ms. An ObjectReader requests at
-# least as much for a read elsewhere.
+# Each read from the reader switches threads twice, which takes about 0.1 ms. An ObjectReader
+# requests at least this many bytes for a read at another offset.
 _BUFFER: Final = 1 << 17
 
 
@@ -55,16 +55,16 @@ class _RawFile(SyncObjectReader):
 
 
 class S3File(io.BufferedReader):
-    """An object as a binary file, which is read ahead while it is read in order.
+    """An object as a binary file, which reads ahead of sequential reads.
 
-    It pickles as what to open: the same version of the object, at the same offset.
+    Unpickling opens the same version of the object again, at the same offset.
 
     Attributes:
         fs: the file system.
-        path: as opened.
-        size: bytes.
-        details: the object as ``fs.info`` describes it.
-        blocksize: as asked for. The sizes of the requests adapt to the server instead.
+        path: the path that was opened.
+        size: the size in bytes.
+        details: the result of ``fs.info``.
+        blocksize: the requested block size; it has no effect, as request sizes are adaptive.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class S3File(io.BufferedReader):
         self.blocksize = blocksize
 
     def info(self) -> dict[str, Any]:
-        """The object as ``fs.info`` describes it."""
+        """Return the result of ``fs.info``."""
         return self.details
 
     def read(self, size: int | None = -1, /) -> bytes:
@@ -118,9 +118,9 @@ class AsyncS3File:
     """An object as an asynchronous binary file. Close it, or use it with ``async with``.
 
     Attributes:
-        path: as opened.
-        size: bytes.
-        details: the object as ``fs.info`` describes it.
+        path: the path that was opened.
+        size: the size in bytes.
+        details: the result of ``fs.info``.
         mode: ``"rb"``.
     """
 
@@ -133,7 +133,7 @@ class AsyncS3File:
         self._reader = reader
 
     async def read(self, length: int = -1) -> bytes:
-        """The next ``length`` bytes, or all that remain."""
+        """Read the next ``length`` bytes, or all that remain."""
         return await self._reader.read(length)
 
     async def readinto(self, buffer: Any) -> int:

@@ -1,4 +1,4 @@
-"""``S3FileSystem``: objects as the files of fsspec."""
+"""``S3FileSystem``: an fsspec file system of S3's objects."""
 
 # pyright: basic
 # fsspec has no type annotations.
@@ -52,8 +52,8 @@ def register(*protocols: str) -> None:
 
 class _FileSystemType(type(AsyncFileSystem)):  # type: ignore[misc]
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        # fsspec shares instances by the texts of their options, and texts of credentials leave
-        # out what is secret.
+        # fsspec shares instances by the repr of their options, and the repr of credentials omits
+        # the secrets.
         credentials = kwargs.get("credentials")
         if credentials is not None and not isinstance(credentials, HeldCredentials):
             kwargs["credentials"] = HeldCredentials(credentials)
@@ -76,7 +76,7 @@ class S3FileSystem(AsyncFileSystem, metaclass=_FileSystemType):  # type: ignore[
         requester_pays: accept the cost of reading.
         version_aware: read the version that ``?versionId=`` at the end of a path names.
         max_concurrency: requests at a time for one object; adapts to the server by default.
-        default_block_size: what the ``blocksize`` of open files shows.
+        default_block_size: the ``blocksize`` attribute of open files.
         s3_additional_kwargs: further parameters of GetObject by S3's names, such as
             ``SSECustomerKey``.
         asynchronous: whether the methods with an underscore are awaited on loops of yours.
@@ -146,7 +146,7 @@ class S3FileSystem(AsyncFileSystem, metaclass=_FileSystemType):  # type: ignore[
 
     @property
     def _fs_token(self) -> str:
-        """What file systems are equal by: the options, and no process or thread as in fsspec."""
+        """The key for equality: the options, without process and thread as in fsspec."""
         return str(tokenize(type(self), self.storage_args, self.storage_options))
 
     def _close_with_process(self) -> None:
@@ -170,10 +170,10 @@ class S3FileSystem(AsyncFileSystem, metaclass=_FileSystemType):  # type: ignore[
         return f"{bucket}/{parent}" if parent else bucket if key else cls.root_marker
 
     def split_path(self, path: str) -> tuple[str, str, str | None]:
-        """The bucket, the key and the version's id of a path.
+        """Split a path into bucket, key and version id.
 
         Raises:
-            ParameterError: it names no bucket.
+            ParameterError: the path has no bucket.
         """
         stripped = self._strip_protocol(path)
         # A key may end in slashes, which fsspec strips from paths.
@@ -183,7 +183,7 @@ class S3FileSystem(AsyncFileSystem, metaclass=_FileSystemType):  # type: ignore[
         except ValueError as error:
             raise ParameterError(str(error)) from None
         if not bucket:
-            raise ParameterError("the path names no bucket, and buckets are not listed")
+            raise ParameterError("the path has no bucket, and listing buckets is not supported")
         if not self.version_aware:
             return bucket, key, None
         key, _, version_id = key.partition("?versionId=")
@@ -196,7 +196,7 @@ class S3FileSystem(AsyncFileSystem, metaclass=_FileSystemType):  # type: ignore[
     def _of_object(
         self, path: str, version_id: str | None = None, if_match: str | None = None
     ) -> tuple[str, str, dict[str, Any]]:
-        """The bucket, the key and the options of a request for an object.
+        """Return the bucket, the key and the options of a request for an object.
 
         Raises:
             IsADirectoryError: the path is a bucket.
@@ -239,10 +239,10 @@ class S3FileSystem(AsyncFileSystem, metaclass=_FileSystemType):  # type: ignore[
         raise _not_found(path)
 
     def _known(self, path: str) -> Info | None:
-        """The entry of a listing in the cache."""
+        """Return the entry from a cached listing, if there is one."""
         if path in self.dircache:
             return _directory(path)
-        # A path that is not in its directory's listing may have been written since.
+        # A path that is missing in a cached listing may have been written since.
         for entry in self.dircache.get(self._parent(path), ()):
             if entry["name"] == path:
                 return dict(entry)
@@ -265,7 +265,7 @@ class S3FileSystem(AsyncFileSystem, metaclass=_FileSystemType):  # type: ignore[
         return [dict(entry) for entry in entries] if detail else [each["name"] for each in entries]
 
     async def _folder(self, path: str, prefix: str = "", refresh: bool = False) -> list[Info]:
-        """The entries of a directory whose names begin with ``prefix``, in order."""
+        """Return the entries of a directory whose names begin with ``prefix``, in order."""
         known = None if refresh else self.dircache.get(path)
         if known is not None:
             return [entry for entry in known if entry["name"].startswith(f"{path}/{prefix}")]
@@ -280,7 +280,7 @@ class S3FileSystem(AsyncFileSystem, metaclass=_FileSystemType):  # type: ignore[
                     if info["name"] != f"{bucket}/{folder}" or info["size"]:
                         entries[info["name"]] = info
         listed = sorted(entries.values(), key=lambda entry: entry["name"])
-        # An empty directory is none, unless it is a bucket; one that appears must be seen.
+        # An empty listing is cached only for a bucket: elsewhere a directory may appear later.
         if not prefix and (listed or not folder):
             self.dircache[path] = listed
         return listed
@@ -315,7 +315,7 @@ class S3FileSystem(AsyncFileSystem, metaclass=_FileSystemType):  # type: ignore[
         return [entry["name"] for entry in chosen]
 
     async def _find_all(self, path: str, prefix: str) -> list[Info]:
-        """All that is below a directory, by one flat listing."""
+        """Return everything below a directory, using one flat listing."""
         bucket, folder = self._split_folder(path)
         tree: dict[str, list[Info]] = {path: []}
         with _os_errors(path):
@@ -334,7 +334,7 @@ class S3FileSystem(AsyncFileSystem, metaclass=_FileSystemType):  # type: ignore[
     async def _find_levels(
         self, path: str, prefix: str, maxdepth: int, refresh: bool
     ) -> list[Info]:
-        """What is at most so many levels below a directory, by one listing for each directory."""
+        """Return everything up to ``maxdepth`` levels below a directory, listing each directory."""
         found = level = await self._folder(path, prefix, refresh)
         for _ in range(maxdepth - 1):
             folders = [entry["name"] for entry in level if entry["type"] == "directory"]
@@ -366,7 +366,7 @@ class S3FileSystem(AsyncFileSystem, metaclass=_FileSystemType):  # type: ignore[
             yield page
 
     async def _many(self, coroutines: Sequence[Any], batch_size: int | None = None) -> list[Any]:
-        """The results of many coroutines, of which some run at a time."""
+        """Run many coroutines, ``batch_size`` at a time, and return their results."""
         results = await _run_coros_in_chunks(
             list(coroutines), batch_size=batch_size or self.batch_size
         )
@@ -383,7 +383,7 @@ class S3FileSystem(AsyncFileSystem, metaclass=_FileSystemType):  # type: ignore[
             path = self._parent(path)
 
     def modified(self, path: str, **kwargs: Any) -> datetime:
-        """When the object was written.
+        """Return the time at which the object was written.
 
         Raises:
             IsADirectoryError: the path is a directory.
@@ -394,20 +394,20 @@ class S3FileSystem(AsyncFileSystem, metaclass=_FileSystemType):  # type: ignore[
         modified: datetime = info["LastModified"]
         return modified
 
-    # Objects are written at once and as a whole.
+    # Objects are created as a whole and never modified.
     created = modified
 
     def ukey(self, path: str) -> str:
-        """A text that differs for every content of the object."""
+        """Return a string that differs for every content of the object."""
         info = self.info(path, refresh=True)
         return sha256(repr((info["name"], info.get("ETag"))).encode()).hexdigest()
 
     def checksum(self, path: str) -> int:
-        """A number that differs for every content of the object."""
+        """Return a number that differs for every content of the object."""
         return int(self.ukey(path), 16)
 
     async def _sign(self, path: str, expiration: int = 100, **kwargs: Any) -> str:
-        """Create a link that gets the object without credentials, for so many seconds."""
+        """Create a link that gets the object without credentials until it expires."""
         bucket, key, options = self._of_object(path)
         options |= kwargs
         return str(
@@ -417,7 +417,7 @@ class S3FileSystem(AsyncFileSystem, metaclass=_FileSystemType):  # type: ignore[
     sign = sync_wrapper(_sign)
 
     async def _url(self, path: str, expires: int = 3600, **kwargs: Any) -> str:
-        """Create a link that gets the object without credentials, for so many seconds."""
+        """Create a link that gets the object without credentials until it expires."""
         return await self._sign(path, expires, **kwargs)
 
     url = sync_wrapper(_url)
@@ -491,7 +491,7 @@ class S3FileSystem(AsyncFileSystem, metaclass=_FileSystemType):  # type: ignore[
         gap: int | None,
         version_id: str | None = None,
     ) -> list[Any]:
-        """The bytes of each range of one object, or the exception."""
+        """Return the bytes of each range of one object, or the exception."""
         if any((start or 0) < 0 or (end or 0) < 0 for start, end in pairs) or len(pairs) == 1:
             return await self._ranges_singly(path, pairs, version_id)
         wanted = [_byte_range(start, end) for start, end in pairs]
@@ -529,7 +529,7 @@ class S3FileSystem(AsyncFileSystem, metaclass=_FileSystemType):  # type: ignore[
         resume: bool = False,
         **_: Any,
     ) -> None:
-        # fsspec's get passes the directories that it found, too.
+        # fsspec's get also passes the directories that it found.
         if self._strip_protocol(rpath) in self.dircache:
             os.makedirs(lpath, exist_ok=True)
             return
@@ -602,7 +602,7 @@ class S3FileSystem(AsyncFileSystem, metaclass=_FileSystemType):  # type: ignore[
         if mode != "rb":
             self._refuse_to_write()
         if kwargs.get("compression"):
-            raise ParameterError("open_async takes no compression")
+            raise ParameterError("open_async does not support compression")
         bucket, key, options = self._of_object(path, kwargs.get("version_id"))
         with _os_errors(path):
             reader = await self._reader(bucket, key, options).__aenter__()
@@ -653,7 +653,7 @@ def _of_head(path: str, info: ObjectInfo) -> Info:
 
 
 def _grow(tree: dict[str, list[Info]], folder: str) -> None:
-    """Add a directory, and those between it and the top, to the tree."""
+    """Add a directory and its missing parents to the tree."""
     missing: list[str] = []
     while folder not in tree:
         missing.append(folder)
@@ -665,8 +665,8 @@ def _grow(tree: dict[str, list[Info]], folder: str) -> None:
 
 
 def _byte_range(start: int | None, end: int | None) -> ByteRange | None:
-    """The range; None if it is empty. A negative start takes no end."""
-    # Offsets are numpy's where they come from arrays.
+    """Return the range; None if it is empty. A negative start ignores the end."""
+    # Offsets that come from arrays are numpy integers.
     start, end = index(start or 0), None if end is None else index(end)
     if start < 0:
         return ByteRange.last(-start)
@@ -679,7 +679,7 @@ def _not_found(path: str) -> FileNotFoundError:
 
 @contextmanager
 def _os_errors(path: str) -> Iterator[None]:
-    """Raise the exceptions that code for files expects."""
+    """Raise OSError subclasses, which code for files expects."""
     try:
         yield
     except NotFound as error:
@@ -703,6 +703,6 @@ _file_systems: weakref.WeakValueDictionary[int, S3FileSystem] = weakref.WeakValu
 
 @atexit.register
 def _close_all() -> None:
-    # Finalizers do nothing any more once those that are to run at exit have run.
+    # Finalizers have no effect after atexit has run those with ``atexit`` set, so close here.
     closing = [_close(each.client, each._loop, each._pid) for each in list(_file_systems.values())]
     wait([each for each in closing if each is not None], timeout=1)

@@ -15,7 +15,7 @@ from aios3get.errors import ConfigurationError
 
 __all__ = ["HeldCredentials", "client_arguments", "object_options"]
 
-# S3Client's names for what botocore's create_client takes.
+# S3Client's names for the arguments of botocore's create_client.
 _CLIENT: Final = {
     "region_name": "region",
     "endpoint_url": "endpoint_url",
@@ -25,7 +25,7 @@ _CLIENT: Final = {
     "aws_secret_access_key": "secret",
     "aws_session_token": "token",
 }
-# S3Client's names for what botocore's Config takes.
+# S3Client's names for the arguments of botocore's Config.
 _CONFIG: Final = {
     "region_name": "region",
     "use_dualstack_endpoint": "use_dualstack",
@@ -39,7 +39,7 @@ _CONFIG_S3: Final = {
     "use_arn_region": "use_arn_region",
 }
 _TIMEOUTS: Final = {"connect_timeout": "connect", "read_timeout": "idle"}
-# What they set up is adaptive here, or is of no use to a reader.
+# These settings are adaptive here, or have no use for reading.
 _WITHOUT_EFFECT: Final = frozenset(
     {
         *("cache_regions", "default_cache_type", "default_fill_cache", "fixed_upload_size"),
@@ -52,9 +52,9 @@ _KNOWN: Final = frozenset(signature(S3Client).parameters) - {"session", "pickle_
 
 
 class HeldCredentials:
-    """Credentials among storage options.
+    """Credentials in storage options.
 
-    fsspec shares file systems by the texts of their options. This one's text is another for other
+    fsspec shares file systems by the repr of their options. This repr differs for different
     credentials, and shows no secret.
     """
 
@@ -73,13 +73,13 @@ class HeldCredentials:
 
 
 def client_arguments(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of ``S3Client`` for the storage options.
+    """Return the arguments of ``S3Client`` for the storage options.
 
     Raises:
         ConfigurationError: an option is unknown or contradicts another one.
     """
     given = {name: value for name, value in options.items() if value is not None}
-    # s3fs, too, prefers the options themselves to those in client_kwargs.
+    # As in s3fs, the options themselves take precedence over client_kwargs.
     for name, value in _take(given, "client_kwargs", _CLIENT).items():
         given.setdefault(name, value)
     timeouts: dict[str, Any] = {}
@@ -87,9 +87,7 @@ def client_arguments(options: Mapping[str, Any]) -> dict[str, Any]:
     if timeouts:
         given.setdefault("timeouts", Timeouts(**timeouts))
     if given.pop("use_ssl", True) is False and "endpoint_url" not in given:
-        raise ConfigurationError(
-            "use_ssl=False needs a server to go to: pass endpoint_url=, which begins with http://"
-        )
+        raise ConfigurationError("use_ssl=False requires an endpoint_url= that begins with http://")
     if given.pop("requester_pays", False):
         given.setdefault("request_payer", "requester")
     _take_credentials(given)
@@ -110,7 +108,7 @@ def client_arguments(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def object_options(additional: Mapping[str, Any]) -> GetObjectOptions:
-    """Those of S3's parameters that GetObject has; s3fs ignores the others for reading, too."""
+    """Return the parameters that GetObject has; like s3fs, ignore the others for reading."""
     named = {
         re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=SSE)", "_", name).lower(): name for name in additional
     }
@@ -122,21 +120,21 @@ _object_options = GetObjectOptions.__annotations__.keys() - {"range", "part_numb
 
 
 def _take(given: dict[str, Any], option: str, names: Mapping[str, str]) -> dict[str, Any]:
-    """Remove an option that is a dict, and return its entries by our names."""
+    """Remove an option that is a dict, and return its entries by ``S3Client``'s names."""
     entries: dict[str, Any] = dict(given.pop(option, {}))
     for name in _WITHOUT_EFFECT & entries.keys():
         del entries[name]
     unknown = sorted(entries.keys() - names.keys())
     if unknown:
         raise ConfigurationError(
-            f"{option} has {unknown[0]!r}, which has no counterpart here; known are"
+            f"{option} has {unknown[0]!r}, which is not supported; the supported names are"
             f" {', '.join(sorted(names))}"
         )
     return {names[name]: value for name, value in entries.items()}
 
 
 def _take_config(given: dict[str, Any], timeouts: dict[str, Any]) -> None:
-    """Replace ``config_kwargs`` by our options."""
+    """Replace ``config_kwargs`` by arguments of ``S3Client``."""
     config: dict[str, Any] = dict(given.pop("config_kwargs", {}))
     if "s3" in config:
         config_s3: dict[str, Any] = {"s3": config.pop("s3") or {}}
@@ -153,11 +151,11 @@ def _take_config(given: dict[str, Any], timeouts: dict[str, Any]) -> None:
 
 def _take_signature(given: dict[str, Any], config: dict[str, Any]) -> None:
     version = config.pop("signature_version", "s3v4")
-    # botocore.UNSIGNED is an object of a class of its own.
+    # botocore.UNSIGNED is an instance of its own class.
     if type(version).__name__ == "UNSIGNED" or version == "unsigned":
         given["anon"] = True
     elif version not in ("s3v4", "v4"):
-        raise ConfigurationError(f"signature_version {version!r} is not supported; S3 takes s3v4")
+        raise ConfigurationError(f"signature_version {version!r} is not supported; pass s3v4")
 
 
 def _take_retries_and_proxies(given: dict[str, Any], config: dict[str, Any]) -> None:
@@ -169,7 +167,7 @@ def _take_retries_and_proxies(given: dict[str, Any], config: dict[str, Any]) -> 
     given_proxies: dict[str, str] = config.pop("proxies", None) or {}
     proxies = set(given_proxies.values())
     if len(proxies) > 1:
-        raise ConfigurationError("proxies names several proxies; pass the one to use as proxy=")
+        raise ConfigurationError("proxies has several proxies; pass the one to use as proxy=")
     if proxies:
         given.setdefault("proxy", proxies.pop())
 

@@ -161,7 +161,7 @@ class TestListing:
 
     def test_buckets_are_not_listed(self, fs: S3FileSystem) -> None:
         assert fs.info("")["type"] == "directory"
-        with pytest.raises(ValueError, match="names no bucket"):
+        with pytest.raises(ValueError, match="has no bucket"):
             fs.ls("")
 
     def test_forbidden_bucket_is_a_permission_error(

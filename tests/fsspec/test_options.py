@@ -78,7 +78,7 @@ def test_options_become_arguments(given: dict[str, Any], arguments: dict[str, An
         ({"session": object()}, "from_botocore"),
         ({"acl": "private"}, "unknown storage option 'acl'"),
         ({"client_kwargs": {"config": object()}}, "client_kwargs has 'config'"),
-        ({"config_kwargs": {"signature_version": "s3"}}, "takes s3v4"),
+        ({"config_kwargs": {"signature_version": "s3"}}, "pass s3v4"),
         ({"config_kwargs": {"client_cert": "cert.pem"}}, "config_kwargs has 'client_cert'"),
         ({"config_kwargs": {"proxies": {"http": "http://a", "https": "http://b"}}}, "several"),
     ],
