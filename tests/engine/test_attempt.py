@@ -10,14 +10,12 @@ from aios3get._protocol.get_object import GetObject
 from aios3get._protocol.retry import RetryPolicy
 from aios3get.client import S3Client
 from aios3get.testing import S3Server, faults
+from tests.engine.conftest import CONTENT
 from tests.reading_client import BUCKET, KEY, Connect
-
-CONTENT = bytes(range(256)) * 40
 
 
 @pytest.fixture
-def records(connect: Connect, server: S3Server) -> list[AttemptRecord]:
-    server.put_object(BUCKET, KEY, CONTENT)
+def records() -> list[AttemptRecord]:
     return []
 
 

@@ -2,14 +2,13 @@ import pytest
 
 from aios3get import errors
 from aios3get.testing import S3Server, faults
+from tests.engine.conftest import CONTENT
 from tests.reading_client import (
     BUCKET,
     KEY,
     loopback_client,
 )
 from tests.servers.tls import Authority
-
-CONTENT = bytes(range(256)) * 40
 
 
 async def test_head_refused_without_a_region_finds_it_by_head_bucket(authority: Authority) -> None:

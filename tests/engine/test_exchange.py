@@ -3,7 +3,6 @@ import logging
 import re
 import socket
 import time
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -15,6 +14,7 @@ from aios3get._protocol.retry import RetryPolicy
 from aios3get._protocol.timeouts import Timeouts
 from aios3get.client import S3Client
 from aios3get.testing import S3Server, faults
+from tests.engine.conftest import CONTENT, read
 from tests.reading_client import (
     BUCKET,
     IDLE,
@@ -28,22 +28,6 @@ from tests.reading_client import (
     until,
 )
 from tests.servers.tls import Authority
-
-CONTENT = bytes(range(256)) * 40
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[S3Server]:
-    # Debug mode notes a stack for every callback, and here the server's run on the same loop.
-    asyncio.get_running_loop().set_debug(False)
-    async with S3Server() as running:
-        running.put_object(BUCKET, KEY, CONTENT)
-        yield running
-
-
-async def read(client: S3Client, **options: Any) -> bytes:
-    async with client.get_object(BUCKET, KEY, **options) as obj:
-        return await obj.read()
 
 
 async def test_service_that_recovers_within_the_attempts_is_no_error(server: S3Server) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from aios3get import errors
+from aios3get._protocol.timeouts import Timeouts
 from aios3get.client import S3Client
 from aios3get.testing import S3Server, faults
 from aios3get.testing.faults import Fault
@@ -106,8 +107,7 @@ def server(request: pytest.FixtureRequest, authority: Authority) -> Iterator[S3S
         yield running
 
 
-@pytest.fixture
-async def client(server: S3Server, authority: Authority) -> S3Client:
+def make_client(server: S3Server, authority: Authority, **options: Any) -> S3Client:
     # Debug mode notes a stack for every callback, which takes most of these tests' time.
     asyncio.get_running_loop().set_debug(False)
     return quick_client(
@@ -117,7 +117,19 @@ async def client(server: S3Server, authority: Authority) -> S3Client:
         verify=authority.client_context(),
         allow_insecure_sse_customer_key=True,
         max_concurrency=64,
+        **options,
     )
+
+
+@pytest.fixture
+async def client(server: S3Server, authority: Authority) -> S3Client:
+    return make_client(server, authority)
+
+
+@pytest.fixture
+async def patient_client(server: S3Server, authority: Authority) -> S3Client:
+    """A client that takes no busy machine for a silent server, for faults without a silence."""
+    return make_client(server, authority, timeouts=Timeouts())
 
 
 some_ways = pytest.mark.parametrize(
@@ -329,7 +341,7 @@ FIRST_RESPONSES: list[tuple[Fault, dict[tuple[str, ...], Expected]]] = [
 @only_tcp
 @pytest.mark.parametrize("name", WAYS)
 async def test_wrong_first_response_gives_the_body_or_its_error(
-    server: S3Server, client: S3Client, name: str
+    server: S3Server, patient_client: S3Client, name: str
 ) -> None:
     cases: list[tuple[tuple[Fault, ...], Expected]] = [
         ((fault,), error)
@@ -337,7 +349,7 @@ async def test_wrong_first_response_gives_the_body_or_its_error(
         for names, error in table.items()
         if name in names
     ]
-    found = await outcomes(server, client, WAYS[name], [plan for plan, _ in cases])
+    found = await outcomes(server, patient_client, WAYS[name], [plan for plan, _ in cases])
     assert unexpected(found, cases) == []
 
 
@@ -367,7 +379,7 @@ RESUMED_RESPONSES: list[tuple[Fault, Expected]] = [
 @only_tcp
 @pytest.mark.parametrize("name", ["plain", "ranged", "part", "sse-c"])
 async def test_wrong_resumed_response_gives_the_body_or_its_error(
-    server: S3Server, client: S3Client, name: str
+    server: S3Server, patient_client: S3Client, name: str
 ) -> None:
     cases: list[tuple[tuple[Fault, ...], Expected]] = [
         # A changed object is requested again by its version.
@@ -377,28 +389,28 @@ async def test_wrong_resumed_response_gives_the_body_or_its_error(
         )
         for fault, error in RESUMED_RESPONSES
     ]
-    found = await outcomes(server, client, WAYS[name], [plan for plan, _ in cases])
+    found = await outcomes(server, patient_client, WAYS[name], [plan for plan, _ in cases])
     assert unexpected(found, cases) == []
 
 
 @only_tcp
 @pytest.mark.parametrize("way", [WAYS["plain"], WAYS["sse-c"]], ids=["plain", "sse-c"])
 async def test_wrong_byte_after_a_resume_is_a_checksum_mismatch(
-    server: S3Server, client: S3Client, way: Way
+    server: S3Server, patient_client: S3Client, way: Way
 ) -> None:
     plans = [(faults.drop_after(200), faults.flip_byte(offset)) for offset in (0, -1)]
-    found = await outcomes(server, client, way, plans)
+    found = await outcomes(server, patient_client, way, plans)
     assert unexpected(found, [(plan, errors.ChecksumMismatch) for plan in plans]) == []
 
 
 @pytest.mark.parametrize("name", ["plain", "ranged", "part"])
 async def test_content_length_that_is_too_small_is_never_wrong_bytes(
-    server: S3Server, client: S3Client, name: str
+    server: S3Server, patient_client: S3Client, name: str
 ) -> None:
     # aiohttp breaks the connection if it has seen what follows by then; if not, it is here that the
     # response contradicts itself.
     wrong = {"plain": "ChecksumMismatch"}.get(name, "RangeMismatch")
-    found = await outcomes(server, client, WAYS[name], [(faults.wrong_content_length(-3),)])
+    found = await outcomes(server, patient_client, WAYS[name], [(faults.wrong_content_length(-3),)])
     assert {each for _, _, each in found} <= {"right", wrong}
 
 

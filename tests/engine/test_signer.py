@@ -1,7 +1,6 @@
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,8 +8,8 @@ import pytest
 
 from aios3get import errors
 from aios3get._protocol.identity import Credentials
-from aios3get.client import S3Client
 from aios3get.testing import S3Server, ServerCredentials, faults
+from tests.engine.conftest import CONTENT, read
 from tests.reading_client import (
     BUCKET,
     KEY,
@@ -19,22 +18,6 @@ from tests.reading_client import (
     quick_client,
 )
 from tests.servers.tls import Authority
-
-CONTENT = bytes(range(256)) * 40
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[S3Server]:
-    # Debug mode notes a stack for every callback, and here the server's run on the same loop.
-    asyncio.get_running_loop().set_debug(False)
-    async with S3Server() as running:
-        running.put_object(BUCKET, KEY, CONTENT)
-        yield running
-
-
-async def read(client: S3Client, **options: Any) -> bytes:
-    async with client.get_object(BUCKET, KEY, **options) as obj:
-        return await obj.read()
 
 
 async def test_missing_credentials_count_no_attempt(server: S3Server) -> None:

@@ -287,15 +287,16 @@ async def test_object_deleted_during_the_read_is_object_changed(server: S3Server
 async def test_body_resumes_by_version_id_after_a_newer_version(
     server: S3Server, what: str
 ) -> None:
-    server.create_bucket(BUCKET, versioning=True)
-    begun = server.put_object(BUCKET, KEY, CONTENT)
+    bucket = "amzn-s3-demo-versions"
+    server.create_bucket(bucket, versioning=True)
+    begun = server.put_object(bucket, KEY, CONTENT)
     changes: dict[str, Callable[[], object]] = {
-        "replaced": lambda: server.put_object(BUCKET, KEY, b"new"),
-        "deleted": lambda: server.delete_object(BUCKET, KEY),
+        "replaced": lambda: server.put_object(bucket, KEY, b"new"),
+        "deleted": lambda: server.delete_object(bucket, KEY),
     }
     server.faults.add(faults.replace_object(changes[what], after=1000))
     async with quick_client(server) as client:
-        assert await (await client.get_object(BUCKET, KEY)).read() == CONTENT
+        assert await (await client.get_object(bucket, KEY)).read() == CONTENT
     assert server.requests[-1].parameter("versionId") == begun.version_id
 
 
