@@ -1,4 +1,5 @@
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -26,3 +27,11 @@ def test_site_builds_without_warnings_and_describes_the_public_names(tmp_path: P
     assert pages < {page.stem for page in tmp_path.glob("*.html")}
     assert 'href="reading.html"' in (tmp_path / "index.html").read_text()
     assert 'id="fastapi_service"' in (tmp_path / "examples.html").read_text()
+    # The site works without a network.
+    for page in tmp_path.rglob("*.html"):
+        text = page.read_text()
+        loaded = re.findall(r'<(?:script|img|iframe)[^>]* src="(https?:[^"]+)"', text)
+        loaded += re.findall(r'<link rel="(?:stylesheet|preload)" href="(https?:[^"]+)"', text)
+        assert not loaded, page
+        # Material loads the program that draws them from another host.
+        assert 'class="mermaid"' not in text, page
