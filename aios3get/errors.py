@@ -106,7 +106,7 @@ __all__ = [
 ]
 
 
-# Characters of a server's message in the text of an exception.
+# The most characters of a server's message in the text of an exception.
 _SHOWN: Final = 1000
 
 

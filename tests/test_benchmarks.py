@@ -68,7 +68,7 @@ async def do(work: Any, endpoint: str, ca: str, path: Path) -> None:
 @pytest.mark.parametrize(
     "name", [name for name, work in compare.WORKS.items() if work.server != "throttled"]
 )
-async def test_works_against_nginx_run(name: str, endpoints: Any, tmp_path: Path) -> None:
+async def test_benchmark_against_nginx_runs(name: str, endpoints: Any, tmp_path: Path) -> None:
     work = compare.WORKS[name]
     is_tls = work.server == "tls"
     endpoint, ca = (endpoints.tls, endpoints.ca) if is_tls else (endpoints.plain, "")
@@ -78,7 +78,9 @@ async def test_works_against_nginx_run(name: str, endpoints: Any, tmp_path: Path
 @pytest.mark.parametrize(
     "name", [name for name, work in compare.WORKS.items() if work.server == "throttled"]
 )
-async def test_works_against_slow_server_run(name: str, slow_endpoint: str, tmp_path: Path) -> None:
+async def test_benchmark_against_slow_server_runs(
+    name: str, slow_endpoint: str, tmp_path: Path
+) -> None:
     await do(compare.WORKS[name], slow_endpoint, "", tmp_path / "file")
 
 

@@ -123,7 +123,7 @@ def take_idle_connection(
 
 
 def head_parser(handler: ResponseHandler, loop: asyncio.AbstractEventLoop) -> HttpResponseParser:
-    """Return a parser of one response head: before aiohttp 3.14 it parses no second one."""
+    """Return a parser for one response head; before aiohttp 3.14 it cannot parse another one."""
     return HttpResponseParser(handler, loop, 0, response_with_body=False, **_PARSER_OPTIONS)
 
 

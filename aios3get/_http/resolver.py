@@ -77,7 +77,7 @@ class Resolver(AbstractResolver):
             if name.lookup is None:
                 name.lookup = asyncio.create_task(self.source.resolve(host, port, family))
                 name.lookup.add_done_callback(lambda task: self._finish(name, task))
-            # Taken from the task, because an eager one may end before its callbacks run.
+            # Read from the task, because an eager task may end before its callbacks run.
             name.addresses = await asyncio.shield(name.lookup)
         return self._order(name)
 

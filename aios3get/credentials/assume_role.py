@@ -95,7 +95,7 @@ class AssumeRole(Provider):
 
     @property
     def holds_secret(self) -> bool:
-        """Whether the source of the role's credentials does."""
+        """Whether the source of the role's credentials holds a secret."""
         return holds_secret(self._source)
 
     def invalidate(self, used: Identity) -> None:

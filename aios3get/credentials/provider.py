@@ -108,7 +108,7 @@ class FixedIdentity(Provider):
 
     @property
     def holds_secret(self) -> bool:
-        """Whether there are credentials to keep secret."""
+        """Whether the identity contains a secret."""
         return not isinstance(self.identity, Anonymous)
 
     async def load(self, context: ProviderContext) -> Identity:  # noqa: D102
@@ -132,7 +132,7 @@ def provider_for(source: Identity | CredentialsProvider) -> CredentialsProvider:
 
 
 def holds_secret(source: Identity | CredentialsProvider | None) -> bool:
-    """Whether a pickle of what the caller passed contains a secret."""
+    """Whether a pickle of the credentials or provider would contain a secret."""
     if isinstance(source, Provider):
         return source.holds_secret
     return isinstance(source, Credentials | BearerToken)

@@ -89,10 +89,10 @@ class S3File(io.BufferedReader):
         return self.details
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """The next ``size`` bytes, fewer only at the end; all that remain without a size."""
+        """Read the next ``size`` bytes, fewer only at the end; all that remain without a size."""
         if size is None or size <= _BUFFER:
             return super().read(size)
-        # super() would read whole buffers, and then one more for the rest: two requests.
+        # super() would read whole buffers, and then another one for the rest: two requests.
         room = io.BytesIO(bytes(min(size, max(0, self.size - self.tell()))))
         with room.getbuffer() as view:
             self.readinto(view)

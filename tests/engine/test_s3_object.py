@@ -366,7 +366,7 @@ async def test_reads_of_any_kind_after_cancelled_ones_lose_nothing(
 
 
 @pytest.mark.parametrize("fault", [faults.stall_after(1000), faults.drop_after(1000)], ids=repr)
-async def test_buffer_can_be_resized_where_a_failure_is_handled(
+async def test_buffer_can_be_resized_while_a_failure_is_handled(
     client: S3Client, server: S3Server, fault: faults.Fault
 ) -> None:
     server.faults.add(fault, key="big", times=None)

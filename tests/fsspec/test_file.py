@@ -51,7 +51,7 @@ def test_small_reads_share_requests(fs: S3FileSystem, server: S3Server) -> None:
     assert len(server.requests) <= 2
 
 
-def test_large_read_elsewhere_takes_one_request(fs: S3FileSystem, server: S3Server) -> None:
+def test_large_read_at_another_offset_takes_one_request(fs: S3FileSystem, server: S3Server) -> None:
     with fs.open(PATH) as file:
         for offset in (2_000_000, 1_200_001):
             file.seek(offset)

@@ -393,7 +393,7 @@ async def test_chunks_are_not_received_much_faster_than_they_are_read(
 
 
 @pytest.mark.parametrize("excess", [b"X", b"X" * 70_000], ids=["byte", "many"])
-async def test_bytes_behind_the_last_chunk_close_the_connection(
+async def test_excess_bytes_after_the_last_chunk_close_the_connection(
     session: aiohttp.ClientSession, tls: ssl.SSLContext | None, excess: bytes
 ) -> None:
     with ScriptedServer(serving(http_response(BODY) + excess), serving(SMALL), tls=tls) as server:

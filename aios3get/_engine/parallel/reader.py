@@ -223,7 +223,7 @@ class ObjectReader(AsyncCloseable):
         return ahead.read_nowait(count)
 
     def _extend(self, ahead: ReadAhead, wanted: int) -> None:
-        """Read farther ahead if the last reads were in order, or this one is large."""
+        """Read farther ahead if the latest reads were sequential, or if this one is large."""
         if self._reader is None:
             return
         count = ahead.position - self._began
@@ -231,7 +231,7 @@ class ObjectReader(AsyncCloseable):
         if count >= enough or wanted > self._unit:
             ahead.limits = limits_for(self._read, self._reader.link)
         elif self._began and count:
-            # Many programs read a piece of a file in small steps, and then go elsewhere.
+            # Many programs read a piece of a file in small steps, and then seek.
             size = max(2 * count, self._least_jump)
             ahead.limits = Limits(size, 1, size)
 

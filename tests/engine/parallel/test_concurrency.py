@@ -112,7 +112,7 @@ def test_link_averages_latency_and_takes_the_first_rate_as_it_is() -> None:
         (1_000_000, 50_000, 4.5, False),
     ],
 )
-def test_response_is_behind_where_another_brings_the_rest_in_a_quarter_of_the_time(
+def test_response_is_slow_if_another_would_deliver_the_rest_in_a_quarter_of_the_time(
     received: int, left: int, seconds: float, behind: bool
 ) -> None:
     link = Link(0.1)
@@ -120,19 +120,19 @@ def test_response_is_behind_where_another_brings_the_rest_in_a_quarter_of_the_ti
     assert link.is_behind(received, left, seconds) is behind
 
 
-def test_rate_that_was_not_measured_makes_no_response_slow() -> None:
+def test_response_is_not_slow_by_an_unmeasured_rate() -> None:
     link = Link(0.1)
     assert not link.is_behind(1000, 1_000_000, 100.0)
     assert link.is_behind(0, 1_000_000, 100.0)
 
 
-def test_no_response_is_behind_before_a_quarter_of_a_second() -> None:
+def test_response_is_not_slow_before_a_quarter_of_a_second() -> None:
     link = Link(0.001)
     assert not link.is_behind(0, 1_000_000, 0.24)
     assert link.is_behind(0, 1_000_000, 0.26)
 
 
-def test_link_remembers_the_least_latency() -> None:
+def test_link_keeps_the_lowest_latency() -> None:
     measured = Link(0.3)
     measured.waited(0.1)
     measured.waited(0.5)

@@ -186,7 +186,7 @@ async def test_cancelled_download_is_resumed(
     assert target.read_bytes() == CONTENT
 
 
-async def test_download_that_is_cancelled_twice_lets_go_of_its_file(
+async def test_download_that_is_cancelled_twice_closes_its_file(
     server: S3Server, client: S3Client, target: Path
 ) -> None:
     server.put_object(BUCKET, KEY, CONTENT)

@@ -86,7 +86,7 @@ async def test_step_that_is_not_slow_is_not_hedged(steps: Steps) -> None:
     assert steps.requests == 0
 
 
-async def test_response_that_is_first_ends_the_step(steps: Steps) -> None:
+async def test_first_response_cancels_the_step(steps: Steps) -> None:
     task = steps.start()
     await asyncio.sleep(0.01)
     assert steps.running == 2
@@ -97,7 +97,7 @@ async def test_response_that_is_first_ends_the_step(steps: Steps) -> None:
     assert not steps.response.discarded
 
 
-async def test_step_that_is_first_cancels_the_request(steps: Steps) -> None:
+async def test_finished_step_cancels_the_request(steps: Steps) -> None:
     task = steps.start()
     await asyncio.sleep(0.01)
     steps.step_ends.set()

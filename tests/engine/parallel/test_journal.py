@@ -109,7 +109,7 @@ def test_journal_of_another_format_is_ignored(path: Path) -> None:
     ],
     ids=str,
 )
-def test_journal_of_impossible_bytes_is_none(path: Path, name: str, value: object) -> None:
+def test_journal_with_impossible_offsets_is_ignored(path: Path, name: str, value: object) -> None:
     written(path).close()
     head, _, rest = path.read_text().partition("\n")
     path.write_text(json.dumps({**json.loads(head), name: value}) + "\n" + rest)

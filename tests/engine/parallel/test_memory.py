@@ -57,7 +57,7 @@ async def test_empty_buffer_takes_no_bytes(server: S3Server, client: S3Client) -
 
 
 @pytest.mark.parametrize("size", [0, PART - 1, PART, PART + 1, 3 * PART, SIZE - 1])
-async def test_bytes_that_fit_are_not_compared_with_the_checksum_of_the_object(
+async def test_partial_read_is_not_compared_with_the_stored_checksum(
     server: S3Server, client: S3Client, size: int
 ) -> None:
     server.put_object(BUCKET, KEY, CONTENT, checksum_algorithm="CRC64NVME")

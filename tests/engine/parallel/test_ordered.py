@@ -288,7 +288,7 @@ async def test_cancelled_block_does_not_wait_for_the_rest_of_the_body(
 
 
 @pytest.mark.parametrize("size", [PART, SIZE])
-async def test_stream_that_is_no_longer_referred_to_releases_its_permits(
+async def test_collected_stream_releases_its_permits(
     server: S3Server, client: S3Client, size: int
 ) -> None:
     server.put_object(BUCKET, KEY, CONTENT[:size])

@@ -168,7 +168,7 @@ def test_full_disk_raises_before_a_byte_is_written(target: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS])
-def test_file_systems_that_allocate_no_space_will_do(
+def test_file_system_without_allocation_is_supported(
     target: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     def refuse(fd: int, offset: int, size: int) -> None:

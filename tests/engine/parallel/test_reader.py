@@ -134,7 +134,7 @@ async def test_read_near_the_end_is_one_request(server: S3Server, client: S3Clie
     assert len(server.requests) == 2
 
 
-async def test_small_reads_in_order_elsewhere_request_more_step_by_step(
+async def test_small_sequential_reads_request_more_step_by_step(
     server: S3Server, client: S3Client
 ) -> None:
     server.put_object(BUCKET, KEY, CONTENT)
@@ -205,7 +205,7 @@ async def test_cancelled_read_can_be_repeated(server: S3Server, client: S3Client
 
 @pytest.mark.parametrize("size", [10, 6 * PART])
 @pytest.mark.parametrize("fault", [faults.stall_after(5), faults.status(403)], ids=repr)
-async def test_buffer_can_be_resized_where_a_failure_is_handled(
+async def test_buffer_can_be_resized_while_a_failure_is_handled(
     server: S3Server, client: S3Client, fault: faults.Fault, size: int
 ) -> None:
     server.put_object(BUCKET, KEY, CONTENT)
