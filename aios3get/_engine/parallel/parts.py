@@ -70,19 +70,16 @@ class Work:
         spans: the bytes to read, disjoint and in order.
 
     Attributes:
+        unassigned: the number of bytes that are not assigned to a part.
         boundary: size of the object's stored parts, once known. Parts then end at these boundaries,
             because S3 serves a stored part fastest as a whole.
     """
 
     def __init__(self, spans: Iterable[Span]) -> None:
         self._unassigned = deque(span for span in spans if span.size)
+        self.unassigned = sum(span.size for span in self._unassigned)
         self._parts: set[Part] = set()
         self.boundary: int | None = None
-
-    @property
-    def unassigned(self) -> int:
-        """The number of bytes that are not assigned to a part."""
-        return sum(span.size for span in self._unassigned)
 
     def take(self, size: int) -> Part | None:
         """Return the next part, of at most ``size`` bytes; None if every byte is assigned."""
@@ -92,6 +89,7 @@ class Work:
         stop = min(end, self._aligned(start, start + size))
         if stop < end:
             self._unassigned.appendleft(Span(stop, end))
+        self.unassigned -= stop - start
         part = Part(start, stop)
         self._parts.add(part)
         return part

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from aios3get._engine.parallel.concurrency import Link
-from aios3get._engine.parallel.memory import MemorySink, MemoryWriter
+from aios3get._engine.parallel.memory import MemorySink, MemoryWriter, allocate
 from aios3get._engine.parallel.opening import ObjectRead
 from aios3get._engine.parallel.parts import Group, Span, coalesce, gaps
 from aios3get._engine.parallel.transfer import Transfer
@@ -34,9 +34,7 @@ class GroupsSink:
 
     def __init__(self, groups: Sequence[Group]) -> None:
         self._starts = [group.span.start for group in groups]
-        self._sinks = [
-            MemorySink(memoryview(bytearray(span.size)), span.start) for span, _ in groups
-        ]
+        self._sinks = [MemorySink(allocate(span.size), span.start) for span, _ in groups]
 
     def writer(self, offset: int) -> MemoryWriter:
         """Return a writer for the bytes from ``offset`` on."""

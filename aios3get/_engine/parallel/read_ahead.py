@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 from aios3get._engine.call import without_frames
 from aios3get._engine.parallel.concurrency import USUAL_RATE, Link
+from aios3get._engine.parallel.memory import allocate
 from aios3get._engine.parallel.opening import ObjectRead
 from aios3get._engine.parallel.part_reader import PartReader, PartStream
 from aios3get._engine.parallel.parts import MIB, MIN_PART, Span
@@ -106,7 +107,7 @@ class ReadAhead:
         self._allowed = _MOST_REQUESTS
         self._blocks: deque[Block] = deque()
         self._running = 0
-        self._free: list[bytearray] = []
+        self._free: list[memoryview] = []
         self._loop = asyncio.get_running_loop()
         self._waiter: asyncio.Future[None] | None = None
         self.retire: Callable[[Block], object] = self.recycle
@@ -172,10 +173,10 @@ class ReadAhead:
             self._start(size, None)
 
     def _start(self, size: int, stream: PartStream | None) -> None:
-        memory = self._free.pop() if self._free else bytearray(size)
+        memory = self._free.pop() if self._free else allocate(size)
         if len(memory) < size:
-            memory = bytearray(size)
-        block = Block(self._next, memoryview(memory)[:size])
+            memory = allocate(size)
+        block = Block(self._next, memory[:size])
         self._next = block.stop
         self._blocks.append(block)
         self._running += 1
@@ -229,8 +230,7 @@ class ReadAhead:
 
     def recycle(self, block: Block) -> None:
         """Reuse the memory of a complete block."""
-        memory = block.memory.obj
-        assert isinstance(memory, bytearray)
+        memory = memoryview(block.memory.obj)
         if len(memory) == self.limits.part_size:
             self._free.append(memory)
 

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from aios3get import AttemptRecord, S3Client, Timeouts, errors
+from aios3get._engine.parallel.memory import allocate
+from aios3get._engine.parallel.parts import MIB
 from aios3get.testing import S3Server, faults
 from tests.engine.parallel.conftest import CONTENT, PART, covering
 from tests.reading_client import BUCKET, KEY, Connect
@@ -367,3 +369,11 @@ async def test_cancelled_read_does_not_wait_for_the_rest_of_the_body(
         async with asyncio.timeout(0.05):
             await client.read_into(BUCKET, KEY, bytearray(PART))
     assert time.monotonic() - began < 0.6
+
+
+@pytest.mark.parametrize("size", [0, 1, MIB, 2 * MIB, 5 * MIB + 1])
+def test_allocated_memory_is_writable_zeros(size: int) -> None:
+    memory = allocate(size)
+    assert memory == bytes(size)
+    memory[:] = b"x" * size
+    assert memory.tobytes() == b"x" * size
