@@ -262,7 +262,7 @@ class ServiceErrorDetails:
         delete_marker: whether the requested version, or the key's newest, is a delete marker.
         version_id: the version that the response names.
         last_modified: ``Last-Modified`` of the object (``NotModified``) or of the delete marker.
-        retry_after: seconds the server asked to wait.
+        retry_after: the wait in seconds that the server requests.
         server_time: the server's clock, from ``ServerTime`` or the ``Date`` header.
         fields: the other elements of the error body by name, without signatures, tokens and
             requests.

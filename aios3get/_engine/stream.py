@@ -240,8 +240,8 @@ class ByteStream:
         """
         if self._at == len(self._ready):
             await self._receive(restartable=False)
-        found = self._ready.find(delimiter, self._at)
-        return self._take(None if found < 0 else found + len(delimiter) - self._at)
+        end = self._ready.find(delimiter, self._at)
+        return self._take(None if end < 0 else end + len(delimiter) - self._at)
 
     async def readinto(self, view: memoryview, *, restartable: bool = False) -> int:
         """Receive bytes into ``view``, directly where that is possible.

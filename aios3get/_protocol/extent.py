@@ -98,9 +98,9 @@ def _may_be_part(number: int, start: int, at_end: bool, headers: Mapping[str, st
 
 
 def _count_parts(headers: Mapping[str, str]) -> int:
-    found = _etag_of_parts(headers.get("ETag", ""))
+    match = _etag_of_parts(headers.get("ETag", ""))
     count = integer(headers.get("x-amz-mp-parts-count", ""))
-    return max(int(found[1]) if found else 1, count or 1)
+    return max(int(match[1]) if match else 1, count or 1)
 
 
 def _is_chunked(headers: Mapping[str, str]) -> bool:

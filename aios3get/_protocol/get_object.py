@@ -35,7 +35,7 @@ class GetObject:
         range: the requested range; None for the whole object or ``part_number``.
         part_number: the requested part.
         version_id: the requested version.
-        checksum_mode: whether the caller asked for stored checksums; None if the client decides.
+        checksum_mode: whether the caller requested stored checksums; None if the client decides.
     """
 
     bucket: str

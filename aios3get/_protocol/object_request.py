@@ -38,7 +38,7 @@ class ObjectRequest(Protocol):
 
     @property
     def checksum_mode(self) -> bool | None:
-        """Whether the caller asked for stored checksums; None if the client decides."""
+        """Whether the caller requested stored checksums; None if the client decides."""
         ...
 
     @property

@@ -94,9 +94,9 @@ class SharedConfig:
         Raises:
             ConfigurationError: neither file has a profile of that name.
         """
-        found = self.profiles.get(name or "default")
-        if found is not None:
-            return found
+        profile = self.profiles.get(name or "default")
+        if profile is not None:
+            return profile
         if name is None:
             return Profile("default")
         there = ", ".join(sorted(self.profiles)) or "none"

@@ -126,7 +126,7 @@ async def _connection(state: ClientState, endpoint: Endpoint) -> AsyncIterator[F
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(_SECONDS):
-            found = await loop.getaddrinfo(host, port, type=1)
+            infos = await loop.getaddrinfo(host, port, type=1)
     except (OSError, TimeoutError) as error:
         yield Finding(
             "DNS",
@@ -135,7 +135,7 @@ async def _connection(state: ClientState, endpoint: Endpoint) -> AsyncIterator[F
             "check the endpoint's name and the network",
         )
         return
-    addresses = sorted({str(each[4][0]) for each in found})
+    addresses = sorted({str(each[4][0]) for each in infos})
     yield Finding("DNS", "ok", f"{host} is {', '.join(addresses[:4])}")
     context: ssl.SSLContext | None = None
     if secure:

@@ -118,8 +118,8 @@ _authorization = re.compile(
 
 
 def _from_header(request: RecordedRequest, header: str) -> Signature:
-    found = _authorization(header)
-    if not found or found["algorithm"] not in (HMAC, ECDSA):
+    match = _authorization(header)
+    if not match or match["algorithm"] not in (HMAC, ECDSA):
         if header.startswith("AWS "):
             raise _version_2()
         raise ErrorResponse(
@@ -130,10 +130,10 @@ def _from_header(request: RecordedRequest, header: str) -> Signature:
         )
     stamp, time = _header_time(request)
     return Signature(
-        algorithm=found["algorithm"],
-        credential=_credential(found["algorithm"], found["credential"], presigned=False),
-        signed_headers=tuple(found["headers"].split(";")),
-        value=found["signature"],
+        algorithm=match["algorithm"],
+        credential=_credential(match["algorithm"], match["credential"], presigned=False),
+        signed_headers=tuple(match["headers"].split(";")),
+        value=match["signature"],
         stamp=stamp,
         time=time,
         region_set=request.headers.get("x-amz-region-set"),
@@ -159,14 +159,14 @@ def _moment(stamp: str) -> datetime:
 
 def _from_query(request: RecordedRequest, algorithm: str) -> Signature:
     names = ("Algorithm", "Credential", "Signature", "Date", "SignedHeaders", "Expires")
-    found = {name: request.parameter(f"X-Amz-{name}") for name in names}
-    if algorithm not in (HMAC, ECDSA) or None in found.values():
+    parameters = {name: request.parameter(f"X-Amz-{name}") for name in names}
+    if algorithm not in (HMAC, ECDSA) or None in parameters.values():
         raise _bad_query(
             "Query-string authentication version 4 requires the X-Amz-Algorithm, "
             "X-Amz-Credential, X-Amz-Signature, X-Amz-Date, X-Amz-SignedHeaders, and "
             "X-Amz-Expires parameters."
         )
-    values = {name: value or "" for name, value in found.items()}
+    values = {name: value or "" for name, value in parameters.items()}
     try:
         time = _moment(values["Date"])
     except ValueError:

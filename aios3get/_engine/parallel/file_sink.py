@@ -117,9 +117,9 @@ class _FileWriter:
         self._filled = 0
         self._pending = self._sink.write(data, offset)
         if self._pending is not None:
-            written = self._buffer
+            pending = self._buffer
             self._buffer = self._spare or self._sink.take_buffer()
-            self._spare = written
+            self._spare = pending
 
     async def _wait(self) -> None:
         if self._pending is not None:

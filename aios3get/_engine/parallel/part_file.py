@@ -91,9 +91,9 @@ class PartFile:
         """
         with self._named():
             while data:
-                written = _pwrite(self.fd, data, offset)
-                data = data[written:]
-                offset += written
+                count = _pwrite(self.fd, data, offset)
+                data = data[count:]
+                offset += count
 
     @contextmanager
     def _named(self) -> Generator[None, None, None]:
