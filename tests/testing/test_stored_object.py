@@ -29,11 +29,11 @@ def test_checksums_have_their_published_check_values(server: S3Server) -> None:
         ({"restore": datetime(2013, 5, 24)}, "restore .* has no time zone; pass"),
         ({"restore": "tomorrow"}, "restore 'tomorrow' must be an aware datetime, 'ongoing' or"),
         ({"metadata": {"a": "x\r\nEvil: 1"}}, r"metadata\['a'\] is .* percent-encode it"),
-        ({"metadata": {"a": "\udcff"}}, r"metadata\['a'\] is '\\udcff', which is no Unicode"),
+        ({"metadata": {"a": "\udcff"}}, r"metadata\['a'\] is '\\udcff', which is not Unicode"),
         ({"metadata": {"a b": "x"}}, "metadata has 'a b', which is not a valid header name; use"),
         ({"metadata": {"": "x"}}, "metadata has '', which is not a valid header name"),
         ({"headers": {"Evil:": "x"}}, "headers has 'Evil:', which is not a valid header name"),
-        ({"headers": {"Expires": "a\nb"}}, r"headers\['Expires'\] is 'a\\nb', and no header"),
+        ({"headers": {"Expires": "a\nb"}}, r"headers\['Expires'\] is 'a\\nb'; a header"),
         (
             {"headers": {"content-LENGTH": "99"}},
             "headers has 'content-LENGTH', which the server sets",
