@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from functools import wraps
 from pathlib import Path
@@ -167,8 +168,7 @@ async def get(  # noqa: PLR0917 - click passes the options by name
     options = _given(range=byte_range, part_number=part_number, version_id=version_id)
     to_stdout = target == "-"
     path = Path() if to_stdout else _target_path(location, target)
-    if isinstance(location, LinkLocation) and options.keys() - {"range"}:
-        raise click.UsageError("--part and --version-id are part of a link's signature")
+    _check_link_options(location, options)
     async with make_client(connection) as s3:
         with progress_bar(location.name, quiet or as_json) as on_progress:
             if to_stdout:
@@ -203,23 +203,31 @@ async def cat(locations: tuple[Location, ...], connection: Mapping[str, Any]) ->
 
 
 @command.command()
-@click.argument("location", callback=_object)
+@click.argument("location", callback=_location)
 @click.option("--part", "part_number", type=click.IntRange(1, 10_000), help="One stored part.")
 @click.option("--version-id", help="One version of the object.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @connection_options
 @_asynchronous
 async def head(
-    location: ObjectLocation,
+    location: Location,
     part_number: int | None,
     version_id: str | None,
     as_json: bool,
     connection: Mapping[str, Any],
 ) -> None:
     """Show an object's metadata."""
-    options = _given(part_number=part_number, version_id=version_id, checksum_mode=True)
+    options = _given(part_number=part_number, version_id=version_id)
+    _check_link_options(location, options)
     async with make_client(connection) as s3:
-        info = await s3.head_object(location.bucket, location.key, **options)
+        if isinstance(location, LinkLocation):
+            # A link is signed for GET only.
+            async with s3.get_url(location.url) as obj:
+                info = obj.info
+        else:
+            info = await s3.head_object(
+                location.bucket, location.key, checksum_mode=True, **options
+            )
     members = {name: value for name, value in info.to_dict().items() if value not in (None, {})}
     if as_json:
         _print_json(members)
@@ -278,19 +286,23 @@ async def presign(
 
 
 @command.command(short_help="Check the requirements of a request, step by step.")
-@click.argument("location", callback=_object, required=False)
+@click.argument("location", callback=_location, required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one line for each step.")
 @connection_options
 @_asynchronous
-async def doctor(location: ObjectLocation | None, connection: Mapping[str, Any]) -> None:
+async def doctor(location: Location | None, as_json: bool, connection: Mapping[str, Any]) -> None:
     """Check the requirements of a request step by step, and give advice if a step fails.
 
-    With a LOCATION, its endpoint is checked and its metadata is requested once.
+    With a LOCATION, its endpoint is checked and the object is requested once.
     """
     console = Console(highlight=False, markup=False, soft_wrap=True)
     failed = False
     async with make_client(connection) as s3:
         async for finding in examine(s3, location):
             failed = failed or finding.failed
+            if as_json:
+                _print_json(asdict(finding))
+                continue
             console.print(f"{finding.mark} {finding.step}: {finding.text}")
             if finding.advice:
                 console.print(f"       → {finding.advice}")
@@ -306,6 +318,11 @@ async def doctor(location: ObjectLocation | None, connection: Mapping[str, Any])
 def demo(arguments: tuple[str, ...]) -> NoReturn:
     """Show what the library does, on an S3 server of its own."""
     raise click.exceptions.Exit(demo_command.main(arguments))
+
+
+def _check_link_options(location: Location, options: Mapping[str, Any]) -> None:
+    if isinstance(location, LinkLocation) and options.keys() - {"range"}:
+        raise click.UsageError("--part and --version-id are part of a link's signature")
 
 
 def _given(**options: Any) -> dict[str, Any]:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Final, Literal
+from urllib.parse import urlsplit
 
 from aios3get import S3Client, errors
 from aios3get._engine.client_state import ClientState
-from aios3get._protocol.endpoints.endpoint import Endpoint
 from aios3get._protocol.identity import Anonymous, BearerToken
 from aios3get.cli.failures import describe
-from aios3get.cli.locations import ObjectLocation
+from aios3get.cli.locations import LinkLocation, Location
 from aios3get.credentials.provider import Unavailable
 
 __all__ = ["Finding", "examine"]
@@ -26,6 +26,17 @@ _SECONDS: Final = 5.0
 # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 _ALLOWED_SKEW: Final = timedelta(minutes=15)
 _NOTABLE_SKEW: Final = timedelta(seconds=30)
+
+# The first class that an error belongs to counts.
+_ADVICE: Final[dict[type[errors.S3Error], str]] = {
+    errors.InvalidAccessKeyId: "check the access key ID, and that it is one of this server's",
+    errors.SignatureDoesNotMatch: "check the secret access key",
+    errors.ExpiredToken: "get new credentials",
+    errors.PresignedUrlExpired: "ask for a new link",
+    errors.AccessDenied: "allow s3:GetObject; without s3:ListBucket, a missing key has the same"
+    " error",
+    errors.NotFound: "check bucket and key",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +66,13 @@ class Finding:
         return self.verdict == "failed"
 
 
-async def examine(s3: S3Client, location: ObjectLocation | None) -> AsyncIterator[Finding]:
+async def examine(s3: S3Client, location: Location | None) -> AsyncIterator[Finding]:
     """Check each step in turn; skip the steps that depend on a failed one.
 
     Args:
         s3: the client to check.
-        location: an object that the client should be able to read; None to send no request.
+        location: an object that the client should be able to read; None to send no request. A link
+            needs neither region nor credentials.
     """
     try:
         exchange = await s3._start_exchange()
@@ -68,16 +80,21 @@ async def examine(s3: S3Client, location: ObjectLocation | None) -> AsyncIterato
         yield Finding("configuration", "failed", describe(error), "correct the named setting")
         return
     state = exchange.state
-    yield _region(state)
-    yield await _credentials(state)
-    bucket = "amzn-s3-demo-bucket" if location is None else location.bucket
-    try:
-        endpoint = state.resolver.resolve(bucket)
-    except errors.S3Error as error:
-        yield Finding("endpoint", "failed", describe(error))
-        return
-    yield Finding("endpoint", "ok", f"{endpoint.url}, signed for {endpoint.signing_region}")
-    async for finding in _connection(state, endpoint):
+    if isinstance(location, LinkLocation):
+        link = urlsplit(location.url)
+        scheme, host = link.scheme, link.netloc
+    else:
+        yield _region(state)
+        yield await _credentials(state)
+        bucket = "amzn-s3-demo-bucket" if location is None else location.bucket
+        try:
+            endpoint = state.resolver.resolve(bucket)
+        except errors.S3Error as error:
+            yield Finding("endpoint", "failed", describe(error))
+            return
+        yield Finding("endpoint", "ok", f"{endpoint.url}, signed for {endpoint.signing_region}")
+        scheme, host = endpoint.scheme, endpoint.host
+    async for finding in _connection(state, scheme, host):
         yield finding
         if finding.failed:
             return
@@ -116,12 +133,12 @@ async def _credentials(state: ClientState) -> Finding:
     return Finding("credentials", "ok", text)
 
 
-async def _connection(state: ClientState, endpoint: Endpoint) -> AsyncIterator[Finding]:
-    if state.proxies.proxy_for(endpoint.scheme, endpoint.host) is not None:
+async def _connection(state: ClientState, scheme: str, address: str) -> AsyncIterator[Finding]:
+    if state.proxies.proxy_for(scheme, address) is not None:
         yield Finding("connection", "skipped", "a configured proxy opens the connection")
         return
-    host, _, port_text = endpoint.host.partition(":")
-    secure = endpoint.scheme == "https"
+    host, _, port_text = address.partition(":")
+    secure = scheme == "https"
     port = int(port_text) if port_text else 443 if secure else 80
     loop = asyncio.get_running_loop()
     try:
@@ -165,7 +182,7 @@ async def _connection(state: ClientState, endpoint: Endpoint) -> AsyncIterator[F
         version = f"{tls.version()}, " if tls is not None else ""
         trust = "certificate not checked" if secure and state.verify is False else "connected"
         yield Finding(step, "ok", f"{version}{trust}")
-        yield await _clock(reader, writer, endpoint.host)
+        yield await _clock(reader, writer, address)
     finally:
         writer.transport.abort()
 
@@ -207,20 +224,18 @@ async def _clock(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, hos
     return Finding("clock", "ok", f"within {_NOTABLE_SKEW.seconds} s of the server's")
 
 
-async def _probe(s3: S3Client, location: ObjectLocation | None) -> Finding:
+async def _probe(s3: S3Client, location: Location | None) -> Finding:
     if location is None:
         return Finding("request", "skipped", "pass s3://bucket/key to send one")
+    # A response to HEAD does not say why it was refused.
+    if isinstance(location, LinkLocation):
+        call = s3.get_url(location.url)
+    else:
+        call = s3.get_object(location.bucket, location.key)
     try:
-        info = await s3.head_object(location.bucket, location.key)
-    except errors.AccessDenied as error:
-        return Finding(
-            "request",
-            "failed",
-            describe(error),
-            "allow s3:GetObject; without s3:ListBucket, a missing key has the same error",
-        )
-    except errors.NotFound as error:
-        return Finding("request", "failed", describe(error), "check bucket and key")
+        async with call as obj:
+            info = obj.info
     except errors.S3Error as error:
-        return Finding("request", "failed", describe(error))
+        advice = next((text for kind, text in _ADVICE.items() if isinstance(error, kind)), "")
+        return Finding("request", "failed", describe(error), advice)
     return Finding("request", "ok", f"{location}: {info.object_size} bytes, ETag {info.etag}")

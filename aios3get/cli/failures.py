@@ -35,6 +35,8 @@ def exit_status(error: BaseException) -> int:
 
 def describe(error: BaseException) -> str:
     """Return the error on one line, beginning with its class."""
-    if isinstance(error, errors.S3Error):
-        return f"{type(error).__name__}: {error}"
-    return str(error) or type(error).__name__
+    name, text = type(error).__name__, str(error)
+    # S3's own code is in the text already.
+    if isinstance(error, errors.S3Error) and f" {name}: " not in text:
+        return f"{name}: {text}"
+    return text or name

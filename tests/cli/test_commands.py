@@ -175,6 +175,15 @@ def test_presigned_link_is_read_by_others_and_by_get(run: Run, tmp_path: Path) -
     assert os.listdir(tmp_path) == ["sample.jpg"]
 
 
+def test_head_of_a_link_shows_the_metadata(run: Run) -> None:
+    link = run("presign", LOCATION)[1].decode().strip()
+    status, out, _ = run("head", link, "--json")
+    assert status == 0
+    assert json.loads(out)["object_size"] == len(BODY)
+    status, _, err = run("head", link, "--part", "1")
+    assert (status, "part of a link's signature" in err) == (2, True)
+
+
 def test_link_that_is_cut_leaves_no_file(run: Run, stored: S3Server, tmp_path: Path) -> None:
     link = run("presign", LOCATION)[1].decode().strip()
     stored.faults.add(faults.drop_after(100), times=9)

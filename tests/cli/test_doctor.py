@@ -1,3 +1,4 @@
+import json
 import socket
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -122,3 +123,38 @@ def test_invalid_configuration_is_named(
     use(monkeypatch, server, AWS_CONFIG_FILE=str(tmp_path / "config"))
     assert main(["doctor", LOCATION]) == 1
     assert findings(capsys.readouterr().out)["configuration"][0] == "[FAIL]"
+
+
+def test_wrong_secret_is_named(
+    server: S3Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    use(monkeypatch, server, AWS_SECRET_ACCESS_KEY="je7MtGbClwBF/2Zp9Utk/h3yCo8nvbEXAMPLEKEY")
+    assert main(["doctor", LOCATION]) == 1
+    out = capsys.readouterr().out
+    assert "SignatureDoesNotMatch" in findings(out)["request"][1]
+    assert "check the secret access key" in out
+
+
+def test_link_is_checked_without_credentials(
+    server: S3Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    use(monkeypatch, server)
+    assert main(["presign", LOCATION]) == 0
+    link = capsys.readouterr().out.strip()
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    assert main(["doctor", link]) == 0
+    out = capsys.readouterr().out
+    assert list(findings(out)) == ["DNS", "TCP", "clock", "request"]
+    assert "X-Amz-Signature" not in out
+
+
+def test_json_has_one_line_for_each_step(
+    server: S3Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    use(monkeypatch, server)
+    assert main(["doctor", "--json", f"s3://{BUCKET}/missing"]) == 1
+    steps = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert steps[0] == {
+        "step": "region", "verdict": "ok", "text": server.region, "advice": ""
+    }  # fmt: skip
+    assert (steps[-1]["step"], steps[-1]["verdict"]) == ("request", "failed")
