@@ -1,8 +1,9 @@
-"""Tables and a plot of what ``compare.py --json FILE`` measured.
+"""Write what ``compare.py --json FILE`` measured into the documentation.
 
-    uv run python benchmarks/compare_report.py FILE docs/performance.md docs/performance.svg
+    uv run python benchmarks/compare_report.py FILE
 
-The tables take the place of what is between the comments ``measured`` and ``/measured``.
+Tables replace what is between the comments ``measured`` and ``/measured`` in README.md and
+docs/performance.md, and docs/performance.svg is a plot.
 """
 
 import json
@@ -181,7 +182,7 @@ def figures(results: Results) -> Iterator[str]:
     yield "|---|---|---|---|---|"
     for work, rows in ROWS.items():
         for row in rows if work in results.works else ():
-            bars = [f"{bar:.2g}" for bar in dict.fromkeys(row.bar)]
+            bars = [f"{bar:.3g}" for bar in dict.fromkeys(row.bar)]
             sign = "≥" if row.least else "≤"
             cells = [
                 _cell(results, row, bar, loop) for loop, bar in zip(LOOPS, row.bar, strict=True)
@@ -283,16 +284,83 @@ def plot(results: Results) -> str:
     )
 
 
-def main() -> None:
-    _, results_file, page, image = sys.argv
-    results = Results(Path(results_file))
-    text = Path(page).read_text()
+class Summary(NamedTuple):
+    """A row of the short table.
+
+    Attributes:
+        title: what is measured.
+        work: the work.
+        show: the text for the seconds that a client took, given the work's result.
+    """
+
+    title: str
+    work: str
+    show: Callable[[dict[str, Any], float], str]
+
+
+def _rate(result: dict[str, Any], seconds: float) -> str:
+    return f"{result['size'] / seconds / (1 << 30):.2f} GiB/s"
+
+
+def _per_second(result: dict[str, Any], seconds: float) -> str:
+    return f"{result['times'] / seconds:,.0f}/s"
+
+
+def _seconds(_: dict[str, Any], seconds: float) -> str:
+    return f"{seconds:.2f} s"
+
+
+_SUMMARIES = [
+    Summary("1 GiB into memory, 8 connections", "memory", _rate),
+    Summary("the same over TLS", "memory-tls", _rate),
+    Summary("1 GiB to a file on disk, verified", "disk", _rate),
+    Summary("GETs of 1 KiB, 16 in flight", "small-1k-16", _per_second),
+    Summary("256 MiB in order, 0.1 s away", "slow-file-like", _seconds),
+    Summary("10,000 tiny ranges, 0.1 s away", "slow-tiny", _seconds),
+]
+_COLUMNS = {
+    "aios3get": ("aios3get verified, asyncio", "aios3get, asyncio"),
+    "aios3get, uvloop": ("aios3get verified, uvloop", "aios3get, uvloop"),
+    "obstore": ("obstore, asyncio",),
+    "aiohttp": ("aiohttp, asyncio",),
+    "aiobotocore or boto3": ("aiobotocore", "boto3"),
+}
+
+
+def summary(results: Results) -> str:
+    lines = [f"| | {' | '.join(_COLUMNS)} |", f"|---|{'---:|' * len(_COLUMNS)}"]
+    for title, work, show in _SUMMARIES:
+        if work in results.works:
+            result = results.works[work]
+            cells = [
+                next(
+                    (
+                        show(result, results.median(work, peer, "wall"))
+                        for peer in peers
+                        if peer in result["peers"]
+                    ),
+                    "",
+                )
+                for peers in _COLUMNS.values()
+            ]
+            lines.append(f"| {title} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def insert(page: Path, measured: str) -> None:
     pattern = r"(?s)(<!-- measured -->\n).*(<!-- /measured -->)"
-    measured, count = re.subn(pattern, lambda m: f"{m[1]}{tables(results)}\n{m[2]}", text)
+    text, count = re.subn(pattern, lambda m: f"{m[1]}\n{measured}\n\n{m[2]}", page.read_text())
     if count != 1:
         raise SystemExit(f"{page} has no comments <!-- measured --> and <!-- /measured -->")
-    Path(page).write_text(measured)
-    Path(image).write_text(plot(results))
+    page.write_text(text)
+
+
+def main() -> None:
+    results = Results(Path(sys.argv[1]))
+    root = Path(sys.argv[2] if len(sys.argv) > 2 else Path(__file__).parents[1])
+    insert(root / "README.md", summary(results))
+    insert(root / "docs" / "performance.md", tables(results))
+    (root / "docs" / "performance.svg").write_text(plot(results))
 
 
 if __name__ == "__main__":

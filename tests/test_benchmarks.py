@@ -86,22 +86,26 @@ async def test_benchmark_against_slow_server_runs(
 
 @needs_nginx
 def test_results_become_tables_and_a_plot(tmp_path: Path) -> None:
-    results, page, image = tmp_path / "results.json", tmp_path / "page.md", tmp_path / "plot.svg"
-    page.write_text("Before.\n<!-- measured -->\nold\n<!-- /measured -->\nBehind.\n")
+    results, docs, readme = tmp_path / "results.json", tmp_path / "docs", tmp_path / "README.md"
+    page, image = docs / "performance.md", docs / "performance.svg"
+    docs.mkdir()
+    for each in (readme, page):
+        each.write_text("Before.\n<!-- measured -->\nold\n<!-- /measured -->\nBehind.\n")
     output = run(
         *("compare.py", "memory", "starting", "--mib=9", "--rounds=1", "--loop=asyncio"),
         *("--peer=aios3get", "--peer=obstore", "--json", results),
     )
     installed = "obstore, asyncio" in json.loads(results.read_text())["works"]["memory"]["peers"]
     assert installed or "left out: ModuleNotFoundError: No module named 'obstore'" in output
-    run("compare_report.py", results, page, image)
+    run("compare_report.py", results, tmp_path)
     before, _, behind = page.read_text().partition("| work | against | bar | asyncio | uvloop |")
-    assert before.startswith("Before.\n<!-- measured -->\nMeasured on ")
+    assert before.startswith("Before.\n<!-- measured -->\n\nMeasured on ")
     assert "| import | aiohttp imported | ≤ 30 ms |" in behind
     assert "| parallel into memory, peak memory | the destination | ≤ 24 MiB | " in behind
     assert "| aios3get, asyncio |" in behind
     assert "old" not in behind
     assert behind.endswith("<!-- /measured -->\nBehind.\n")
+    assert "| 1 GiB into memory, 8 connections | " in readme.read_text()
     assert "Into memory" in image.read_text()
 
 
