@@ -62,7 +62,7 @@ JOURNEYS = {
     "credentials": {"frames"},
     "fsspec": {"frameworks"},
     "engine": {"fault_matrix", "lifetime", "soak"},
-    "engine/parallel": {"fault_matrix", "memory_limit"},
+    "engine/parallel": {"fault_matrix", "lifetime", "memory_limit"},
     "protocol": {"linear_time", "samples"},
 }
 

@@ -179,6 +179,8 @@ class _ManyResponses:
         return last
 
     async def aclose(self) -> None:
-        if self._verification is not None:
-            self._verification.close()
-        await self._ahead.aclose()
+        try:
+            if self._verification is not None:
+                await self._verification.aclose()
+        finally:
+            await self._ahead.aclose()

@@ -47,6 +47,9 @@ class PartReader:
         wants_hedge: decides whether to hedge a slow range, from the offset of its next byte.
     """
 
+    on_push_back: Callable[[], object]
+    wants_hedge: Callable[[int], bool]
+
     def __init__(
         self, exchange: Exchange, call: Call, pin: Pin, link: Link, *, hedge: bool = False
     ) -> None:
@@ -55,10 +58,14 @@ class PartReader:
         self._loop = asyncio.get_running_loop()
         self.pin = pin
         self.link = link
-        self.on_push_back: Callable[[], object] = _ignore
-        self.wants_hedge: Callable[[int], bool] = _always
+        self.detach()
         self.hedge = hedge
         self._hedges = 0
+
+    def detach(self) -> None:
+        """Call nothing on push-back, and hedge every slow range."""
+        self.on_push_back = _ignore
+        self.wants_hedge = _always
 
     async def open(self, span: Span) -> "PartStream":
         """Request a range and wait for the head of the response.
@@ -68,7 +75,11 @@ class PartReader:
             S3Error: as for ``get_object``.
         """
         stream = PartStream(self, self._part_call(), span)
-        await stream.connect()
+        try:
+            await stream.connect()
+        except BaseException:
+            stream.close()  # a cancellation may come together with the response
+            raise
         return stream
 
     def adopt(self, response: Response, extent: Extent) -> "PartStream":

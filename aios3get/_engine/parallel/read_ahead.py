@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Final, NamedTuple
 
 from aios3get._engine.call import without_frames
@@ -106,7 +107,8 @@ class ReadAhead:
         # The number of concurrent requests that the server accepts without pushing back.
         self._allowed = _MOST_REQUESTS
         self._blocks: deque[Block] = deque()
-        self._running = 0
+        # Those of blocks that the consumer has passed are among them.
+        self._tasks: set[asyncio.Task[None]] = set()
         self._free: list[memoryview] = []
         self._loop = asyncio.get_running_loop()
         self._waiter: asyncio.Future[None] | None = None
@@ -166,7 +168,7 @@ class ReadAhead:
     def fill(self) -> None:
         """Request parts up to the end of the window."""
         window, requests, part_size = self.limits
-        while self._next < self._stop and self._running < min(requests, self._allowed):
+        while self._next < self._stop and len(self._tasks) < min(requests, self._allowed):
             size = min(part_size, self._stop - self._next)
             if self._blocks and self._next + size - self._blocks[0].start > window:
                 return
@@ -179,10 +181,10 @@ class ReadAhead:
         block = Block(self._next, memory[:size])
         self._next = block.stop
         self._blocks.append(block)
-        self._running += 1
         block.stream = stream
-        block.task = self._loop.create_task(self._read(block))
-        block.task.add_done_callback(self._end)
+        block.task = task = self._loop.create_task(self._read(block))
+        self._tasks.add(task)
+        task.add_done_callback(partial(self._end, block))
 
     async def _read(self, block: Block) -> None:
         def received(piece: memoryview) -> None:
@@ -204,8 +206,10 @@ class ReadAhead:
             if block.stream is not None:
                 block.stream.close()
 
-    def _end(self, _: asyncio.Task[None]) -> None:
-        self._running -= 1
+    def _end(self, block: Block, task: asyncio.Task[None]) -> None:
+        # From CPython 3.12 on, a cancelled task keeps its exception, whose frames have the block.
+        block.task = None
+        self._tasks.discard(task)
         self.fill()
         self._wake()
 
@@ -243,8 +247,15 @@ class ReadAhead:
         blocks = [*self._blocks]
         self._blocks.clear()
         self._free.clear()
-        tasks = [block.task for block in blocks if block.task is not None]
+        # These refer to this object and, through errors, to the frames of the consumer.
+        self._reader.detach()
+        self.retire = _ignore
         for block in blocks:
             block.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._tasks:
+            await asyncio.wait(self._tasks)
         return [block for block in blocks if block.at == block.stop]
+
+
+def _ignore(block: Block) -> None:
+    """Drop the block."""

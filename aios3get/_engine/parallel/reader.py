@@ -311,7 +311,6 @@ class ObjectReader(AsyncCloseable):
         assert reader is not None
         most = min(_MOST_DIVISIONS, self._read.connections or _MOST_DIVISIONS)
         size = max(self._unit, -(-len(view) // most))
-        reader.wants_hedge = lambda offset: True
         async with plain_task_group() as tasks:
             for at in range(0, len(view), size):
                 piece = view[at : at + size]

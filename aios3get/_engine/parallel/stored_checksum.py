@@ -107,25 +107,29 @@ class StoredChecksums:
         self._pin = pin
         self.span = span
         self.known: StoredChecksum | str | None = known
-        self._task = asyncio.create_task(self._fetch())
+        self._task: asyncio.Task[None] | None = asyncio.create_task(self._fetch())
+        self._task.add_done_callback(self._end)
 
     async def get(self) -> StoredChecksum | str:
         """Wait for the checksum; a string is the reason why there is none.
 
         Raises:
-            UsageError: ``close`` was called meanwhile.
+            UsageError: ``aclose`` was called meanwhile.
         """
         # Cancelling this wait does not cancel the request, so that the next wait can continue.
-        await asyncio.wait({self._task})
-        if self._task.cancelled():
+        if self._task is not None:
+            await asyncio.wait({self._task})
+        if self.known is None:
             raise UsageError("the stream was closed during the read")
-        return self._task.result()
+        return self.known
 
-    async def _fetch(self) -> StoredChecksum | str:
-        known = self.known
-        if known is None:
-            known = self.known = await self._request()
-        return known
+    async def _fetch(self) -> None:
+        if self.known is None:
+            self.known = await self._request()
+
+    def _end(self, _: asyncio.Task[None]) -> None:
+        # From CPython 3.12 on, a cancelled task keeps its exception, whose frames have this object.
+        self._task = None
 
     async def _request(self) -> StoredChecksum | str:
         try:
@@ -172,6 +176,8 @@ class StoredChecksums:
         size = integer(headers.get("Content-Length", ""))
         return size if status == 206 and headers.get("ETag") == self._pin.etag else None
 
-    def close(self) -> None:
+    async def aclose(self) -> None:
         """Cancel the request if it is still running."""
-        self._task.cancel()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})

@@ -17,7 +17,8 @@ async def plain_task_group() -> AsyncGenerator[asyncio.TaskGroup, None]:
         async with asyncio.TaskGroup() as tasks:
             yield tasks
     except BaseExceptionGroup as group:
-        failure = group.exceptions[0]
+        # The group and the frame that raised it refer to each other.
+        failure = group.with_traceback(None).exceptions[0]
     else:
         return
     try:

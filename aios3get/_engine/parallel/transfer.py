@@ -96,7 +96,7 @@ class Transfer:
         self._progress = progress
         self._link = Link(begun.latency)
         self._reader = PartReader(read.exchange, read.call, begun.pin, self._link, hedge=read.hedge)
-        self._work = Work(spans)
+        self._work = work = Work(spans)
         limit = min(read.connections or MAX_CONNECTIONS, read.exchange.state.max_concurrency)
         concurrency = Concurrency(read.connections or connections, limit, self._loop.time())
         self._scheduler = Scheduler(
@@ -104,7 +104,7 @@ class Transfer:
         )
         self._reader.on_push_back = self._scheduler.push_back
         # While bytes are unassigned, all connections are busy anyway.
-        self._reader.wants_hedge = lambda offset: not self._work.unassigned
+        self._reader.wants_hedge = lambda offset: not work.unassigned
         self._first: Part | None = None
         stored = fetch_stored_checksum(read, begun)
         self._unverified = stored if isinstance(stored, str) else ""
@@ -129,7 +129,7 @@ class Transfer:
         finally:
             self._read.discard(self._begun)
             if verification is not None:
-                verification.close()
+                await verification.aclose()
 
     async def _read_part(self, part: Part) -> None:
         """Read one part, which may be split meanwhile."""

@@ -87,9 +87,9 @@ class Verification:
             digest = digests.combined()
         return _compare(stored, encode_digest(digest))
 
-    def close(self) -> None:
+    async def aclose(self) -> None:
         """Cancel the request for the checksum if it is still running."""
-        self._stored.close()
+        await self._stored.aclose()
 
     async def _conclude_composite(
         self, stored: StoredChecksum, count: int, read_back: ReadBack
@@ -184,9 +184,9 @@ class OrderedVerification:
                 self._digests.append(self._hasher.digest())
                 self._hasher = None
 
-    def close(self) -> None:
+    async def aclose(self) -> None:
         """Cancel the request for the checksum if it is still running."""
-        self._stored.close()
+        await self._stored.aclose()
 
     async def conclude(self) -> Verified:
         """Compare the bytes with the stored checksum, after all of them were handed out.
