@@ -18,7 +18,14 @@ from aios3get._protocol.extent import Extent
 from aios3get._protocol.pin import Pin
 from aios3get._protocol.ranges import ByteRange
 from aios3get._protocol.retry import Budget, Decision, RetryPolicy, RetryQuota
-from aios3get.errors import S3Error, Throttled, TransportError, TransportTimeout, TruncatedBody
+from aios3get.errors import (
+    S3Error,
+    ServiceUnavailable,
+    Throttled,
+    TransportError,
+    TransportTimeout,
+    TruncatedBody,
+)
 
 __all__ = ["PartReader", "PartStream"]
 
@@ -322,7 +329,7 @@ class _PartBudget(Budget):
         self._reader = reader
 
     def decide(self, error: S3Error, sent: Sent, jitter: float) -> Decision:
-        if isinstance(error, Throttled | TransportTimeout):
+        if isinstance(error, Throttled | ServiceUnavailable | TransportTimeout):
             self._reader.on_push_back()
         return super().decide(error, sent, jitter)
 

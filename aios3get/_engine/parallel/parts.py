@@ -4,7 +4,18 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
-__all__ = ["MIB", "MIN_PART", "Group", "Part", "Span", "Work", "coalesce", "gaps", "part_size"]
+__all__ = [
+    "MIB",
+    "MIN_PART",
+    "Group",
+    "Part",
+    "Span",
+    "Work",
+    "coalesce",
+    "gaps",
+    "part_size",
+    "stored_part_size",
+]
 
 MIB: Final = 1 << 20
 
@@ -139,6 +150,26 @@ def part_size(
         return least
     share = -(-unassigned // connections)
     return max(least, min(share, _MAX_PART))
+
+
+def stored_part_size(etag: str, size: int) -> int | None:
+    """Return the size of the parts that an object was uploaded in; None if it is not known.
+
+    The ETag of a multipart upload ends in the number of its parts. Their size follows from it if
+    only one whole number of MiB, which is what upload tools choose, gives so many parts.
+
+    Args:
+        etag: the object's ETag.
+        size: the object's size in bytes.
+    """
+    digits = etag.strip('"').rpartition("-")[2]
+    if "-" not in etag or not digits.isascii() or not digits.isdecimal() or len(digits) > 5:
+        return None
+    count = int(digits)
+    if count < 2:
+        return None
+    smallest, largest = -(-size // (count * MIB)), (size - 1) // ((count - 1) * MIB)
+    return smallest * MIB if smallest == largest else None
 
 
 class Group(NamedTuple):

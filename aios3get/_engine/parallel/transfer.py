@@ -7,7 +7,7 @@ from typing import Final, Protocol
 from aios3get._engine.parallel.concurrency import Concurrency, Link
 from aios3get._engine.parallel.opening import Beginning, ObjectRead
 from aios3get._engine.parallel.part_reader import PartReader, PartStream
-from aios3get._engine.parallel.parts import MIB, MIN_PART, Part, Span, Work
+from aios3get._engine.parallel.parts import MIB, MIN_PART, Part, Span, Work, stored_part_size
 from aios3get._engine.parallel.progress import Progress
 from aios3get._engine.parallel.scheduler import Scheduler
 from aios3get._engine.parallel.stored_checksum import fetch_stored_checksum
@@ -122,6 +122,11 @@ class Transfer:
             extent = self._begun.extent
             assert extent.stop is not None
             self._first = self._work.take(extent.stop - extent.start)
+            if self._read.part_size is None:
+                etag, size = self._begun.pin.etag, self._begun.pin.size
+                assert etag is not None
+                assert size is not None
+                self._work.boundary = stored_part_size(etag, size)
             await self._scheduler.run(self._first)
             if verification is None:
                 return Verified("unverified", None, self._unverified)

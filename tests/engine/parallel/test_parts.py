@@ -1,5 +1,6 @@
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,6 +12,7 @@ from aios3get._engine.parallel.parts import (
     Work,
     coalesce,
     part_size,
+    stored_part_size,
 )
 
 SIZES = st.integers(1, 300)
@@ -146,3 +148,38 @@ def test_ranges_farther_apart_than_the_gap_are_read_separately() -> None:
     ranges = [Span(0, 10), Span(20, 30), Span(41, 50)]
     groups = coalesce(ranges, 10, 1000)
     assert [group.members for group in groups] == [(0, 1), (2,)]
+
+
+@pytest.mark.parametrize(
+    ("etag", "size", "expected"),
+    [
+        ('"d41d8cd98f00b204e9800998ecf8427e-10"', 80 * MIB, 8 * MIB),
+        ('"d41d8cd98f00b204e9800998ecf8427e-10"', 72 * MIB + 1, 8 * MIB),
+        ('"d41d8cd98f00b204e9800998ecf8427e-10"', 80 * MIB + 1, None),
+        ('"d41d8cd98f00b204e9800998ecf8427e-100"', 15 * 100 * MIB, 15 * MIB),
+        # 40 to 79 MiB give two parts.
+        ('"d41d8cd98f00b204e9800998ecf8427e-2"', 80 * MIB, None),
+        ('"d41d8cd98f00b204e9800998ecf8427e-1"', 80 * MIB, None),
+        ('"d41d8cd98f00b204e9800998ecf8427e-0"', 80 * MIB, None),
+        ('"d41d8cd98f00b204e9800998ecf8427e"', 80 * MIB, None),
+        ('"-"', 80 * MIB, None),
+        ('"10"', 80 * MIB, None),
+        ('"a-²"', 80 * MIB, None),
+        ('"a-10000000"', 80 * MIB, None),
+        ('"a-10"', 5, None),
+        ('W/"a-10"', 80 * MIB, 8 * MIB),
+    ],
+)
+def test_size_of_stored_parts_follows_from_the_etag(
+    etag: str, size: int, expected: int | None
+) -> None:
+    assert stored_part_size(etag, size) == expected
+
+
+@given(st.integers(1, 64), st.integers(2, 10_000), st.data())
+def test_size_of_stored_parts_is_the_real_one_or_unknown(
+    mib: int, count: int, data: st.DataObject
+) -> None:
+    last = data.draw(st.integers(1, mib * MIB))
+    size = (count - 1) * mib * MIB + last
+    assert stored_part_size(f'"a-{count}"', size) in (None, mib * MIB)

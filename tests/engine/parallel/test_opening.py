@@ -1,0 +1,183 @@
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aios3get import S3Client, errors
+from aios3get._engine.parallel import part_reader, parts
+from aios3get._engine.parallel.opening import ObjectRead
+from aios3get._engine.parallel.part_reader import PartReader
+from aios3get._engine.parallel.parts import MIB
+from aios3get._protocol.retry import RetryQuota
+from aios3get._protocol.timeouts import Timeouts
+from aios3get.testing import S3Server, faults
+from tests.engine.parallel.conftest import CONTENT, PART, covering
+from tests.engine.parallel.test_fault_matrix import FRONTS
+from tests.reading_client import BUCKET, Connect
+
+KEY = "sample.jpg"
+SIZE = len(CONTENT)
+
+
+async def ranges_of_small(client: S3Client, key: str, folder: Path) -> bytes:
+    return b"".join(await client.get_ranges(BUCKET, key, ["bytes=0-"]))
+
+
+SMALL = {**FRONTS, "ranges": ranges_of_small}
+
+
+@pytest.mark.parametrize("size", [1, PART - 1, PART])
+@pytest.mark.parametrize("front", SMALL)
+async def test_object_that_fits_a_part_takes_one_request(
+    server: S3Server, client: S3Client, tmp_path: Path, front: str, size: int
+) -> None:
+    server.put_object(BUCKET, KEY, CONTENT[:size], checksum_algorithm="CRC64NVME")
+    assert await SMALL[front](client, KEY, tmp_path) == CONTENT[:size]
+    assert [request.method for request in server.requests] == ["GET"]
+
+
+async def test_first_request_is_for_8_mib_without_a_measurement(
+    server: S3Server, client: S3Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()  # of the small parts
+    server.put_object(BUCKET, KEY, bytes(20 * MIB))
+    await client.read_into(BUCKET, KEY, bytearray(20 * MIB))
+    assert server.requests[0].headers["Range"] == f"bytes=0-{8 * MIB - 1}"
+
+
+async def test_parts_end_where_stored_parts_end(
+    server: S3Server, client: S3Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ObjectRead, "least_part", 4 * MIB)
+    monkeypatch.setattr(parts, "_TRANSFER_PER_WAIT", 0)  # no longer parts at a long latency
+    server.put_object(BUCKET, KEY, bytes(30 * MIB), parts=[3 * MIB] * 10)
+    await client.read_into(BUCKET, KEY, bytearray(30 * MIB), connections=1)
+    first, *stops = [
+        (int(request.headers["Range"].rpartition("-")[2]) + 1) // MIB
+        for request in server.requests
+        if request.method == "GET"
+    ]
+    assert first == 4
+    assert stops == [*range(6, 31, 3)]
+
+
+async def test_stored_checksum_is_requested_beside_the_first_part(
+    server: S3Server, client: S3Client
+) -> None:
+    stored = server.put_object(BUCKET, KEY, CONTENT, checksum_algorithm="CRC64NVME")
+    await client.read_into(BUCKET, KEY, bytearray(SIZE))
+    (head,) = [request for request in server.requests if request.method == "HEAD"]
+    assert head.headers["x-amz-checksum-mode"] == "ENABLED"
+    assert head.headers["If-Match"] == stored.etag
+    assert "Range" not in head.headers
+
+
+@pytest.mark.parametrize("front", FRONTS)
+async def test_object_that_is_replaced_during_the_read_is_object_changed(
+    server: S3Server, connect: Connect, tmp_path: Path, front: str
+) -> None:
+    target = tmp_path / KEY
+    target.write_bytes(b"before")
+    server.put_object(BUCKET, KEY, CONTENT, checksum_algorithm="CRC64NVME")
+
+    def replace() -> None:
+        server.put_object(BUCKET, KEY, CONTENT[::-1], checksum_algorithm="CRC64NVME")
+
+    server.faults.add(faults.replace_object(replace, after=500), where=covering(2500))
+    with pytest.raises(errors.ObjectChanged):
+        await FRONTS[front](connect(), KEY, tmp_path)
+    assert target.read_bytes() == b"before"
+    assert [each.name for each in tmp_path.iterdir()] == [KEY]
+
+
+@pytest.mark.parametrize("front", FRONTS)
+async def test_replaced_object_of_a_bucket_with_versions_is_read_to_its_end(
+    server: S3Server, client: S3Client, tmp_path: Path, front: str
+) -> None:
+    server.create_bucket(BUCKET, versioning=True)
+    server.put_object(BUCKET, KEY, CONTENT, checksum_algorithm="CRC64NVME")
+
+    def replace() -> None:
+        server.put_object(BUCKET, KEY, CONTENT[::-1], checksum_algorithm="CRC64NVME")
+
+    server.faults.add(faults.replace_object(replace, after=500), where=covering(2500))
+    assert await FRONTS[front](client, KEY, tmp_path) == CONTENT
+
+
+PUSHING_BACK = [
+    faults.status(503),
+    faults.status(503, "ServiceUnavailable"),
+    faults.status(429),
+    faults.stall_before_head(),
+    faults.stall_after(300),
+]
+OTHERS = [faults.status(500), faults.drop_after(300), faults.reset_before_head()]
+
+
+@pytest.mark.parametrize("fault", PUSHING_BACK + OTHERS, ids=lambda fault: fault.name)
+@pytest.mark.parametrize("front", ["read_into", "stream"])
+async def test_fewer_requests_run_after_throttling_timeouts_and_stalls(
+    server: S3Server,
+    client: S3Client,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    front: str,
+    fault: faults.Fault,
+) -> None:
+    pushed: list[PartReader] = []
+    decide = part_reader._PartBudget.decide
+    readers: list[PartReader] = []
+
+    def counting(self: part_reader._PartBudget, *arguments: object) -> object:
+        reader = self._reader
+        if reader not in readers:
+            readers.append(reader)
+            push_back = reader.on_push_back
+
+            def push() -> None:
+                pushed.append(reader)
+                push_back()
+
+            reader.on_push_back = push
+        return decide(self, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(part_reader._PartBudget, "decide", counting)
+    server.put_object(BUCKET, KEY, CONTENT)
+    server.faults.add(fault, where=covering(2500))
+    assert await FRONTS[front](client, KEY, tmp_path) == CONTENT
+    assert len(readers) == 1
+    assert len(pushed) == (fault in PUSHING_BACK)
+
+
+@pytest.mark.parametrize("front", FRONTS)
+async def test_parts_share_the_quota_of_retries(
+    server: S3Server, connect: Connect, tmp_path: Path, front: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.put_object(BUCKET, KEY, CONTENT)
+    server.faults.add(faults.status(500), where=covering(2500), times=None)
+    client = connect()
+    await client.head_object(BUCKET, KEY)
+    monkeypatch.setattr(RetryQuota, "take", lambda self, tokens: False)
+    with pytest.raises(errors.InternalError):
+        await FRONTS[front](client, KEY, tmp_path)
+    assert len([request for request in server.requests if request.status == 500]) == 1
+
+
+@pytest.mark.parametrize("front", FRONTS)
+async def test_parts_share_the_deadline(
+    server: S3Server, connect: Connect, tmp_path: Path, front: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = ObjectRead.__init__
+
+    def with_deadline(self: ObjectRead, *arguments: Any, **options: Any) -> None:
+        create(self, *arguments, **options)
+        self.call.deadline = 0.3
+
+    monkeypatch.setattr(ObjectRead, "__init__", with_deadline)
+    server.put_object(BUCKET, KEY, CONTENT)
+    server.faults.add(faults.stall_before_head(), where=covering(2500), times=None)
+    with pytest.raises(errors.TransportTimeout) as caught:
+        async with asyncio.timeout(10):
+            await FRONTS[front](connect(timeouts=Timeouts(idle=20)), KEY, tmp_path)
+    assert caught.value.limit == "deadline"
