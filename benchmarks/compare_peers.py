@@ -272,7 +272,7 @@ class Obstore:
         from obstore.store import S3Store
 
         self.job, self.obstore = job, obstore
-        options: dict[str, Any] = {"allow_http": True}
+        options: Any = {"allow_http": True}
         if job.ca:  # it takes no certificate of an authority
             options["allow_invalid_certificates"] = True
         self.store = S3Store(

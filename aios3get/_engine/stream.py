@@ -131,6 +131,8 @@ class ByteStream:
         else:
             requested = attempt.requests_checksum or request.checksum_mode
             part = request.part_number is not None
+            if extent.start or extent.stop != extent.size:
+                status = 206  # rclone sends ranges with status 200
             verifier = select_verifier(headers, status, part=part, requested=requested)
         return cls(exchange, call, response, extent, verifier)
 

@@ -1,4 +1,5 @@
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -181,3 +182,36 @@ async def test_parts_share_the_deadline(
         async with asyncio.timeout(10):
             await FRONTS[front](connect(timeouts=Timeouts(idle=20)), KEY, tmp_path)
     assert caught.value.limit == "deadline"
+
+
+@pytest.mark.parametrize("front", SMALL)
+async def test_ranges_with_status_200_are_read_by_several_requests(
+    server: S3Server, client: S3Client, tmp_path: Path, front: str
+) -> None:
+    # As rclone sends them.
+    server.put_object(BUCKET, KEY, CONTENT)
+    server.faults.add(
+        faults.Fault(name="200", alter_response=lambda response: replace(response, status=200)),
+        times=None,
+    )
+    assert await SMALL[front](client, KEY, tmp_path) == CONTENT
+    assert sum(request.method == "GET" for request in server.requests) > 1
+
+
+async def test_range_with_status_200_is_not_compared_with_the_checksum_of_the_object(
+    server: S3Server, client: S3Client
+) -> None:
+    version = server.put_object(BUCKET, KEY, CONTENT, checksum_algorithm="CRC64NVME")
+    checksum = (await client.head_object(BUCKET, KEY, checksum_mode=True)).checksums["CRC64NVME"]
+    headers = (("x-amz-checksum-crc64nvme", checksum), ("x-amz-checksum-type", "FULL_OBJECT"))
+    server.faults.add(
+        faults.Fault(
+            name="200",
+            alter_response=lambda response: replace(
+                response, status=200, headers=response.headers + headers
+            ),
+        )
+    )
+    async with client.get_object(BUCKET, KEY, range="bytes=0-9", if_match=version.etag) as obj:
+        assert await obj.read() == CONTENT[:10]
+        assert not obj.verified
