@@ -48,7 +48,6 @@ SHOWN_BY: dict[str, str] = {
     "aios3get/_engine/parallel/methods.py": "tests/engine/parallel/test_memory.py",
     "aios3get/_engine/parallel/part_reader.py": "tests/engine/parallel/test_opening.py",
     "aios3get/_engine/parallel/read_ahead.py": "tests/engine/parallel/test_ordered.py",
-    "aios3get/_engine/parallel/tasks.py": "tests/engine/parallel/test_progress.py",
     "aios3get/_engine/parallel/transfer.py": "tests/engine/parallel/test_memory.py",
 }
 # Tests of a behaviour that many modules make together.

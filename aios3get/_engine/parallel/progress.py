@@ -1,8 +1,8 @@
 """Reports the progress of a read to the user's callback."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Final, TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, TypeVar
 
 from aios3get._engine.parallel.tasks import run_together
 
@@ -36,7 +36,7 @@ class Progress:
         """Count bytes that arrived."""
         self.done += count
 
-    async def during(self, reading: Awaitable[T]) -> T:
+    async def during(self, reading: Coroutine[Any, Any, T]) -> T:
         """Await ``reading``; report every 0.1 s while bytes arrive, and at the end."""
         if self._callback is None:
             return await reading

@@ -14,7 +14,7 @@ from aios3get._engine.parallel.part_reader import PartReader
 from aios3get._engine.parallel.parts import MIB, Span
 from aios3get._engine.parallel.read_ahead import Block, Limits, ReadAhead, limits_for
 from aios3get._engine.parallel.sync_reader import SyncObjectReader, seek_to
-from aios3get._engine.parallel.tasks import plain_task_group
+from aios3get._engine.parallel.tasks import TaskGroup
 from aios3get._engine.stream import ByteStream
 from aios3get._protocol.object_info import ObjectInfo
 from aios3get.errors import UsageError
@@ -311,7 +311,7 @@ class ObjectReader(AsyncCloseable):
         assert reader is not None
         most = min(_MOST_DIVISIONS, self._read.connections or _MOST_DIVISIONS)
         size = max(self._unit, -(-len(view) // most))
-        async with plain_task_group() as tasks:
+        async with TaskGroup() as tasks:
             for at in range(0, len(view), size):
                 piece = view[at : at + size]
                 span = Span(start + at, start + at + len(piece))

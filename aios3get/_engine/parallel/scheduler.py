@@ -6,7 +6,7 @@ from typing import Final
 
 from aios3get._engine.parallel.concurrency import Concurrency, Link
 from aios3get._engine.parallel.parts import Part, Work, part_size
-from aios3get._engine.parallel.tasks import plain_task_group
+from aios3get._engine.parallel.tasks import TaskGroup
 
 __all__ = ["Scheduler"]
 
@@ -43,7 +43,7 @@ class Scheduler:
         self._size = size
         self._loop = asyncio.get_running_loop()
         self._running = 0
-        self._tasks: asyncio.TaskGroup | None = None
+        self._tasks: TaskGroup | None = None
 
     async def run(self, first: Part | None = None) -> None:
         """Read everything; the first failure cancels the other parts and is raised.
@@ -52,7 +52,7 @@ class Scheduler:
             first: a part that was already taken from the work.
         """
         try:
-            async with plain_task_group() as self._tasks:
+            async with TaskGroup() as self._tasks:
                 if first is not None:
                     self._start(first)
                 self.grow()

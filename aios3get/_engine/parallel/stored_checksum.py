@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from aios3get._engine.parallel.opening import Beginning, ObjectRead
 from aios3get._engine.parallel.parts import Span
-from aios3get._engine.parallel.tasks import plain_task_group
+from aios3get._engine.parallel.tasks import TaskGroup
 from aios3get._protocol.checksum import Unverified, select_verifier
 from aios3get._protocol.hashing import ALGORITHMS, Algorithm, encode_digest
 from aios3get._protocol.header_values import integer
@@ -162,7 +162,7 @@ class StoredChecksums:
         stop = 0
         for number in range(1, count + 1, _HEADS):
             numbers = range(number, min(number + _HEADS, count + 1))
-            async with plain_task_group() as tasks:
+            async with TaskGroup() as tasks:
                 sizes = [tasks.create_task(self._part_size(number)) for number in numbers]
             for size in (task.result() for task in sizes):
                 if size is None:
