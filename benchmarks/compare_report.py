@@ -328,7 +328,12 @@ _COLUMNS = {
 
 
 def summary(results: Results) -> str:
-    lines = [f"| | {' | '.join(_COLUMNS)} |", f"|---|{'---:|' * len(_COLUMNS)}"]
+    lines = [
+        f"Measured on {results.environment['date']} on {results.environment['machine']}:",
+        "",
+        f"| | {' | '.join(_COLUMNS)} |",
+        f"|---|{'---:|' * len(_COLUMNS)}",
+    ]
     for title, work, show in _SUMMARIES:
         if work in results.works:
             result = results.works[work]

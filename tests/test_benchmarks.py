@@ -105,7 +105,9 @@ def test_results_become_tables_and_a_plot(tmp_path: Path) -> None:
     assert "| aios3get, asyncio |" in behind
     assert "old" not in behind
     assert behind.endswith("<!-- /measured -->\nBehind.\n")
-    assert "| 1 GiB into memory, 8 connections | " in readme.read_text()
+    summary = readme.read_text()
+    assert summary.startswith("Before.\n<!-- measured -->\n\nMeasured on ")
+    assert "| 1 GiB into memory, 8 connections | " in summary
     assert "Into memory" in image.read_text()
 
 
