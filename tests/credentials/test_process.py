@@ -3,6 +3,7 @@ import json
 import os
 import shlex
 import sys
+import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -147,10 +148,13 @@ async def _assert_ends(pid: int) -> None:
         try:
             os.kill(pid, 0)
         except ProcessLookupError:
-            return True
+            # asyncio learns of the exit from a thread of this name, and warns of a process whose
+            # exit it does not know.
+            return not any("waitpid" in thread.name for thread in threading.enumerate())
         return False
 
     await _eventually(has_ended)
+    await asyncio.sleep(0.01)
 
 
 async def _eventually(condition: Callable[[], T]) -> T:
