@@ -43,7 +43,7 @@ class Scheduler:
         self._size = size
         self._loop = asyncio.get_running_loop()
         self._running = 0
-        self._tasks: TaskGroup | None = None
+        self._tasks = TaskGroup()
 
     async def run(self, first: Part | None = None) -> None:
         """Read everything; the first failure cancels the other parts and is raised.
@@ -52,12 +52,11 @@ class Scheduler:
             first: a part that was already taken from the work.
         """
         try:
-            async with TaskGroup() as self._tasks:
+            async with self._tasks:
                 if first is not None:
                     self._start(first)
                 self.grow()
         finally:
-            self._tasks = None
             del self._read  # it leads to the owner of this, and on to the destination's memory
 
     def received(self, count: int) -> None:
@@ -70,25 +69,18 @@ class Scheduler:
         self._concurrency.push_back(self._loop.time())
 
     def grow(self) -> None:
-        """Start parts up to the current concurrency."""
+        """Start parts up to the current concurrency, unless all are being cancelled."""
         current = self._concurrency.current
         size = self._part_size(current)
-        while self._running < current:
+        while self._running < current and not self._tasks.closing:
             part = self._next(size)
-            if part is None or not self._start(part):
+            if part is None:
                 return
+            self._start(part)
 
-    def _start(self, part: Part) -> bool:
-        """Begin a part, unless all of them are being cancelled."""
-        assert self._tasks is not None
-        reading = self._run(part)
+    def _start(self, part: Part) -> None:
         self._running += 1
-        try:
-            self._tasks.create_task(reading)
-        except RuntimeError:
-            reading.close()
-            return False
-        return True
+        self._tasks.create_task(self._run(part))
 
     async def _run(self, part: Part | None) -> None:
         try:

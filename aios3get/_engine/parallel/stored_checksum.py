@@ -107,8 +107,10 @@ class StoredChecksums:
         self._pin = pin
         self.span = span
         self.known: StoredChecksum | str | None = known
-        self._task: asyncio.Task[None] | None = asyncio.create_task(self._fetch())
-        self._task.add_done_callback(self._end)
+        self._task: asyncio.Task[None] | None = None
+        if known is None:
+            self._task = asyncio.create_task(self._fetch())
+            self._task.add_done_callback(self._end)
 
     async def get(self) -> StoredChecksum | str:
         """Wait for the checksum; a string is the reason why there is none.
@@ -124,8 +126,7 @@ class StoredChecksums:
         return self.known
 
     async def _fetch(self) -> None:
-        if self.known is None:
-            self.known = await self._request()
+        self.known = await self._request()
 
     def _end(self, _: asyncio.Task[None]) -> None:
         # From CPython 3.12 on, a cancelled task keeps its exception, whose frames have this object.

@@ -17,12 +17,15 @@ class TaskGroup:
     the waiting task with ``cancelling() == 1``, so that an ``asyncio.timeout`` around it raises
     ``CancelledError`` instead of ``TimeoutError`` when it expires later. This group never cancels
     the waiting task, so the body of the ``async with`` must not wait.
+
+    Attributes:
+        closing: whether the tasks are being cancelled, so that none can be created.
     """
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._failure: BaseException | None = None
-        self._closing = False
+        self.closing = False
         self._waiter: asyncio.Future[None] | None = None
 
     def create_task(self, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
@@ -31,7 +34,7 @@ class TaskGroup:
         Raises:
             RuntimeError: the tasks are being cancelled.
         """
-        if self._closing:
+        if self.closing:
             raise RuntimeError("the tasks of the group are being cancelled")
         task = asyncio.get_running_loop().create_task(coroutine)
         self._tasks.add(task)
@@ -41,14 +44,14 @@ class TaskGroup:
     def _finish(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         error = None if task.cancelled() else task.exception()
-        if error is not None and not self._closing:
+        if error is not None and not self.closing:
             self._failure = error
             self._cancel()
         if not self._tasks and self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
     def _cancel(self) -> None:
-        self._closing = True
+        self.closing = True
         for task in tuple(self._tasks):
             task.cancel()
 
