@@ -249,10 +249,15 @@ class S3FileSystem(AsyncFileSystem, metaclass=_FileSystemType):  # type: ignore[
         return None
 
     async def _isfile(self, path: str) -> bool:
+        return await self._file(path) is not None
+
+    async def _file(self, path: str) -> Info | None:
+        """Return the details of a file; None if the path is no file."""
         try:
-            return bool((await self._info(path))["type"] == "file")
+            info = await self._info(path)
         except OSError:
-            return False
+            return None
+        return info if info["type"] == "file" else None
 
     async def _ls(
         self, path: str, detail: bool = True, refresh: bool = False, **_: Any
@@ -302,8 +307,9 @@ class S3FileSystem(AsyncFileSystem, metaclass=_FileSystemType):  # type: ignore[
             raise ValueError("maxdepth must be at least 1")
         else:
             found = await self._find_levels(path, prefix, maxdepth, refresh)
-        if not found and not prefix and await self._isfile(path):
-            found = [await self._info(path)]
+        if not found and not prefix:
+            file = await self._file(path)
+            found = [] if file is None else [file]
         elif withdirs and found and path:
             found.append(_directory(path))
         chosen = sorted(
