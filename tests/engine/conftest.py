@@ -1,7 +1,8 @@
 """One object in an embedded server, and a way to read it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import gc
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -21,6 +22,15 @@ async def server() -> AsyncIterator[S3Server]:
     async with S3Server() as running:
         running.put_object(BUCKET, KEY, CONTENT)
         yield running
+
+
+@pytest.fixture
+def no_collection() -> Iterator[None]:
+    """Only reference counting frees objects during the test."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
 
 
 async def read(client: S3Client, **options: Any) -> bytes:

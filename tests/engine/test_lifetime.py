@@ -8,7 +8,7 @@ import asyncio
 import gc
 import tracemalloc
 import weakref
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 
 import pytest
@@ -26,7 +26,7 @@ from aios3get.testing import S3Server, faults
 from tests.reading_client import BUCKET, KEY, quick_client, transport_of
 
 CONTENT = bytes(range(256)) * 4000
-pytestmark = pytest.mark.lifetime
+pytestmark = [pytest.mark.lifetime, pytest.mark.usefixtures("no_collection")]
 
 LIVING = (Call, S3Object, ByteStream, Response, Permit)
 
@@ -45,14 +45,6 @@ async def client(server: S3Server) -> AsyncIterator[S3Client]:
     async with quick_client(server, retry=retry) as made:
         await made.head_object(BUCKET, KEY)
         yield made
-
-
-@pytest.fixture(autouse=True)
-def no_collection() -> Iterator[None]:
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
 
 
 def living() -> list[object]:

@@ -26,7 +26,7 @@ from aios3get.testing import S3Server, faults
 from tests.engine.parallel.conftest import covering
 from tests.reading_client import BUCKET, acquired, quick_client, transport_of, until
 
-pytestmark = pytest.mark.lifetime
+pytestmark = [pytest.mark.lifetime, pytest.mark.usefixtures("no_collection")]
 
 KEY = "sample.jpg"
 # Large enough to be received directly into its destination.
@@ -42,14 +42,6 @@ def large_parts(monkeypatch: pytest.MonkeyPatch, small_parts: None) -> None:
     monkeypatch.setattr(ObjectRead, "least_part", PART)
     monkeypatch.setattr(concurrency, "_PATIENCE", 0.01)
     monkeypatch.setattr(hedging, "_CHECK_SECONDS", 0.002)
-
-
-@pytest.fixture(autouse=True)
-def no_collection() -> Iterator[None]:
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
 
 
 @pytest.fixture

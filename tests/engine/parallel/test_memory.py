@@ -1,9 +1,7 @@
 import asyncio
-import gc
 import mmap
 import time
 from array import array
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,14 +14,6 @@ from tests.engine.parallel.conftest import CONTENT, PART, covering
 from tests.reading_client import BUCKET, KEY, Connect
 
 SIZE = len(CONTENT)
-
-
-@pytest.fixture
-def no_collection() -> Iterator[None]:
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
 
 
 def methods(server: S3Server) -> list[str]:
