@@ -147,6 +147,7 @@ _METHODS: Final[list[tuple[type[Any], str, Iterable[str]]]] = [
     (ResponseHandler, "data_received", ["data"]),
     (ResponseHandler, "read", []),
     (ResponseHandler, "force_close", []),
+    (ResponseHandler, "pause_reading", []),
     (Connection, "release", []),
     (Connection, "close", []),
 ]
@@ -275,6 +276,11 @@ class Protocol(ResponseHandler):
         if self.receiver is not None:
             self.receiver.remove()
         super().set_response_params(**params)
+
+    def pause_body(self) -> None:
+        """Receive nothing more of an incomplete body until its reader has read what arrived."""
+        if self._payload is not None and not self._payload.is_eof():
+            self.pause_reading()
 
     def resume_reading(self, *args: Any, **options: Any) -> None:
         """Resume a paused connection; aiohttp calls this after every chunk, even if not paused."""

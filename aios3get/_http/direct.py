@@ -243,6 +243,9 @@ class ResponseReceiver(asyncio.BufferedProtocol):
         if whole is None:
             parse_next_response(self._handler)
             self._handler.data_received(bytes(self._view[:nbytes]))
+            if nbytes == len(self._view):
+                # uvloop would go on receiving before the body's reader can run.
+                self._handler.pause_body()
         if not waiter.done():
             waiter.set_result(whole)
 

@@ -31,6 +31,7 @@ METHODS: list[tuple[type[Any], str, list[str]]] = [
     (ResponseHandler, "connection_lost", ["exc"]),
     (ResponseHandler, "close", []),
     (ResponseHandler, "abort", []),
+    (ResponseHandler, "pause_reading", []),
     (ResponseHandler, "resume_reading", []),
 ]
 

@@ -2,6 +2,7 @@ import asyncio
 import gc
 import os
 import ssl
+import time
 import weakref
 from collections.abc import Sequence
 from functools import partial
@@ -17,6 +18,7 @@ from aios3get._http import aiohttp_private, connections, direct
 from aios3get._http.aiohttp_private import Connection, ResponseHandler, missing_parts
 from aios3get._http.direct import DirectResponse
 from aios3get._http.proxies import Proxies
+from aios3get._http.receive import SPARE_BYTES
 from aios3get._http.transport import Response, Transport
 from aios3get._protocol.http import HttpRequest
 from aios3get._protocol.timeouts import Timeouts
@@ -318,6 +320,32 @@ async def test_large_body_is_received_directly_into_memory(
             assert memory[:count] == expected
             assert not response.held
         assert len(server.connections) == 1
+
+
+async def test_body_is_paused_until_its_reader_runs(
+    transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied = [0]
+    data_received = aiohttp_private.Protocol.data_received
+
+    def count(self: aiohttp_private.Protocol, data: bytes) -> None:
+        copied[-1] += len(data)
+        data_received(self, data)
+
+    monkeypatch.setattr(aiohttp_private.Protocol, "data_received", count)
+    body = 8 * LARGE
+    with ScriptedServer(serving(WARM, *[http_response(body)] * 4)) as server:
+        await warm_up(transport, f"{server.url}/")
+        for _ in range(4):
+            copied.append(0)
+            sending = asyncio.create_task(get(transport, f"{server.url}/"))
+            await asyncio.sleep(0)
+            time.sleep(0.02)  # the body arrives meanwhile
+            response, memory = await sending, bytearray(len(body))
+            assert is_direct(response)
+            await response.readinto(memoryview(memory))
+            assert memory == body
+    assert max(copied) <= SPARE_BYTES
 
 
 async def test_heads_gets_and_fresh_gets_alternate(transport: Transport) -> None:
