@@ -4,47 +4,42 @@ import asyncio
 import os
 import ssl
 import sys
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import AsyncExitStack
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import wraps
+from importlib import import_module
 from types import TracebackType
-from typing import Any, Literal, ParamSpec, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar, Unpack
 from weakref import WeakSet
 
 import aiohttp
 
-from aios3get._config.certificates import load_certificates
-from aios3get._config.client_config import ClientConfig, load_config
+from aios3get._config.client_config import ClientConfig
 from aios3get._engine.call import Call, check_deadline
-from aios3get._engine.client_state import ClientState
-from aios3get._engine.exchange import Exchange
 from aios3get._engine.get_object_call import GetObjectCall
 from aios3get._engine.parallel.methods import ParallelMethods
-from aios3get._engine.presigning import presign
-from aios3get._engine.s3_object import S3Object
-from aios3get._engine.stream import ByteStream
-from aios3get._http.proxies import Proxies, split_login
-from aios3get._http.transport import Transport
-from aios3get._protocol.attempt_record import AttemptRecord
-from aios3get._protocol.endpoints.resolver import AddressingStyle, EndpointResolver
+from aios3get._http.proxies import split_login
+from aios3get._protocol.endpoints.endpoint import AddressingStyle
 from aios3get._protocol.get_object import GetObject, GetObjectOptions
 from aios3get._protocol.identity import (
     CredentialsProvider,
     Identity,
 )
-from aios3get._protocol.object_info import ObjectInfo
-from aios3get._protocol.pin import check_identity
+from aios3get._protocol.presigned_url import PresignedUrl
 from aios3get._protocol.ranges import ByteRange
-from aios3get._protocol.retry import RetryPolicy, RetryQuota
-from aios3get._protocol.signing.presign import PresignedUrl
+from aios3get._protocol.retry_policy import RetryPolicy
 from aios3get._protocol.timeouts import Timeouts
 from aios3get._protocol.url_request import UrlRequest
-from aios3get.credentials import CredentialsSource, default_chain
-from aios3get.credentials.context import ClientContexts
-from aios3get.credentials.provider import holds_secret, provider_for
 from aios3get.errors import ParameterError, S3Error, UsageError
+
+if TYPE_CHECKING:
+    # Imported at the first call, in a thread, because these imports read files.
+    from aios3get._engine.client_state import ClientState
+    from aios3get._engine.exchange import Exchange
+    from aios3get._engine.running import Running
+    from aios3get._engine.s3_object import S3Object
+    from aios3get._protocol.attempt_record import AttemptRecord
+    from aios3get._protocol.object_info import ObjectInfo
 
 __all__ = ["S3Client"]
 
@@ -146,7 +141,7 @@ class S3Client(ParallelMethods):
         verify: bool | str | os.PathLike[str] | ssl.SSLContext = True,
         proxy: str | None = None,
         session: aiohttp.ClientSession | None = None,
-        on_attempt: Callable[[AttemptRecord], object] | None = None,
+        on_attempt: "Callable[[AttemptRecord], object] | None" = None,
         allow_insecure_sse_customer_key: bool = False,
         pickle_credentials: bool = False,
     ) -> None:
@@ -176,14 +171,12 @@ class S3Client(ParallelMethods):
             allow_insecure_sse_customer_key=allow_insecure_sse_customer_key,
             pickle_credentials=pickle_credentials,
         )
-        if credentials is not None:
-            provider_for(credentials)
         self._options: GetObjectOptions = {}
         if request_payer is not None:
             self._options["request_payer"] = request_payer
         self._closed = False
         self._state: ClientState | None = None
-        self._loops: dict[asyncio.AbstractEventLoop, _Running] = {}
+        self._loops: dict[asyncio.AbstractEventLoop, Running] = {}
         self._loading: dict[asyncio.AbstractEventLoop, asyncio.Lock] = {}
         _clients.add(self)
 
@@ -237,7 +230,7 @@ class S3Client(ParallelMethods):
         *,
         deadline: float | None = None,
         **options: Unpack[GetObjectOptions],
-    ) -> ObjectInfo:
+    ) -> "ObjectInfo":
         """Get the metadata of an object.
 
         Arguments and errors are those of ``get_object``. A response to HEAD has no error code, so
@@ -355,6 +348,8 @@ class S3Client(ParallelMethods):
         if config.session is not None:
             raise TypeError("a client with session= does not pickle; let it own its session")
         if not config.pickle_credentials:
+            from aios3get.credentials.provider import holds_secret  # noqa: PLC0415
+
             if holds_secret(config.credentials):
                 raise TypeError(
                     "a pickle of the client would contain its credentials or API key in plain"
@@ -378,48 +373,46 @@ class S3Client(ParallelMethods):
             return options
         return {**self._options, **options}
 
-    async def _open(self, call: Call) -> S3Object:
+    async def _open(self, call: Call) -> "S3Object":
         # As ``call.run``, which costs another coroutine.
         try:
-            running = self._loops.get(asyncio.get_running_loop())
+            loop = asyncio.get_running_loop()
+            running = self._loops.get(loop)
             if running is None:
-                exchange = await call.within_deadline(self._start())
-            else:
-                exchange = running.exchange
-            response = await call.within_deadline(exchange.send(call, call.request))
-            return S3Object(call, response, ByteStream.of_response(exchange, call, response))
+                await call.within_deadline(self._start())
+                running = self._loops[loop]
+            response = await call.within_deadline(running.exchange.send(call, call.request))
+            return running.open(call, response)
         except (S3Error, asyncio.CancelledError) as error:
             raise call.failure(error) from error.__cause__
 
-    async def _head(self, call: Call) -> ObjectInfo:
-        exchange = self._exchange() or await self._start()
-        response = await exchange.send(call, call.request)
-        response.close()
-        call.end_attempt()
-        request = call.request
-        check_identity(request, response.headers)
-        return ObjectInfo(response.status, response.headers, bucket=request.bucket, key=request.key)
+    async def _head(self, call: Call) -> "ObjectInfo":
+        return await (await self._running()).head(call)
 
     async def _presign(
         self, call: Call, request: GetObject, expires_in: int | timedelta
     ) -> PresignedUrl:
-        exchange = self._exchange() or await self._start()
-        return await presign(exchange, call, request, expires_in)
+        return await (await self._running()).presign(call, request, expires_in)
 
-    async def _start_exchange(self) -> Exchange:
-        return self._exchange() or await self._start()
+    async def _start_exchange(self) -> "Exchange":
+        return (await self._running()).exchange
 
-    def _exchange(self) -> Exchange | None:
-        running = self._loops.get(asyncio.get_running_loop())
-        return None if running is None else running.exchange
+    async def _running(self) -> "Running":
+        loop = asyncio.get_running_loop()
+        if loop not in self._loops:
+            await self._start()
+        return self._loops[loop]
 
-    async def _start(self) -> Exchange:
+    async def _start(self) -> "Exchange":
         """The exchange of the running loop; loads the configuration first."""
         loop = asyncio.get_running_loop()
         # Concurrent first calls load once; if the one that loads is cancelled, the next one does.
         async with self._loading.setdefault(loop, asyncio.Lock()):
+            await asyncio.to_thread(import_module, "aios3get._engine.running")
+            from aios3get._engine.running import Running, load_state  # noqa: PLC0415
+
             if self._state is None:
-                loaded = await _load(self._config)
+                loaded = await load_state(self._config)
                 # Another loop may have loaded meanwhile; its state may hold facts from responses.
                 self._state = self._state or loaded
         self._loading.pop(loop, None)
@@ -430,92 +423,9 @@ class S3Client(ParallelMethods):
             for each in list(self._loops):
                 if each.is_closed():
                     self._loops.pop(each, None)
-            self._loops[loop] = _Running(state, self._config.session)
+            self._loops[loop] = Running(state, self._config.session)
             await self._loops[loop].start()
         return self._loops[loop].exchange
-
-
-class _Running:
-    """A client on one event loop: its exchange, and the generator that closes it."""
-
-    def __init__(self, state: ClientState, session: aiohttp.ClientSession | None) -> None:
-        transport = Transport(
-            timeouts=state.timeouts,
-            max_concurrency=state.max_concurrency,
-            session=session,
-            verify=state.verify,
-            proxies=state.proxies,
-        )
-        self.exchange = Exchange(state, transport)
-        self._guard = self.exchange.guard = _closed_with_loop(transport, state)
-        self._closing: asyncio.Task[None] | None = None
-
-    async def start(self) -> None:
-        # An event loop closes its asynchronous generators when it ends, and when they are
-        # collected; this one then closes the connections.
-        await anext(self._guard)
-
-    async def aclose(self) -> None:
-        await self._guard.aclose()
-
-    def close_soon(self) -> None:
-        self._closing = asyncio.get_running_loop().create_task(self.aclose())
-
-
-async def _closed_with_loop(transport: Transport, state: ClientState) -> AsyncGenerator[None, None]:
-    try:
-        yield
-    finally:
-        async with AsyncExitStack() as stack:
-            stack.push_async_callback(transport.aclose)
-            stack.push_async_callback(state.contexts.aclose)
-            stack.push_async_callback(state.credentials.aclose)
-
-
-async def _load(config: ClientConfig) -> ClientState:
-    """Load the configuration; files and certificates are read in threads."""
-    loaded = await load_config(config)
-    settings, credentials = loaded.settings, config.credentials
-    if credentials is None:
-        credentials = default_chain(config.profile)
-    verify = await load_certificates(config.verify, settings.ca_bundle)
-    proxies = settings.proxies if config.proxy is None else Proxies.always(config.proxy)
-
-    def now() -> float:
-        return state.now()
-
-    def correct_clock(seconds: float) -> None:
-        state.clock_offset += seconds
-
-    def set_region(region: str) -> None:
-        # Called if no region is configured. Servers at an endpoint_url keep the default region.
-        if settings.endpoint.endpoint_url is None:
-            state.resolver = EndpointResolver(replace(settings.endpoint, region=region))
-
-    contexts = ClientContexts(
-        config,
-        loaded,
-        verify=verify,
-        proxies=proxies,
-        clock=now,
-        correct_clock=correct_clock,
-        on_region=set_region,
-    )
-    state = ClientState(
-        resolver=EndpointResolver(settings.endpoint),
-        credentials=CredentialsSource(credentials, clock=now, contexts=contexts),
-        contexts=contexts,
-        retry=config.retry or RetryPolicy(),
-        quota=RetryQuota(config.max_concurrency),
-        timeouts=config.timeouts or Timeouts(),
-        validate_checksums=settings.response_checksum_validation == "when_supported",
-        allow_insecure_sse_customer_key=config.allow_insecure_sse_customer_key,
-        max_concurrency=config.max_concurrency,
-        verify=verify,
-        proxies=proxies,
-        on_attempt=config.on_attempt,
-    )
-    return state
 
 
 def _unpickle(arguments: dict[str, Any]) -> S3Client:

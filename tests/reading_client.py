@@ -10,7 +10,7 @@ from aios3get._engine.s3_object import S3Object
 from aios3get._http.connections import OwnSessions
 from aios3get._http.transport import Transport
 from aios3get._protocol.identity import Credentials
-from aios3get._protocol.retry import RetryPolicy
+from aios3get._protocol.retry_policy import RetryPolicy
 from aios3get._protocol.timeouts import Timeouts
 from aios3get.client import S3Client
 from aios3get.testing import S3Server, ServerCredentials

@@ -150,7 +150,7 @@ def test_only_the_http_layer_uses_aiohttp(path: Path) -> None:
     if name in KNOW_THEM or name.startswith(("testing/", "cli")):
         return
     used = {module.split(".")[0] for module in _imports(path)} & HTTP_LIBRARIES
-    if name in ("client.py", "_config/client_config.py"):
+    if name in ("client.py", "_config/client_config.py", "_engine/running.py"):
         # the session= argument is typed
         attributes = {
             node.attr

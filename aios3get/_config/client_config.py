@@ -1,32 +1,25 @@
-"""The arguments of one client, and the environment and shared files that complete them."""
+"""The arguments of one client."""
 
 import os
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 import aiohttp
 
-from aios3get._config.environ import without_items
-from aios3get._config.settings import (
-    ChecksumValidation,
-    ExplicitSettings,
-    ResolvedSettings,
-    check_explicit,
-    resolve_settings,
-)
-from aios3get._config.shared_files import profile_name, read_shared_config
+from aios3get._config.settings import ChecksumValidation, ExplicitSettings, check_explicit
 from aios3get._http.proxies import Proxies
-from aios3get._protocol.attempt_record import AttemptRecord
 from aios3get._protocol.endpoints.endpoint import AddressingStyle
-from aios3get._protocol.identity import CredentialsProvider, Identity
-from aios3get._protocol.retry import RetryPolicy
-from aios3get._protocol.shared_config import SharedConfig
+from aios3get._protocol.identity import CredentialsProvider, Identity, check_source
+from aios3get._protocol.retry_policy import RetryPolicy
 from aios3get._protocol.timeouts import Timeouts
 from aios3get.errors import ConfigurationError
 
-__all__ = ["ClientConfig", "LoadedConfig", "load_config"]
+if TYPE_CHECKING:
+    from aios3get._protocol.attempt_record import AttemptRecord
+
+__all__ = ["ClientConfig"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +51,7 @@ class ClientConfig:
     verify: bool | str | os.PathLike[str] | ssl.SSLContext = True
     proxy: str | None = field(default=None, repr=False)
     session: aiohttp.ClientSession | None = None
-    on_attempt: Callable[[AttemptRecord], object] | None = None
+    on_attempt: "Callable[[AttemptRecord], object] | None" = None
     allow_insecure_sse_customer_key: bool = False
     pickle_credentials: bool = False
 
@@ -83,6 +76,8 @@ class ClientConfig:
                 f"on_attempt is of type {type(self.on_attempt).__name__}; pass a function of one"
                 " AttemptRecord"
             )
+        if self.credentials is not None:
+            check_source(self.credentials)
         if self.proxy is not None:
             Proxies.always(self.proxy)
         check_explicit(self.explicit_settings)
@@ -113,40 +108,3 @@ _TYPES: Final[Mapping[str, tuple[tuple[type[Any], ...], str]]] = {
     "allow_insecure_sse_customer_key": ((bool,), "True or False"),
     "pickle_credentials": ((bool,), "True or False"),
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoadedConfig:
-    """The environment and shared files, read once for a client.
-
-    Attributes:
-        environ: the environment variables.
-        shared: the shared files as they were when the client loaded them.
-        profile: the name of the active profile; None for the default one.
-        settings: the settings from arguments, environment and profile.
-    """
-
-    environ: Mapping[str, str] = field(repr=False)
-    shared: SharedConfig = field(repr=False)
-    profile: str | None
-    settings: ResolvedSettings
-
-
-async def load_config(
-    config: ClientConfig, environ: Mapping[str, str] | None = None
-) -> LoadedConfig:
-    """Read the shared files in a thread and resolve all settings.
-
-    Args:
-        config: the client's arguments, which take precedence over environment and profile.
-        environ: the environment variables, ``os.environ`` if None.
-
-    Raises:
-        ConfigurationError: a value is invalid (the message names its source), a file is malformed,
-            or the profile does not exist.
-    """
-    environ = without_items(os.environ if environ is None else environ)
-    shared = await read_shared_config(environ)
-    profile = profile_name(config.profile, environ)
-    settings = resolve_settings(config.explicit_settings, environ, shared, profile)
-    return LoadedConfig(environ=environ, shared=shared, profile=profile, settings=settings)

@@ -5,13 +5,14 @@ The names are those of the AWS SDKs: https://docs.aws.amazon.com/sdkref/latest/g
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypedDict
 
-from aios3get._http.proxies import Proxies, is_http_url
-from aios3get._protocol.endpoints.resolver import AddressingStyle, EndpointSettings
-from aios3get._protocol.shared_config import Profile, SharedConfig
+from aios3get._http.proxies import DIRECT, Proxies, is_http_url
+from aios3get._protocol.endpoints.endpoint import AddressingStyle, EndpointSettings
 from aios3get.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from aios3get._protocol.shared_config import Profile, SharedConfig
 
 __all__ = [
     "USE_FIPS",
@@ -45,8 +46,7 @@ class ExplicitSettings(TypedDict, total=False):
     response_checksum_validation: ChecksumValidation | None
 
 
-@dataclass(frozen=True, slots=True)
-class ResolvedSettings:
+class ResolvedSettings(NamedTuple):
     """The settings that follow from arguments, environment and profile.
 
     Attributes:
@@ -56,16 +56,16 @@ class ResolvedSettings:
         proxies: select the proxy of a request.
     """
 
-    endpoint: EndpointSettings = field(default_factory=EndpointSettings)
+    endpoint: EndpointSettings = EndpointSettings()
     response_checksum_validation: ChecksumValidation = "when_supported"
     ca_bundle: str | None = None
-    proxies: Proxies = field(default_factory=Proxies)
+    proxies: Proxies = DIRECT
 
 
 def resolve_settings(
     explicit: ExplicitSettings,
     environ: Mapping[str, str],
-    shared: SharedConfig,
+    shared: "SharedConfig",
     profile: str | None = None,
 ) -> ResolvedSettings:
     """Resolve each setting: argument, else environment, else profile, else the default.
@@ -107,13 +107,13 @@ def check_explicit(explicit: ExplicitSettings) -> None:
     Raises:
         ConfigurationError: a value is invalid.
     """
-    nothing = Profile("")
     for name, value in explicit.items():
+        if value is None:
+            continue
         if name == "endpoint_url":
-            if value is not None:
-                _parse_text(_endpoint_url, value, name)
+            _parse_text(_endpoint_url, value, name)
         else:
-            _SETTINGS[name].resolve(name, value, {}, nothing)
+            _SETTINGS[name].check(name, value)
 
 
 def parse_boolean(text: str) -> bool:
@@ -166,8 +166,7 @@ def _parse_text(parse: Callable[[str], Any], text: object, source: str) -> Any:
         raise ConfigurationError(f"{source} is {shown}; {error}") from None
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(NamedTuple):
     """The names of one setting in the environment and the profile; the first one set applies."""
 
     parse: Callable[[str], Any]
@@ -175,10 +174,10 @@ class Setting:
     profile: tuple[tuple[str, ...], ...] = ()
 
     def resolve(
-        self, name: str, argument: object, environ: Mapping[str, str], profile: Profile
+        self, name: str, argument: object, environ: Mapping[str, str], profile: "Profile"
     ) -> Any:
         if argument is not None:
-            return self._argument(name, argument)
+            return self.check(name, argument)
         for variable in self.environment:
             if text := environ.get(variable, "").strip():
                 return _parse_text(self.parse, text, f"environment variable {variable}")
@@ -187,7 +186,7 @@ class Setting:
                 return _parse_text(self.parse, setting, _where(path, profile))
         return None
 
-    def _argument(self, name: str, argument: object) -> Any:
+    def check(self, name: str, argument: object) -> Any:
         if self.parse not in (parse_boolean, parse_legacy):
             return _parse_text(self.parse, argument, name)
         if not isinstance(argument, bool):
@@ -195,7 +194,7 @@ class Setting:
         return argument
 
 
-def _where(path: tuple[str, ...], profile: Profile) -> str:
+def _where(path: tuple[str, ...], profile: "Profile") -> str:
     return f"{' → '.join(path)} of the profile {profile.name!r}"
 
 
@@ -252,7 +251,7 @@ _IGNORE_ENDPOINT_URLS: Final = Setting(
 
 
 def configured_endpoint_url(
-    service: str, environ: Mapping[str, str], shared: SharedConfig, profile: Profile
+    service: str, environ: Mapping[str, str], shared: "SharedConfig", profile: "Profile"
 ) -> str | None:
     """Return the endpoint URL that environment or profile set for a service, or for all services.
 
@@ -281,7 +280,7 @@ def configured_endpoint_url(
     return url
 
 
-def _services_endpoint_url(key: str, shared: SharedConfig, profile: Profile) -> str | None:
+def _services_endpoint_url(key: str, shared: "SharedConfig", profile: "Profile") -> str | None:
     name = profile.get("services")
     if name is None:
         return None
@@ -291,6 +290,8 @@ def _services_endpoint_url(key: str, shared: SharedConfig, profile: Profile) -> 
             f"services of the profile {profile.name!r} is {name!r}, but there is no"
             f" [services {name}] section; write one with {key} = and an indented endpoint_url"
         )
+    from aios3get._protocol.shared_config import Profile  # noqa: PLC0415 - imported with the files
+
     text = Profile(name, config=section).get(key, "endpoint_url")
     if text is None:
         return None

@@ -3,15 +3,17 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Mapping
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
-from aios3get._engine.attempt import Attempt, Observation
-from aios3get._http.call_site import Place
-from aios3get._http.transport import Response
-from aios3get._http.watchdog import Watchdog
 from aios3get._protocol.object_request import ObjectRequest
-from aios3get._protocol.retry import Budget
 from aios3get.errors import ParameterError, S3Error, TransportTimeout
+
+if TYPE_CHECKING:
+    from aios3get._engine.attempt import Attempt, Observation
+    from aios3get._http.call_site import Place
+    from aios3get._http.transport import Response
+    from aios3get._http.watchdog import Watchdog
+    from aios3get._protocol.retry import Budget
 
 __all__ = ["Call", "PartCall", "check_deadline", "without_frames"]
 
@@ -47,15 +49,15 @@ class Call:
 
     # These defaults are attributes of the class: most calls never set them.
     attempts: int = 0
-    attempt: Attempt | None = None
-    observation: Observation | None = None
-    budget: Budget | None = None
+    attempt: "Attempt | None" = None
+    observation: "Observation | None" = None
+    budget: "Budget | None" = None
     fresh: bool = False
     region: str | None = None
     clock_offset: float | None = None
     sent_at: float = 0.0
     not_before: float | None = None
-    watchdog: Watchdog | None = None
+    watchdog: "Watchdog | None" = None
     _responses: tuple[Mapping[str, str], ...] = ()
 
     def __init__(
@@ -63,7 +65,7 @@ class Call:
         method: str,
         request: ObjectRequest,
         deadline: float | None = None,
-        opened_at: Place | None = None,
+        opened_at: "Place | None" = None,
     ) -> None:
         self.method = method
         self.request = request
@@ -90,7 +92,7 @@ class Call:
         if self.observation is not None:
             self.observation.sent(self.attempt, self.attempts)
 
-    def responded(self, response: Response) -> None:
+    def responded(self, response: "Response") -> None:
         """Record the head of the response to the latest attempt."""
         # Bounded, because a long download may be interrupted any number of times.
         self._responses = (*self._responses[1 - _LATEST :], response.headers)
@@ -176,7 +178,7 @@ class PartCall(Call):
         self._whole.attempts += 1
         super().sending()
 
-    def responded(self, response: Response) -> None:
+    def responded(self, response: "Response") -> None:
         """Record the head of the response to the latest attempt."""
         super().responded(response)
         whole = self._whole

@@ -11,7 +11,8 @@ from aios3get._protocol.attempt_record import AttemptRecord
 from aios3get._protocol.correction import is_clock_right
 from aios3get._protocol.endpoints.resolver import EndpointResolver
 from aios3get._protocol.header_values import timestamp
-from aios3get._protocol.retry import RetryPolicy, RetryQuota
+from aios3get._protocol.retry import RetryQuota
+from aios3get._protocol.retry_policy import RetryPolicy
 from aios3get._protocol.timeouts import Timeouts
 from aios3get.credentials.context import ClientContexts
 from aios3get.credentials.source import CredentialsSource

@@ -4,7 +4,8 @@ from collections.abc import Coroutine, Generator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
-from aios3get._engine.s3_object import S3Object
+if TYPE_CHECKING:
+    from aios3get._engine.s3_object import S3Object
 
 __all__ = ["GetObjectCall"]
 
@@ -14,7 +15,7 @@ _INSPECTED: Final = frozenset(
 )
 
 
-class GetObjectCall(Coroutine[Any, Any, S3Object]):
+class GetObjectCall(Coroutine[Any, Any, "S3Object"]):
     """An unstarted call. Await it to get the object.
 
     ``async with`` also closes the object at the end of the block. The call is a coroutine:
@@ -27,12 +28,12 @@ class GetObjectCall(Coroutine[Any, Any, S3Object]):
 
     __slots__ = ("_coroutine", "_object")
 
-    def __init__(self, name: str, coroutine: Coroutine[Any, Any, S3Object]) -> None:
+    def __init__(self, name: str, coroutine: Coroutine[Any, Any, "S3Object"]) -> None:
         coroutine.__qualname__ = name  # type: ignore[attr-defined]  # typeshed has it elsewhere
         self._coroutine = coroutine
         self._object: S3Object | None = None
 
-    def __await__(self) -> Generator[Any, Any, S3Object]:
+    def __await__(self) -> "Generator[Any, Any, S3Object]":
         return self._coroutine.__await__()
 
     def send(self, value: Any, /) -> Any:
@@ -53,12 +54,14 @@ class GetObjectCall(Coroutine[Any, Any, S3Object]):
         def __getattr__(self, name: str) -> Any:
             if name in _INSPECTED:
                 return getattr(self._coroutine, name)
+            from aios3get._engine.s3_object import S3Object  # noqa: PLC0415 - for errors only
+
             message = f"{type(self).__name__!r} object has no attribute {name!r}"
             if hasattr(S3Object, name):
                 message += "; await the call, or enter it with async with, to get the S3Object"
             raise AttributeError(message, name=name, obj=self)
 
-    async def __aenter__(self) -> S3Object:
+    async def __aenter__(self) -> "S3Object":
         self._object = await self._coroutine
         return self._object
 

@@ -5,7 +5,8 @@ from datetime import timedelta
 from aios3get._engine.call import Call
 from aios3get._engine.exchange import Exchange
 from aios3get._protocol.get_object import GetObject
-from aios3get._protocol.signing.presign import PresignedUrl, presign_url
+from aios3get._protocol.presigned_url import PresignedUrl
+from aios3get._protocol.signing.presign import presign_url
 from aios3get.errors import S3Error
 
 __all__ = ["presign"]

@@ -15,7 +15,7 @@ from yarl import URL
 from aios3get._http.connections import UNSIGNED_HEADERS
 from aios3get._http.proxies import DIRECT, Proxies
 from aios3get._protocol.fetch import FetchedResponse, FetchRequest
-from aios3get._protocol.retry import RetryPolicy
+from aios3get._protocol.retry_policy import RetryPolicy
 from aios3get.errors import ConnectionFailed, ConnectionLost, TransportError, TransportTimeout
 
 __all__ = ["Fetcher"]

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 from aios3get.errors import ExpiredToken, S3Error, ServiceError, WrongRegion
 
@@ -26,8 +26,7 @@ _MOST_SKEW: Final = timedelta(days=36_525)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sent:
+class Sent(NamedTuple):
     """The facts about a failed request that a decision needs.
 
     Attributes:
@@ -49,8 +48,7 @@ class Sent:
     stale: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class SwitchRegion:
+class SwitchRegion(NamedTuple):
     """Retry immediately in the bucket's region."""
 
     region: str
@@ -61,8 +59,7 @@ class RefreshCredentials:
     """Retry immediately with new credentials."""
 
 
-@dataclass(frozen=True, slots=True)
-class CorrectClock:
+class CorrectClock(NamedTuple):
     """Retry immediately, signed with ``offset`` added to the local clock."""
 
     offset: timedelta

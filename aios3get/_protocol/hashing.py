@@ -7,10 +7,9 @@ Every digest is the big-endian bytes that S3 writes as base64
 import hashlib
 from base64 import b64encode
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from anycrc import Model  # pyright: ignore[reportUnknownVariableType]  # it ships no types
 from multidict import istr
@@ -53,8 +52,7 @@ class _Crc:
         return self._value.to_bytes(self._size, "big")
 
 
-@dataclass(frozen=True, slots=True)
-class Algorithm:
+class Algorithm(NamedTuple):
     """One algorithm by S3's name.
 
     Attributes:

@@ -15,6 +15,7 @@ __all__ = [
     "Credentials",
     "CredentialsProvider",
     "Identity",
+    "check_source",
 ]
 
 # RFC 9110 section 5.5: the characters of a header value, without spaces and non-ASCII bytes.
@@ -139,3 +140,18 @@ Identity: TypeAlias = Credentials | BearerToken | Anonymous
 
 # A provider returns None if it is not configured; a chain then asks its next provider.
 CredentialsProvider: TypeAlias = Callable[[], Identity | Awaitable[Identity | None] | None]
+
+
+def check_source(source: object) -> None:
+    """Check the ``credentials`` argument: an identity, or a provider of one.
+
+    Raises:
+        ConfigurationError: it is neither.
+    """
+    if isinstance(source, Credentials | BearerToken | Anonymous):
+        return
+    if isinstance(source, type) or not callable(source):
+        raise ConfigurationError(
+            "credentials must be Credentials, ANONYMOUS or a callable that returns Credentials,"
+            f" not {getattr(source, '__name__', None) or type(source).__name__}"
+        )

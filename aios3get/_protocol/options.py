@@ -5,7 +5,6 @@ parameter of IBM Cloud Object Storage (https://ibm.github.io/ibm-cos-sdk-python/
 parameter, add a key to ``GetObjectOptions``, its description there and an entry to ``MEMBERS``.
 """
 
-import difflib
 import hashlib
 import re
 from base64 import b64decode, b64encode
@@ -122,6 +121,8 @@ def serialize(options: Mapping[str, Any]) -> tuple[dict[str, str], tuple[tuple[s
 
 
 def _unknown_option(name: str) -> str:
+    import difflib  # noqa: PLC0415 - for errors only
+
     snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
     close = [
         option

@@ -1,8 +1,7 @@
 """``Pin``: one version of an object, determined by the first response of a read."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 from aios3get._protocol.extent import Extent, parse_extent
 from aios3get._protocol.header_values import is_sendable
@@ -47,8 +46,7 @@ def check_identity(request: ObjectRequest, headers: Mapping[str, str]) -> None:
         raise IntegrityError("the response was decrypted with another SSE-C key than the request's")
 
 
-@dataclass(frozen=True, slots=True)
-class Pin:
+class Pin(NamedTuple):
     """One version of an object. It creates requests for its bytes and checks the responses.
 
     Every request has ``If-Match``, so that S3 rejects another version. ETag and size of each

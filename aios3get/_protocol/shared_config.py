@@ -5,13 +5,15 @@ that start with ``#`` or ``;``, an indented block under an empty value is a nest
 https://docs.aws.amazon.com/sdkref/latest/guide/file-format.html
 """
 
-import configparser
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias, cast
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 from aios3get.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import configparser
 
 __all__ = ["Profile", "Section", "SharedConfig", "parse_sections"]
 
@@ -140,6 +142,8 @@ def parse_sections(text: str, file: str) -> dict[str, Section]:
 
 def _find_problem(text: str, sections: dict[str, Section]) -> str | None:
     """Add the sections of the text; return a description of its error, if it has one."""
+    import configparser  # noqa: PLC0415 - only machines with these files need it
+
     parser = configparser.RawConfigParser()
     try:
         parser.read_string(text)
@@ -154,7 +158,9 @@ def _find_problem(text: str, sections: dict[str, Section]) -> str | None:
     return None
 
 
-def _describe(error: configparser.Error) -> str:
+def _describe(error: "configparser.Error") -> str:
+    import configparser  # noqa: PLC0415
+
     # configparser's own texts quote the line, which may contain a secret.
     match error:
         case configparser.MissingSectionHeaderError(lineno=line):

@@ -11,8 +11,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from aios3get._config.certificates import load_certificates
-from aios3get._config.client_config import ClientConfig, LoadedConfig
+from aios3get._config.client_config import ClientConfig
 from aios3get._config.environ import without_items
+from aios3get._config.loaded_config import LoadedConfig
 from aios3get._config.settings import resolve_settings
 from aios3get._config.shared_files import profile_name, read_shared_config
 from aios3get._http.proxies import DIRECT, Proxies

@@ -17,8 +17,7 @@ import asyncio
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable
-from dataclasses import dataclass
-from typing import Protocol, cast, runtime_checkable
+from typing import NamedTuple, Protocol, cast, runtime_checkable
 
 from aios3get._protocol.identity import (
     Anonymous,
@@ -26,9 +25,10 @@ from aios3get._protocol.identity import (
     Credentials,
     CredentialsProvider,
     Identity,
+    check_source,
 )
 from aios3get.credentials.context import ProviderContext
-from aios3get.errors import ConfigurationError, CredentialsError
+from aios3get.errors import CredentialsError
 
 __all__ = [
     "FixedIdentity",
@@ -42,8 +42,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Unavailable:
+class Unavailable(NamedTuple):
     """The reason why a provider has no credentials; not a failure, so a chain tries the next one.
 
     Args:
@@ -123,11 +122,7 @@ def provider_for(source: Identity | CredentialsProvider) -> CredentialsProvider:
     """
     if isinstance(source, Credentials | BearerToken | Anonymous):
         return FixedIdentity(source)
-    if inspect.isclass(source) or not callable(source):
-        raise ConfigurationError(
-            "credentials must be Credentials, ANONYMOUS or a callable that returns Credentials,"
-            f" not {getattr(source, '__name__', None) or type(source).__name__}"
-        )
+    check_source(source)
     return source
 
 

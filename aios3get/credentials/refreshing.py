@@ -9,9 +9,8 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 from weakref import WeakSet
 
 from aios3get.errors import CredentialsError, S3Error, UsageError
@@ -43,8 +42,7 @@ class Expiring(Protocol):
 T = TypeVar("T", bound=Expiring)
 
 
-@dataclass(frozen=True, slots=True)
-class _Held(Generic[T]):
+class _Held(NamedTuple, Generic[T]):
     value: T
     advisory: float
     mandatory: float

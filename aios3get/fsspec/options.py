@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 
 from aios3get._protocol.get_object import GetObjectOptions
 from aios3get._protocol.identity import ANONYMOUS, Credentials
-from aios3get._protocol.retry import RetryPolicy
+from aios3get._protocol.retry_policy import RetryPolicy
 from aios3get._protocol.timeouts import Timeouts
 from aios3get.client import S3Client
 from aios3get.errors import ConfigurationError

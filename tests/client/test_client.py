@@ -4,7 +4,6 @@ import os
 import pickle
 import subprocess
 import sys
-import threading
 import warnings
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -14,9 +13,8 @@ import aiohttp
 import pytest
 
 from aios3get import errors
-from aios3get._config.client_config import load_config
+from aios3get._config.loaded_config import load_config
 from aios3get._engine.get_object_call import GetObjectCall
-from aios3get._engine.s3_object import S3Object
 from aios3get._protocol.identity import ANONYMOUS, Credentials
 from aios3get._protocol.timeouts import Timeouts
 from aios3get.client import S3Client
@@ -148,7 +146,7 @@ class TestFirstUse:
             loads.append(config)
             return await real(config)
 
-        monkeypatch.setattr("aios3get.client.load_config", counted)
+        monkeypatch.setattr("aios3get._engine.running.load_config", counted)
         assert set(await asyncio.gather(*(read(client) for _ in range(20)))) == {CONTENT}
         assert len(loads) == 1
         assert not client._loading
@@ -165,7 +163,7 @@ class TestFirstUse:
                 await asyncio.sleep(3600)
             return await real(config)
 
-        monkeypatch.setattr("aios3get.client.load_config", slow)
+        monkeypatch.setattr("aios3get._engine.running.load_config", slow)
         first = asyncio.create_task(read(client))
         await started.wait()
         second = asyncio.create_task(read(client))
@@ -257,76 +255,6 @@ async def test_missing_key_with_leading_slash_raises_with_a_hint(client: S3Clien
     with pytest.raises(errors.NoSuchKey) as caught:
         await client.get_object(BUCKET, "missing")
     assert "slash" not in str(caught.value)
-
-
-class TestLoops:
-    def test_client_works_on_consecutive_event_loops(self, server: S3Server) -> None:
-        client = quick_client(server)
-        for _ in range(5):
-            assert asyncio.run(read(client)) == CONTENT
-        # The loop that runs now finds those that ended, and only the newest of them is kept.
-        assert len(client._loops) == 1
-        assert server.connections_opened == 5
-
-    def test_client_works_on_event_loops_of_several_threads(self, server: S3Server) -> None:
-        client = quick_client(server)
-        found: list[bytes] = []
-
-        async def several() -> None:
-            found.extend(await asyncio.gather(*(read(client) for _ in range(5))))
-
-        threads = [threading.Thread(target=asyncio.run, args=(several(),)) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(20)
-        assert found == [CONTENT] * 20
-
-    async def test_close_reaches_the_connections_of_other_event_loops(
-        self, server: S3Server
-    ) -> None:
-        client = quick_client(server)
-        loop = asyncio.new_event_loop()
-        thread = threading.Thread(target=loop.run_forever)
-        thread.start()
-        try:
-            future = asyncio.run_coroutine_threadsafe(read(client), loop)
-            assert await asyncio.wrap_future(future) == CONTENT
-            session = own_sessions(client._loops[loop].exchange.transport).pooled
-            assert session is not None
-            await client.aclose()
-            async with asyncio.timeout(10):
-                while not session.closed:  # noqa: ASYNC110 - aiohttp tells nobody
-                    await asyncio.sleep(0.01)
-        finally:
-            loop.call_soon_threadsafe(loop.stop)
-            thread.join()
-            loop.close()
-
-    @pytest.mark.parametrize("closed", [True, False])
-    def test_body_read_on_another_event_loop_raises_usage_error(
-        self, server: S3Server, closed: bool
-    ) -> None:
-        server.faults.add(faults.stall_after(10))
-        client = quick_client(server, timeouts=Timeouts(idle=30))
-
-        async def begun() -> S3Object:
-            obj = await client.get_object(BUCKET, KEY)
-            assert await obj.read(10) == CONTENT[:10]
-            return obj
-
-        with asyncio.Runner() as first, asyncio.Runner() as second:
-            obj = first.run(begun())
-            limiter = obj._stream._exchange.transport.limiter
-            if closed:
-                first.close()
-            with pytest.raises(errors.UsageError, match="opened on another event loop"):
-                second.run(obj.read())
-            second.run(obj.aclose())
-            if not closed:
-                assert limiter.in_use == 1
-                first.run(asyncio.sleep(0))
-            assert limiter.in_use == 0
 
 
 class TestPickling:

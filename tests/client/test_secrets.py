@@ -9,7 +9,7 @@ import pytest
 
 from aios3get import errors
 from aios3get._protocol.identity import Credentials
-from aios3get._protocol.retry import RetryPolicy
+from aios3get._protocol.retry_policy import RetryPolicy
 from aios3get._protocol.timeouts import Timeouts
 from aios3get.client import S3Client
 from aios3get.testing import S3Server, ServerCredentials, faults

@@ -7,7 +7,7 @@ import pytest
 from aios3get import AttemptRecord, errors
 from aios3get._engine.attempt import Attempt, Observation
 from aios3get._protocol.get_object import GetObject
-from aios3get._protocol.retry import RetryPolicy
+from aios3get._protocol.retry_policy import RetryPolicy
 from aios3get.client import S3Client
 from aios3get.testing import S3Server, faults
 from tests.engine.conftest import CONTENT

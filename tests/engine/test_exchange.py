@@ -10,7 +10,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from aios3get import errors
 from aios3get._protocol.identity import ANONYMOUS
-from aios3get._protocol.retry import RetryPolicy
+from aios3get._protocol.retry_policy import RetryPolicy
 from aios3get._protocol.timeouts import Timeouts
 from aios3get.client import S3Client
 from aios3get.testing import S3Server, faults
@@ -266,7 +266,7 @@ async def test_deadline_covers_loading_the_configuration(
 
     async with quick_client(server) as client:
         with monkeypatch.context() as patched:
-            patched.setattr("aios3get.client.load_config", stuck)
+            patched.setattr("aios3get._engine.running.load_config", stuck)
             with pytest.raises(errors.TransportTimeout) as caught:
                 async with asyncio.timeout(5):
                     await getattr(client, verb)(BUCKET, KEY, deadline=0.05)

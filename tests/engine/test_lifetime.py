@@ -20,7 +20,7 @@ from aios3get._engine.stream import ByteStream
 from aios3get._http.limiter import Permit
 from aios3get._http.transport import Response
 from aios3get._protocol.identity import Credentials
-from aios3get._protocol.retry import RetryPolicy
+from aios3get._protocol.retry_policy import RetryPolicy
 from aios3get.client import S3Client
 from aios3get.testing import S3Server, faults
 from tests.reading_client import BUCKET, KEY, quick_client, transport_of

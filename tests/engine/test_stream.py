@@ -12,7 +12,7 @@ import pytest
 from aios3get import errors
 from aios3get._engine.s3_object import S3Object
 from aios3get._http.transport import Response
-from aios3get._protocol.retry import RetryPolicy
+from aios3get._protocol.retry_policy import RetryPolicy
 from aios3get.client import S3Client
 from aios3get.testing import S3Server, faults
 from tests.reading_client import (

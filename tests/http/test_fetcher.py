@@ -13,7 +13,7 @@ from aiohttp.test_utils import TestServer
 from aios3get._http.fetcher import Fetcher
 from aios3get._http.proxies import Proxies
 from aios3get._protocol.fetch import FetchedResponse, FetchRequest
-from aios3get._protocol.retry import RetryPolicy
+from aios3get._protocol.retry_policy import RetryPolicy
 from aios3get.errors import (
     ConnectionFailed,
     ConnectionLost,

@@ -22,7 +22,8 @@ import botocore.session
 import botocore.tokens
 import pytest
 
-from aios3get._config.client_config import ClientConfig, load_config
+from aios3get._config.client_config import ClientConfig
+from aios3get._config.loaded_config import load_config
 from aios3get._http.fetcher import Fetcher
 from aios3get._protocol.identity import Credentials
 from aios3get.credentials import CredentialsSource, default_chain

@@ -1,6 +1,5 @@
 import random
 from collections import Counter
-from dataclasses import fields, replace
 from functools import lru_cache
 from itertools import product
 from math import prod
@@ -276,7 +275,7 @@ EVERYTHING: Switches = {
     "region": REGIONS,
     "endpoint_url": (None, *ENDPOINTS),
     "addressing_style": STYLES,
-    **{field.name: BOTH for field in fields(EndpointSettings) if field.type is bool},
+    **{name: BOTH for name, kind in EndpointSettings.__annotations__.items() if kind is bool},
 }
 VARIANTS: Switches = dict.fromkeys(("use_fips", "use_dualstack", "use_accelerate"), BOTH)
 FAMILIES: dict[str, tuple[tuple[str, ...], Switches]] = {
@@ -357,7 +356,7 @@ def test_session_endpoints(endpoint_url: str | None) -> None:
     switches: Switches = {"region": REGIONS[:9], "addressing_style": STYLES, **variants}
     outcomes: Counter[str] = Counter()
     for bucket, settings in product(DIRECTORIES, settings_of(switches)):
-        there = replace(settings, endpoint_url=endpoint_url)
+        there = settings._replace(endpoint_url=endpoint_url)
         outcomes[compare(bucket, there, session=True)] += 1
     assert outcomes["same"] > 0
     assert outcomes.keys() <= {"same", "both reject", "stricter"}

@@ -113,7 +113,7 @@ def by_botocore(environ: dict[str, str]) -> dict[str, Any]:
 def by_us(environ: dict[str, str]) -> dict[str, Any]:
     found = resolve_settings({}, environ, _read_both(environ), profile_name(None, environ))
     endpoint = found.endpoint
-    names = [name for name in endpoint.__dataclass_fields__ if name != "disable_access_points"]
+    names = [name for name in endpoint._fields if name != "disable_access_points"]
     return {name: getattr(endpoint, name) for name in names} | {
         "checksums": found.response_checksum_validation,
         "ca_bundle": found.ca_bundle,

@@ -301,7 +301,7 @@ def test_type_without_a_checksum_is_unverified() -> None:
 
 
 def test_reason_names_the_package_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    absent = replace(ALGORITHMS["XXHASH3"], available=False)
+    absent = ALGORITHMS["XXHASH3"]._replace(available=False)
     monkeypatch.setattr(checksum, "_by_header", {absent.header: absent})
     reason = reason_of(
         select_verifier(response(x_amz_checksum_xxhash3=announce("XXHASH3", b"")), status=200)

@@ -17,7 +17,8 @@ from aios3get._protocol.correction import (
     SwitchRegion,
     correction,
 )
-from aios3get._protocol.retry import Budget, Decision, GiveUp, RetryPolicy, RetryQuota, Wait
+from aios3get._protocol.retry import Budget, Decision, GiveUp, RetryQuota, Wait
+from aios3get._protocol.retry_policy import RetryPolicy
 from aios3get.errors import (
     AccessDenied,
     BadRequest,

@@ -11,14 +11,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
 
 from aios3get._engine.call import Call, check_deadline
-from aios3get._engine.exchange import Exchange
 from aios3get._engine.get_object_call import GetObjectCall
-from aios3get._engine.s3_object import S3Object
 from aios3get._protocol.get_object import GetObject, GetObjectOptions
 from aios3get._protocol.ranges import ByteRange
 from aios3get.errors import ParameterError
 
 if TYPE_CHECKING:
+    from aios3get._engine.exchange import Exchange
     from aios3get._engine.parallel.download import Download
     from aios3get._engine.parallel.memory import BytesRead
     from aios3get._engine.parallel.objects import ObjectResults, Requests
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from aios3get._engine.parallel.ordered import ObjectStream
     from aios3get._engine.parallel.progress import OnProgress
     from aios3get._engine.parallel.reader import ObjectReader
+    from aios3get._engine.s3_object import S3Object
 
 __all__ = ["ParallelMethods"]
 
@@ -38,7 +38,7 @@ class ParallelMethods(ABC):
         """Return the request of a call, with the client's defaults."""
 
     @abstractmethod
-    async def _start_exchange(self) -> Exchange:
+    async def _start_exchange(self) -> "Exchange":
         """Return the exchange of the running event loop."""
 
     async def read_into(
@@ -307,7 +307,7 @@ class ParallelMethods(ABC):
 
     async def _get_one(
         self, deadline: float | None, bucket: str, key: str, options: GetObjectOptions
-    ) -> S3Object:
+    ) -> "S3Object":
         return await self.get_object(bucket, key, deadline=deadline, **options)
 
     @abstractmethod

@@ -17,7 +17,8 @@ from aios3get._protocol.correction import Sent
 from aios3get._protocol.extent import Extent
 from aios3get._protocol.pin import Pin
 from aios3get._protocol.ranges import ByteRange
-from aios3get._protocol.retry import Budget, Decision, RetryPolicy, RetryQuota
+from aios3get._protocol.retry import Budget, Decision, RetryQuota
+from aios3get._protocol.retry_policy import RetryPolicy
 from aios3get.errors import (
     S3Error,
     ServiceUnavailable,

@@ -1,8 +1,7 @@
 """Amazon Resource Names of access points, and their endpoints."""
 
 import re
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from aios3get._protocol.endpoints.endpoint import Endpoint, EndpointSettings, service_host
 from aios3get._protocol.endpoints.hosts import CustomEndpoint, is_host_label, is_host_name
@@ -15,8 +14,7 @@ _separators = re.compile("[:/]")
 _is_account_id = re.compile(r"[0-9]{12}").fullmatch
 
 
-@dataclass(frozen=True, slots=True)
-class Arn:
+class Arn(NamedTuple):
     """The fields of ``arn:partition:service:region:account:resource``.
 
     Attributes:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from typing import Literal
+from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
 __all__ = [
@@ -21,8 +21,7 @@ EndpointKind = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class EndpointSettings:
+class EndpointSettings(NamedTuple):
     """The settings that endpoint resolution depends on; see ``S3Client``."""
 
     region: str = "us-east-1"

@@ -1,8 +1,8 @@
 """Host names, and the parsing of ``endpoint_url``."""
 
 import re
-from dataclasses import dataclass
 from ipaddress import IPv6Address
+from typing import NamedTuple
 
 from aios3get._protocol.endpoints.partitions import PARTITIONS
 from aios3get.errors import ConfigurationError
@@ -68,8 +68,7 @@ def is_authority(text: str) -> bool:
     return not host.startswith("[") or _is_ipv6(host[1:-1])
 
 
-@dataclass(frozen=True, slots=True)
-class CustomEndpoint:
+class CustomEndpoint(NamedTuple):
     """A parsed ``endpoint_url``.
 
     Attributes:

@@ -5,14 +5,13 @@ single-stack and dual-stack hosts.
 """
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 __all__ = ["PARTITIONS", "Partition", "partition_of"]
 
 
-@dataclass(frozen=True, slots=True)
-class Partition:
+class Partition(NamedTuple):
     """One AWS partition.
 
     Attributes:

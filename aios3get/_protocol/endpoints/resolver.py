@@ -108,7 +108,7 @@ class EndpointResolver:
         Raises:
             ParameterError: as for ``resolve_endpoint``.
         """
-        settings = self.settings if region is None else replace(self.settings, region=region)
+        settings = self.settings if region is None else self.settings._replace(region=region)
         return resolve_endpoint(bucket, settings)
 
     def resolve_session(self, bucket: str) -> Endpoint:
@@ -147,7 +147,7 @@ def _check_settings(settings: EndpointSettings) -> tuple[EndpointSettings, Custo
         )
     if settings.use_fips or settings.use_dualstack:
         # The SDKs ignore both if there is an endpoint_url.
-        settings = replace(settings, use_fips=False, use_dualstack=False)
+        settings = settings._replace(use_fips=False, use_dualstack=False)
     return settings, parse_endpoint_url(url)
 
 

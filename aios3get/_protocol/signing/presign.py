@@ -4,20 +4,20 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-presigned-url.html
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 from aios3get._protocol.endpoints.resolver import Endpoint
 from aios3get._protocol.identity import Anonymous, BearerToken, Credentials, Identity
 from aios3get._protocol.options import EXPECTED_BUCKET_OWNER, REQUEST_PAYER
+from aios3get._protocol.presigned_url import PresignedUrl
 from aios3get._protocol.signing.signed_request import signer_of
 from aios3get._protocol.signing.sigv4 import signed_url
 from aios3get._protocol.signing.uri import encode_query
 from aios3get.errors import ConfigurationError, CredentialsError, ParameterError
 
-__all__ = ["PresignedUrl", "presign_url"]
+__all__ = ["presign_url"]
 
 # X-Amz-Expires in https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
 _MAX_SECONDS: Final = 604_800
@@ -27,49 +27,6 @@ _MAX_SECONDS: Final = 604_800
 # https://github.com/aws/aws-sdk-go-v2/issues/2508
 # It ignores x-amz-checksum-mode there: https://github.com/aws/aws-sdk-java-v2/pull/7035
 _QUERY_HEADERS: Final = (EXPECTED_BUCKET_OWNER, REQUEST_PAYER)
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class PresignedUrl:
-    """A presigned URL. ``str()`` returns the URL; ``repr`` hides its query, which is a credential.
-
-    Send the URL unchanged: any other encoding breaks the signature. For aiohttp and yarl that is
-    ``yarl.URL(link.url, encoded=True)``.
-
-    Attributes:
-        url: the URL.
-        expires_at: when the URL expires, in UTC; the unsigned URL of a public object
-            (``ANONYMOUS``) never does and has ``datetime.max``.
-        headers: headers that must be sent with the URL, because they are signed; empty for a URL
-            that works in a browser.
-    """
-
-    url: str
-    expires_at: datetime
-    headers: Mapping[str, str] = field(hash=False)
-
-    def __str__(self) -> str:
-        return self.url
-
-    def __repr__(self) -> str:
-        place, mark, _ = self.url.partition("?")
-        hidden = f"{mark}…" if mark else ""
-        return (
-            f"PresignedUrl(url='{place}{hidden}', expires_at={self.expires_at!r}, "
-            f"headers={sorted(self.headers)!r})"
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """The attributes by name, with ``headers`` as a dict; it holds the credential."""
-        return {"url": self.url, "expires_at": self.expires_at, "headers": dict(self.headers)}
-
-    def __reduce__(self) -> tuple[object, ...]:
-        # A read-only mapping does not pickle.
-        return _revive, (self.url, self.expires_at, dict(self.headers))
-
-
-def _revive(url: str, expires_at: datetime, headers: dict[str, str]) -> PresignedUrl:
-    return PresignedUrl(url, expires_at, MappingProxyType(headers))
 
 
 def presign_url(

@@ -135,7 +135,7 @@ def test_endpoint_url_replaces_fips_and_dualstack_hosts(
     if bucket.startswith("arn:") and region == "cn-north-1":
         bucket = bucket.replace("aws", "aws-cn").replace("us-west-2", region)
     custom = EndpointSettings(region, "http://localhost:9000")
-    assert resolve_endpoint(bucket, replace(custom, **settings)) == resolve_endpoint(bucket, custom)
+    assert resolve_endpoint(bucket, custom._replace(**settings)) == resolve_endpoint(bucket, custom)
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,8 @@ _bucket = st.one_of(
     st.builds("arn:aws:s3:us-west-2:123456789012:accesspoint/{}".format, _text),
 )
 _settings = st.builds(
-    EndpointSettings,
+    EndpointSettings._replace,
+    st.just(EndpointSettings()),
     endpoint_url=st.sampled_from([None, "http://h:9000", "https://h/base", "http://[::1]:9000"]),
     addressing_style=st.sampled_from(["auto", "path", "virtual"]),
 )

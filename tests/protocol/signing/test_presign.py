@@ -11,7 +11,8 @@ from yarl import URL
 
 from aios3get._protocol.endpoints.resolver import Endpoint
 from aios3get._protocol.identity import ANONYMOUS, BearerToken, Credentials, Identity
-from aios3get._protocol.signing.presign import PresignedUrl, presign_url
+from aios3get._protocol.presigned_url import PresignedUrl
+from aios3get._protocol.signing.presign import presign_url
 from aios3get.errors import ConfigurationError, CredentialsError, ParameterError
 
 EXAMPLE = Credentials("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
