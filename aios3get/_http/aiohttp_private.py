@@ -82,15 +82,8 @@ def address_of(response: object) -> str | None:
     return getattr(getattr(response, "_protocol", None), "address", None)
 
 
-def _own_request() -> object:
-    """Return aiohttp's own ``ClientSession._request``; None if it has been replaced."""
-    function: Any = vars(aiohttp.ClientSession).get("_request")
-    # isinstance() is deceived by wrapt's proxies, which instrumentation libraries install.
-    genuine = type(function) is FunctionType and function.__globals__ is aiohttp.client.__dict__
-    return function if genuine else None
-
-
-_request: Final = _own_request()
+# The namespace of the functions of aiohttp's own session.
+_OWN_GLOBALS: Final = aiohttp.client.__dict__
 
 
 def is_observed(session: aiohttp.ClientSession, middlewares: Sequence[object]) -> bool:
@@ -99,9 +92,11 @@ def is_observed(session: aiohttp.ClientSession, middlewares: Sequence[object]) -
     These replace ``ClientSession._request``, or add a ``TraceConfig`` or a middleware.
     """
     method: Any = session._request
+    # isinstance() is deceived by wrapt's proxies, which instrumentation libraries install.
     return (
         type(method) is not MethodType
-        or method.__func__ is not _request
+        or type(method.__func__) is not FunctionType
+        or method.__func__.__globals__ is not _OWN_GLOBALS
         or bool(session.trace_configs)
         or session._middlewares != middlewares
     )

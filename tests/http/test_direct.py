@@ -539,18 +539,17 @@ def test_missing_part_is_named_in_a_warning(
     assert f"lacks {part}: small GETs are sent through ClientSession" in record.getMessage()
 
 
-async def test_function_that_was_replaced_before_the_import_is_not_taken_for_aiohttps(
+async def test_only_aiohttps_own_function_is_not_observed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def patched(*args: Any, **options: Any) -> None: ...
 
-    for replacement in (patched, LyingProxy(patched), None):
-        monkeypatch.setattr(aiohttp.ClientSession, "_request", replacement)
-        assert aiohttp_private._own_request() is None
-    monkeypatch.undo()
-    monkeypatch.setattr(aiohttp_private, "_request", None)
     async with aiohttp.ClientSession() as session:
-        assert aiohttp_private.is_observed(session, ())
+        for replacement in (patched, LyingProxy(patched), None):
+            monkeypatch.setattr(aiohttp.ClientSession, "_request", replacement)
+            assert aiohttp_private.is_observed(session, ())
+        monkeypatch.undo()
+        assert not aiohttp_private.is_observed(session, ())
 
 
 @pytest.mark.parametrize(
