@@ -117,8 +117,9 @@ class ReadAhead:
         reader.wants_hedge = self._is_awaited
 
     def covers(self, offset: int) -> bool:
-        """Whether the byte is in memory or requested."""
-        return bool(self._blocks) and self._blocks[0].start <= offset < self._next
+        """Whether the byte is in memory, requested, or next to be requested."""
+        first = self._blocks[0].start if self._blocks else self._next
+        return first <= offset <= self._next
 
     def adopt(self, stream: PartStream, stop: int) -> None:
         """Read the first bytes from an existing response."""
@@ -132,38 +133,37 @@ class ReadAhead:
         Raises:
             S3Error: they cannot be read.
         """
-        while True:
-            self._retire()
-            self.fill()
-            if self._blocks:
-                block = self._blocks[0]
-                start, stop = self.position, min(block.at, self.position + most)
-                if stop > start:
-                    self.position = stop
-                    return block.memory[start - block.start : stop - block.start]
-                if block.error is not None:
-                    raise block.error
-            elif self._next >= self._stop:
+        while (block := self.arrived()) is None:
+            if not self._blocks and self._next >= self._stop:
                 return memoryview(b"")
-            self._waiter = self._loop.create_future()
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
+            await self.wait()
+        start, stop = self.position, min(block.at, self.position + most)
+        self.position = stop
+        return block.memory[start - block.start : stop - block.start]
 
-    def read_nowait(self, count: int) -> memoryview | None:
-        """Return the next ``count`` bytes if they have arrived and are in one block.
+    def arrived(self) -> Block | None:
+        """Return the block that contains ``position`` if that byte has arrived.
 
-        The returned view is valid until the next call.
+        The memory of blocks before it is reused, and further parts are requested.
         """
         self._retire()
         self.fill()
         block = self._blocks[0] if self._blocks else None
-        start, stop = self.position, self.position + count
-        if block is None or block.at < stop:
-            return None
-        self.position = stop
-        return block.memory[start - block.start : stop - block.start]
+        return block if block is not None and block.at > self.position else None
+
+    async def wait(self) -> None:
+        """Wait until more bytes have arrived.
+
+        Raises:
+            S3Error: they cannot be read.
+        """
+        if self._blocks and self._blocks[0].error is not None:
+            raise self._blocks[0].error
+        self._waiter = self._loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
 
     def fill(self) -> None:
         """Request parts up to the end of the window."""

@@ -44,7 +44,8 @@ class ObjectReader(AsyncCloseable):
 
     Enter it with ``async with``. Sequential reads are served by reading ahead with several requests
     at once; a read at another offset requests only what it needs. The last 8 MiB that were read
-    stay in memory. One task at a time may read. The bytes are not compared with a checksum.
+    stay in memory, except for reads of 128 KiB or more at another offset. One task at a time may
+    read. The bytes are not compared with a checksum.
 
     Attributes:
         info: the object's metadata.
@@ -57,8 +58,9 @@ class ObjectReader(AsyncCloseable):
     def __init__(self, read: ObjectRead) -> None:
         self._read = read
         unit = self._unit = min(_UNIT, read.least_part)
-        # The least that a read at another offset requests. A read near the end requests everything
-        # up to the end, where formats such as zip and Parquet have their directories.
+        # The least that a read at another offset requests; a larger one is received directly into
+        # its result. A read near the end requests everything up to the end, where formats such as
+        # zip and Parquet have their directories.
         self._least_jump = unit // 8
         # A read of this many bytes at another offset is divided among several requests.
         self._divided = 4 * unit
@@ -72,7 +74,13 @@ class ObjectReader(AsyncCloseable):
         self._ahead: ReadAhead | None = None
         # The offset at which the current sequential read began.
         self._began = 0
+        # The offset at which the latest read ended that was received directly.
+        self._direct_stop = -1
         self._cache: list[Block] = []
+        # The block of the latest read, which serves the next ones up to the checkpoint: there, it
+        # is decided how far to read ahead.
+        self._block: Block | None = None
+        self._checkpoint = 0
 
     async def __aenter__(self) -> Self:
         await self._read.call.run(self._begin())
@@ -113,6 +121,7 @@ class ObjectReader(AsyncCloseable):
     async def aclose(self) -> None:
         """Cancel the requests and release the memory."""
         self._open = False
+        self._block = None
         self._cache.clear()
         interrupt, self._interrupt = self._interrupt, None
         if interrupt is not None:
@@ -149,18 +158,26 @@ class ObjectReader(AsyncCloseable):
             ObjectChanged: the object was replaced since the reader was opened.
             S3Error: as for ``get_object``.
         """
+        if size is not None and size >= 0:
+            held = self._held(self._position, size)
+            if held is not None:
+                self._position += size
+                return bytes(held)
         self._check_open()
-        count = max(0, self.size - self._position)
+        start = self._position
+        count = max(0, self.size - start)
         if size is not None and size >= 0:
             count = min(count, size)
-        held = self._held(self._position, count) or self._arrived(self._position, count)
+        if count and not self._reading:
+            self._find(start, count)
+        held = self._held(start, count)
         if held is not None:
             self._position += count
             return bytes(held)
         room = BytesIO(bytes(count))
         with room.getbuffer() as view:
-            await self._read_at(self._position, view)
-        self._position += count
+            await self._read_at(start, view)
+        self._position = start + count
         return room.getvalue()
 
     async def readinto(self, buffer: Any, /) -> int:
@@ -207,78 +224,82 @@ class ObjectReader(AsyncCloseable):
             self._interrupt = None
             self._reading = False
 
-    def _held(self, offset: int, count: int) -> memoryview | None:
-        """Return the bytes if one block in memory contains all of them."""
-        for block in self._cache:
-            if block.start <= offset and offset + count <= block.stop:
-                return block.memory[offset - block.start : offset - block.start + count]
-        return None
-
-    def _arrived(self, offset: int, count: int) -> memoryview | None:
-        """Return the bytes if they are next and in one block that was read ahead."""
-        ahead = self._ahead
-        if self._reading or ahead is None or ahead.position != offset:
+    def _held(self, start: int, count: int) -> memoryview | None:
+        """Return the bytes if they have arrived in the current block."""
+        block, stop = self._block, start + count
+        if block is None or start < block.start or stop > block.at or stop > self._checkpoint:
             return None
-        self._extend(ahead, count)
-        return ahead.read_nowait(count)
+        return block.memory[start - block.start : stop - block.start]
+
+    def _find(self, offset: int, wanted: int) -> Block | None:
+        """Make the block with the byte the current one, if the byte is in memory; return it."""
+        self._block = None
+        ahead = self._ahead
+        for block in self._cache:
+            if block.start <= offset < block.stop:
+                self._block, self._checkpoint = block, block.stop
+                return block
+        if ahead is not None and ahead.covers(offset):
+            ahead.position = offset
+            self._extend(ahead, wanted)
+            self._block = ahead.arrived()
+        return self._block
 
     def _extend(self, ahead: ReadAhead, wanted: int) -> None:
         """Read farther ahead if the latest reads were sequential, or if this one is large."""
-        if self._reader is None:
-            return
+        assert self._reader is not None
         count = ahead.position - self._began
         enough = self._unit if self._began else self._unit // 2
+        self._checkpoint = self.size
         if count >= enough or wanted > self._unit:
             ahead.limits = limits_for(self._read, self._reader.link)
-        elif self._began and count:
+            return
+        self._checkpoint = self._began + enough
+        if self._began and count:
             # Many programs read a piece of a file in small steps, and then seek.
             size = max(2 * count, self._least_jump)
             ahead.limits = Limits(size, 1, size)
 
-    async def _fill(self, position: int, view: memoryview) -> None:
-        stop = position + len(view)
-        if self._ahead is not None and self._ahead.position == position:
-            self._extend(self._ahead, len(view))
-        while position < stop:
-            rest = view[position - stop :]
-            piece = self._cached(position)
-            if piece is None:
-                self._check_open()
-                ahead = await self._ahead_at(position, len(rest))
-                if ahead is None:
-                    await self._fill_divided(rest, position)
-                    break
-                try:
-                    piece = await ahead.read(len(rest))
-                except Exception:
-                    await self._leave()
-                    raise
-            count = min(len(piece), len(rest))
-            rest[:count] = piece[:count]
-            position += count
-
-    def _cached(self, offset: int) -> memoryview | None:
-        for block in self._cache:
-            if block.start <= offset < block.stop:
-                return block.memory[offset - block.start :]
-        return None
+    async def _fill(self, offset: int, view: memoryview) -> None:
+        stop = offset + len(view)
+        while offset < stop:
+            rest = view[offset - stop :]
+            block = self._find(offset, len(rest))
+            if block is not None:
+                piece = block.memory[offset - block.start : block.at - block.start]
+                count = min(len(piece), len(rest))
+                rest[:count] = piece[:count]
+                offset += count
+                continue
+            self._check_open()
+            ahead = await self._ahead_at(offset, len(rest))
+            if ahead is None:
+                await self._fill_directly(rest, offset)
+                return
+            try:
+                await ahead.wait()
+            except Exception:
+                await self._leave()
+                raise
 
     async def _ahead_at(self, offset: int, count: int) -> ReadAhead | None:
-        """Return the read-ahead for ``offset``; None for a large read out of order."""
+        """Return the read-ahead for ``offset``; None for a large read at another offset."""
         reader, ahead = self._reader, self._ahead
         assert reader is not None
-        if ahead is not None and (ahead.covers(offset) or ahead.position == offset):
-            ahead.position = offset
+        if ahead is not None and ahead.covers(offset):
             return ahead
         await self._leave()
-        if count >= self._divided:
-            return None
+        if offset != self._direct_stop:
+            self._began = offset
+            if count >= self._least_jump:
+                return None
         start, stop = offset, min(self.size, offset + max(count, self._least_jump))
         if stop == self.size:
             start = min(offset, max(0, self.size - self._least_jump))
         self._ahead = ahead = self._read_ahead(reader, start, stop - start)
+        ahead.position = offset
+        self._extend(ahead, count)
         ahead.fill()
-        ahead.position = self._began = offset
         return ahead
 
     async def _leave(self) -> None:
@@ -306,16 +327,21 @@ class ObjectReader(AsyncCloseable):
                 del self._cache[number:]
                 return
 
-    async def _fill_divided(self, view: memoryview, start: int) -> None:
-        reader = self._reader
+    async def _fill_directly(self, view: memoryview, start: int) -> None:
+        """Receive the bytes in ``view`` itself. They are not kept for another read."""
+        reader, stop = self._reader, start + len(view)
         assert reader is not None
-        most = min(_MOST_DIVISIONS, self._read.connections or _MOST_DIVISIONS)
-        size = max(self._unit, -(-len(view) // most))
-        async with TaskGroup() as tasks:
-            for at in range(0, len(view), size):
-                piece = view[at : at + size]
-                span = Span(start + at, start + at + len(piece))
-                tasks.create_task(reader.read_into(span, piece))
+        if len(view) < self._divided:
+            await reader.read_into(Span(start, stop), view)
+        else:
+            most = min(_MOST_DIVISIONS, self._read.connections or _MOST_DIVISIONS)
+            size = max(self._unit, -(-len(view) // most))
+            async with TaskGroup() as tasks:
+                for at in range(start, stop, size):
+                    span = Span(at, min(stop, at + size))
+                    piece = view[span.start - start : span.stop - start]
+                    tasks.create_task(reader.read_into(span, piece))
+        self._direct_stop = stop
 
     def _check_open(self) -> None:
         if not self._open:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from aios3get import S3Client, errors
+from aios3get._engine.parallel import read_ahead
 from aios3get._engine.parallel.read_ahead import ReadAhead
 from aios3get.testing import S3Server, faults
 from tests.engine.parallel.conftest import CONTENT, PART, covering
@@ -97,6 +98,37 @@ async def test_large_reads_out_of_order_are_not_read_ahead(
             f.seek(offset)
             assert await f.read(PART - 1) == CONTENT[offset : offset + PART - 1]
     assert len(server.requests) == 1 + 2
+
+
+async def test_large_read_out_of_order_takes_no_memory_but_its_result(
+    server: S3Server, client: S3Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.put_object(BUCKET, KEY, CONTENT)
+    allocated: list[int] = []
+
+    def allocate(size: int) -> memoryview:
+        allocated.append(size)
+        return memoryview(bytearray(size))
+
+    monkeypatch.setattr(read_ahead, "allocate", allocate)
+    async with client.open_object(BUCKET, KEY) as f:
+        del allocated[:]
+        for offset, size in ((2000, PART), (5000, PART // 8)):
+            f.seek(offset)
+            assert await f.read(size) == CONTENT[offset : offset + size]
+    assert not allocated
+
+
+async def test_large_reads_in_order_after_a_seek_are_read_ahead(
+    server: S3Server, client: S3Client
+) -> None:
+    server.put_object(BUCKET, KEY, CONTENT)
+    async with client.open_object(BUCKET, KEY) as f:
+        f.seek(2000)
+        assert await f.read(PART) == CONTENT[2000 : 2000 + PART]
+        assert len(server.requests) == 1 + 1
+        assert await f.read(PART) == CONTENT[2000 + PART : 2000 + 2 * PART]
+        await until(lambda: len(server.requests) == 2 + 5)
 
 
 async def test_closed_reader_holds_no_memory(server: S3Server, client: S3Client) -> None:
