@@ -92,6 +92,10 @@ class Call:
         if self.observation is not None:
             self.observation.sent(self.attempt, self.attempts)
 
+    def latency(self, response: "Response") -> float:
+        """The seconds from the latest attempt, once it had a connection, until now."""
+        return time.monotonic() - max(self.sent_at, response.permit.connected_at or 0.0)
+
     def responded(self, response: "Response") -> None:
         """Record the head of the response to the latest attempt."""
         # Bounded, because a long download may be interrupted any number of times.

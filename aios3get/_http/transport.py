@@ -154,7 +154,7 @@ class Transport:
                 raise
             if isinstance(failure, errors.ConnectionLost):
                 owned = isinstance(self.sessions, OwnSessions)
-                failure.reused = owned and not permit.connected
+                failure.reused = owned and permit.connected_at is None
             if isinstance(failure, errors.TransportError):
                 self.avoid(permit.address)
         else:

@@ -5,6 +5,7 @@ ticks of that timer, so a blocked event loop does not count as a slow network.
 """
 
 import asyncio
+import time
 from collections import deque
 from typing import Any, Final
 
@@ -19,14 +20,15 @@ class Wait:
     """A wait for the network. It can begin again, but in one task at a time.
 
     Attributes:
-        connected: whether a new connection was opened for it.
+        connected_at: when a new connection was opened for it, on the monotonic clock; None if it
+            uses a kept one.
         address: the address of that connection.
     """
 
     # Class attributes are the defaults: most waits never change them.
     task: "asyncio.Task[Any] | None" = None
     began: int | None = None
-    connected = False
+    connected_at: float | None = None
     address: str | None = None
     expired = False
     cancelling = 0
@@ -83,7 +85,7 @@ class Watchdog:
         """Restart the time of the wait."""
         if wait is not None:
             wait.began = self._ticks
-            wait.connected = True
+            wait.connected_at = time.monotonic()
 
     def restart(self, wait: Wait) -> None:
         """Restart the time of the wait, because bytes arrived."""

@@ -1,11 +1,12 @@
 import asyncio
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from aios3get._engine.call import Call, PartCall, check_deadline
-from aios3get._http.watchdog import Watchdog
+from aios3get._http.watchdog import Wait, Watchdog
 from aios3get._protocol.get_object import GetObject
 from aios3get.errors import ParameterError, S3Error, TransportTimeout
 
@@ -28,6 +29,16 @@ def test_attempts_of_parts_count_for_the_whole_call() -> None:
     assert [part.attempts for part in parts] == [2, 1]
     assert whole.attempts == 3
     assert {(part.region, part.clock_offset) for part in parts} == {("eu-west-1", 5.0)}
+
+
+def test_latency_starts_at_the_request_or_when_its_connection_was_made() -> None:
+    response: Any = SimpleNamespace(permit=Wait())
+    one = call()
+    one.sending()
+    one.sent_at -= 10.0
+    assert one.latency(response) >= 10.0
+    response.permit.connected_at = one.sent_at + 8.0
+    assert 2.0 <= one.latency(response) < 8.0
 
 
 async def test_deadline_that_passes_is_a_transport_timeout() -> None:

@@ -103,7 +103,7 @@ async def test_time_spent_connecting_does_not_count() -> None:
     assert watchdog.connecting() is wait
     await asyncio.sleep(2 * IDLE)
     watchdog.connected(wait)
-    assert wait.connected
+    assert wait.connected_at is not None
     await asyncio.sleep(IDLE / 5)
     watchdog.end(wait)
     assert not wait.expired

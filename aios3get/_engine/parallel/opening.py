@@ -1,6 +1,5 @@
 """The first request of a read. Its response determines the version and the bytes to read."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, NamedTuple, cast
 
@@ -29,7 +28,7 @@ class Beginning(NamedTuple):
 
     Attributes:
         info: the object's metadata.
-        latency: seconds until the head of the response arrived.
+        latency: seconds from the request to the head of the response, without connecting.
         span: the bytes that the caller requested; None if no length was announced.
         stream: the body, if this response contains all requested bytes.
         pin: the version of the object, for the requests of further parts.
@@ -154,10 +153,8 @@ class ObjectRead:
 
     async def _begin(self, first: GetObject, size: int | None) -> Beginning:
         """Send ``first``; if ``size`` is None, its response contains everything to read."""
-        loop = asyncio.get_running_loop()
-        sent = loop.time()
         response = await self.exchange.send(self.call, first)
-        latency = loop.time() - sent
+        latency = self.call.latency(response)
         status, headers = response.status, response.headers
         try:
             extent = first_extent(first, status, headers)

@@ -1,6 +1,5 @@
 """Requests for the parts of one version of an object."""
 
-import asyncio
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, NamedTuple
@@ -63,7 +62,6 @@ class PartReader:
     ) -> None:
         self._exchange = exchange
         self._call = call
-        self._loop = asyncio.get_running_loop()
         self.pin = pin
         self.link = link
         self.detach()
@@ -121,10 +119,10 @@ class PartReader:
 
     async def request(self, call: Call, range: ByteRange) -> tuple[Response, Extent]:
         """Request a range of the version; return the checked response and its extent."""
-        attempts, sent = call.attempts, self._loop.time()
+        attempts = call.attempts
         response, extent = await reopen(self._exchange, call, self.pin, range)
         if call.attempts == attempts + 1:
-            self.link.waited(self._loop.time() - sent)
+            self.link.waited(call.latency(response))
         return response, extent
 
     def may_hedge(self, offset: int) -> bool:
