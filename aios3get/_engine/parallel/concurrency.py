@@ -35,6 +35,7 @@ class Link:
         self.latency = self.least_latency = latency
         self.rate = USUAL_RATE
         self._measured = False
+        self._bytes = self._seconds = 0.0
 
     def waited(self, latency: float) -> None:
         """Add the latency of a response to the average."""
@@ -43,8 +44,11 @@ class Link:
 
     def received(self, size: int, seconds: float) -> None:
         """Add the rate of a part to the average: ``size`` bytes in ``seconds``."""
-        rate = size / max(seconds, 1e-6)
-        self.rate = self.rate + _WEIGHT * (rate - self.rate) if self._measured else rate
+        # Bytes and seconds are added up separately: the rate of a short body that arrived with its
+        # head would outweigh all others.
+        self._bytes = (1 - _WEIGHT) * self._bytes + size
+        self._seconds = (1 - _WEIGHT) * self._seconds + max(seconds, 1e-6)
+        self.rate = self._bytes / self._seconds
         self._measured = True
 
     def is_behind(self, received: int, left: int, seconds: float) -> bool:
