@@ -1,7 +1,7 @@
 """Reads an object into a buffer of the caller."""
 
 import mmap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Final, Self, cast
 
@@ -14,10 +14,22 @@ from aios3get._protocol.hashing import Algorithm
 from aios3get._protocol.object_info import ObjectInfo
 from aios3get.errors import ParameterError
 
-__all__ = ["BytesRead", "MemorySink", "MemoryWriter", "allocate", "read_into", "writable_view"]
-
+__all__ = [
+    "BLOCK_SIZE",
+    "Blocks",
+    "BytesRead",
+    "MemorySink",
+    "MemoryWriter",
+    "allocate",
+    "read_into",
+    "writable_view",
+]
 
 _HUGE_PAGE: Final = 2 * MIB
+
+# The memory that pieces share, if two of them fit.
+BLOCK_SIZE: Final = _HUGE_PAGE
+_SHORT: Final = BLOCK_SIZE // 2
 
 
 class BytesRead(int):
@@ -99,6 +111,40 @@ def allocate(size: int) -> memoryview:
     with suppress(OSError):  # of a kernel without them
         memory.madvise(mmap.MADV_HUGEPAGE)
     return memoryview(memory)
+
+
+class Blocks:
+    """Memory for many pieces. Short pieces share blocks, which are provided in huge pages.
+
+    Args:
+        sizes: the number of bytes of each piece.
+    """
+
+    def __init__(self, sizes: Sequence[int]) -> None:
+        self._blocks: list[memoryview] = []
+        self._places: list[tuple[int, int]] = []
+        short = sum([size for size in sizes if size <= _SHORT])
+        shared = left = 0
+        for size in sizes:
+            if size > _SHORT:
+                self._places.append((len(self._blocks), 0))
+                self._blocks.append(allocate(size))
+                continue
+            if left < size or not self._blocks:
+                shared, left = len(self._blocks), min(short, BLOCK_SIZE)
+                self._blocks.append(allocate(left))
+            self._places.append((shared, len(self._blocks[shared]) - left))
+            left -= size
+            short -= size
+
+    def view(self, index: int, start: int, stop: int) -> memoryview:
+        """Return the memory of a piece from its byte ``start`` up to ``stop``."""
+        block, at = self._places[index]
+        return self._blocks[block][at + start : at + stop]
+
+    def freeze(self) -> None:
+        """Make the views that are returned from now on read-only."""
+        self._blocks = [block.toreadonly() for block in self._blocks]
 
 
 def writable_view(buffer: object) -> memoryview:

@@ -244,17 +244,20 @@ class ParallelMethods(ABC):
             bucket: as for ``get_object``.
             key: as for ``get_object``.
             ranges: ``ByteRange`` or header text, in any order; they may overlap and repeat.
-            gap: ranges at most this many bytes apart are read together; by default as many bytes
-                as arrive during the latency of a request, from 64 KiB to 2 MiB.
-            connections: how many requests run at once; by default 32.
+            gap: ranges at most this many bytes apart are read together, and the bytes between
+                them are discarded. By default as many bytes as arrive during the latency of a
+                request, from 64 KiB to 2 MiB; distances over 64 KiB add at most four times the
+                bytes of the ranges.
+            connections: how many requests run at once; by default 8, and up to
+                ``max_concurrency`` the more requests there are and the higher the latency is.
             hedge: whether to request the rest of a slow part again on another connection, and to
                 continue with the response that arrives first.
             deadline: seconds for the whole call.
             options: as for ``get_object``, but not ``range`` and ``part_number``.
 
         Returns:
-            The bytes of each range, in the order of ``ranges``. Ranges that were read together
-            share one buffer, including the gaps; it is freed with the last of them.
+            The bytes of each range, in the order of ``ranges``. Short ranges share buffers of up
+            to 2 MiB; each is freed with the last of its ranges.
 
         Raises:
             ParameterError: an argument is invalid; raised before any I/O.

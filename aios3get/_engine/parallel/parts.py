@@ -7,7 +7,6 @@ from typing import Final, NamedTuple
 __all__ = [
     "MIB",
     "MIN_PART",
-    "Group",
     "Part",
     "Span",
     "Work",
@@ -15,6 +14,7 @@ __all__ = [
     "gaps",
     "part_size",
     "stored_part_size",
+    "widest_gap",
 ]
 
 MIB: Final = 1 << 20
@@ -78,7 +78,7 @@ class Work:
     """The bytes that are still to be read: parts in progress, and bytes not assigned to a part.
 
     Args:
-        spans: the bytes to read, disjoint and in order.
+        spans: the bytes to read, disjoint, in the order in which they are read.
 
     Attributes:
         unassigned: the number of bytes that are not assigned to a part.
@@ -87,20 +87,34 @@ class Work:
     """
 
     def __init__(self, spans: Iterable[Span]) -> None:
-        self._unassigned = deque(span for span in spans if span.size)
-        self.unassigned = sum(span.size for span in self._unassigned)
+        self._unassigned = deque([span for span in spans if span.start < span.stop])
+        self.unassigned = sum([stop - start for start, stop in self._unassigned])
         self._parts: set[Part] = set()
         self.boundary: int | None = None
 
-    def take(self, size: int) -> Part | None:
-        """Return the next part, of at most ``size`` bytes; None if every byte is assigned."""
+    def take(self, size: int, gap: int = 0, together: int = 0) -> Part | None:
+        """Return the next part; None if every byte is assigned.
+
+        Args:
+            size: the most bytes of a span in the part.
+            gap: spans at most this many bytes apart are read as one part.
+            together: the most bytes in a part of several spans.
+        """
         if not self._unassigned:
             return None
         start, end = self._unassigned.popleft()
         stop = min(end, self._aligned(start, start + size))
+        limit = self._aligned(start, start + together)
+        self.unassigned -= stop - start
         if stop < end:
             self._unassigned.appendleft(Span(stop, end))
-        self.unassigned -= stop - start
+        while self._unassigned:
+            following, end = self._unassigned[0]
+            if not 0 <= following - stop <= gap or end > limit:
+                break
+            self._unassigned.popleft()
+            self.unassigned -= end - following
+            stop = end
         part = Part(start, stop)
         self._parts.add(part)
         return part
@@ -172,40 +186,48 @@ def stored_part_size(etag: str, size: int) -> int | None:
     return smallest * MIB if smallest == largest else None
 
 
-class Group(NamedTuple):
-    """Ranges that are read together.
-
-    Attributes:
-        span: the bytes to read, from the first range's start to the last one's stop.
-        members: the ranges' positions in the sequence that was coalesced.
-    """
-
-    span: Span
-    members: tuple[int, ...]
-
-
-def coalesce(ranges: Sequence[Span], gap: int, largest: int) -> list[Group]:
-    """Group ranges so that few requests read them and no byte is read twice.
+def coalesce(
+    ranges: Sequence[tuple[int, int]], gap: int, largest: int
+) -> tuple[list[Span], list[int]]:
+    """Group ranges so that no byte is in two groups.
 
     Args:
         ranges: in any order; they may overlap, repeat and be empty.
-        gap: ranges at most this many bytes apart are read together.
+        gap: ranges at most this many bytes apart are grouped.
         largest: the most bytes in a group, unless its ranges overlap or it is a single range.
+
+    Returns:
+        The groups in the order of their offsets, each from its first range's start to the last
+        one's stop; and for each range the position of its group among them.
     """
-    groups: list[Group] = []
-    members: list[int] = []
-    start = stop = 0
-    for index in sorted(range(len(ranges)), key=ranges.__getitem__):
-        each = ranges[index]
-        if members and (
-            each.start < stop or (each.start - stop <= gap and each.stop - start <= largest)
-        ):
-            stop = max(stop, each.stop)
+    groups: list[Span] = []
+    group_of = [0] * len(ranges)
+    starts = [start for start, _ in ranges]
+    start = stop = -1
+    for index in sorted(range(len(ranges)), key=starts.__getitem__):
+        first, last = ranges[index]
+        if start >= 0 and (first < stop or (first - stop <= gap and last - start <= largest)):
+            stop = max(stop, last)
         else:
-            if members:
-                groups.append(Group(Span(start, stop), tuple(members)))
-            members, (start, stop) = [], each
-        members.append(index)
-    if members:
-        groups.append(Group(Span(start, stop), tuple(members)))
-    return groups
+            if start >= 0:
+                groups.append(Span(start, stop))
+            start, stop = first, last
+        group_of[index] = len(groups)
+    if start >= 0:
+        groups.append(Span(start, stop))
+    return groups, group_of
+
+
+def widest_gap(gaps: Iterable[int], most: int) -> int:
+    """Return a length such that all gaps of at most that length have ``most`` bytes or fewer.
+
+    Args:
+        gaps: their lengths in ascending order.
+        most: the most bytes in these gaps together.
+    """
+    total = length = 0
+    for length in gaps:
+        total += length
+        if total > most:
+            return length - 1
+    return length

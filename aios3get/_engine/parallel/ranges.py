@@ -2,57 +2,137 @@
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from math import ceil, sqrt
 from typing import Final
 
-from aios3get._engine.parallel.concurrency import Link
-from aios3get._engine.parallel.memory import MemorySink, MemoryWriter, allocate
-from aios3get._engine.parallel.opening import ObjectRead
-from aios3get._engine.parallel.parts import Group, Span, coalesce, gaps
-from aios3get._engine.parallel.transfer import Transfer
+from aios3get._engine.parallel.concurrency import USUAL_RATE, Link
+from aios3get._engine.parallel.memory import BLOCK_SIZE, Blocks
+from aios3get._engine.parallel.opening import Beginning, ObjectRead
+from aios3get._engine.parallel.parts import MIB, MIN_PART, Span, coalesce, gaps, widest_gap
+from aios3get._engine.parallel.transfer import CONNECTIONS, Transfer
 from aios3get._protocol.hashing import Algorithm
 from aios3get._protocol.ranges import ByteRange
 
-__all__ = ["read_ranges"]
+__all__ = ["RangesSink", "choose_gap", "divide", "read_ranges"]
 
 # Ranges up to the first distance apart are read together at any latency; ranges farther apart than
 # the second never are.
 _LEAST_GAP: Final = 1 << 16
 _MOST_GAP: Final = 1 << 21
+# Gaps beyond the least one have at most this many times the bytes of the ranges.
+_MOST_WASTE: Final = 4
 
-# These requests are short, so more of them run at once.
-_CONNECTIONS: Final = 32
+# The CPU time of opening a connection, without and with TLS, is 0.3 to 1.5 ms.
+_CONNECTING_SECONDS: Final = 0.0005
+# Under load, a request to the nearest server takes this long.
+_LEAST_SECONDS: Final = 0.003
+
+# Fewer bytes of a range than the first number are copied from where they are received together with
+# the bytes between ranges: at most the second number at once.
+_DIRECT: Final = 262_144
+_SCRATCH: Final = MIB
 
 
-class GroupsSink:
-    """Buffers for groups of ranges.
+class RangesSink:
+    """Memory for ranges, without the bytes between them.
 
     Args:
-        groups: in the order of their offsets.
+        spans: the bytes to keep, disjoint and in order.
+
+    Attributes:
+        memory: holds the bytes of each span.
     """
 
     piece_size = 0
 
-    def __init__(self, groups: Sequence[Group]) -> None:
-        self._starts = [group.span.start for group in groups]
-        self._sinks = [MemorySink(allocate(span.size), span.start) for span, _ in groups]
+    def __init__(self, spans: Sequence[Span]) -> None:
+        self._spans = spans
+        self._starts = [start for start, _ in spans]
+        self.memory = Blocks([stop - start for start, stop in spans])
+        self._scratch: list[memoryview] = []
 
-    def writer(self, offset: int) -> MemoryWriter:
+    def writer(self, offset: int) -> "RangesWriter":
         """Return a writer for the bytes from ``offset`` on."""
-        return self._sink(offset).writer(offset)
+        return RangesWriter(self, offset)
+
+    def memory_at(self, offset: int, size: int) -> memoryview:
+        """Return the memory for at most ``size`` bytes from ``offset`` on; empty between spans."""
+        index = self._index(offset)
+        start, stop = self._spans[index]
+        if not start <= offset < stop:
+            return memoryview(b"")
+        return self.memory.view(index, offset - start, min(offset + size, stop) - start)
+
+    def store(self, offset: int, data: memoryview) -> None:
+        """Copy the bytes that belong to spans."""
+        end = offset + len(data)
+        for index in range(self._index(offset), len(self._spans)):
+            start, stop = self._spans[index]
+            if start >= end:
+                break
+            first, last = max(start, offset), min(stop, end)
+            if first < last:
+                view = self.memory.view(index, first - start, last - start)
+                view[:] = data[first - offset : last - offset]
+
+    def _index(self, offset: int) -> int:
+        """Return the position of the last span that starts at or before ``offset``, or 0."""
+        return max(0, bisect_right(self._starts, offset) - 1)
+
+    def take_scratch(self) -> memoryview:
+        """Return memory for bytes that are copied from there."""
+        if not self._scratch:
+            pieces = Blocks([_SCRATCH] * (BLOCK_SIZE // _SCRATCH))
+            self._scratch = [pieces.view(i, 0, _SCRATCH) for i in range(BLOCK_SIZE // _SCRATCH)]
+        return self._scratch.pop()
+
+    def put_back(self, scratch: memoryview) -> None:
+        """Keep memory of ``take_scratch`` for the next part: the first use of memory is slow."""
+        self._scratch.append(scratch)
 
     def record(self, span: Span, algorithm: Algorithm, digest: bytes) -> None:
         """Do nothing: a read into memory cannot be resumed."""
 
     def read_back(self, span: Span) -> Iterator[memoryview]:
-        """Return the bytes of ``span``."""
-        return self._sink(span.start).read_back(span)
+        """Return the bytes of ``span``, which lies in one of the sink's."""
+        yield self.memory_at(span.start, span.size)
 
-    def view(self, span: Span) -> memoryview:
-        """Return the buffer of a range."""
-        return self._sink(span.start).view(span)
 
-    def _sink(self, offset: int) -> MemorySink:
-        return self._sinks[bisect_right(self._starts, offset) - 1]
+class RangesWriter:
+    """Hands out the memory of ranges, and other memory for the bytes between them."""
+
+    def __init__(self, sink: RangesSink, offset: int) -> None:
+        self._sink = sink
+        self._at = offset
+        self._scratch: memoryview | None = None
+        self._copied: memoryview | None = None
+
+    def window(self, size: int) -> memoryview:
+        """Return memory for the next bytes, at most ``size`` of them."""
+        memory = self._sink.memory_at(self._at, size)
+        if len(memory) >= min(size, _DIRECT):
+            self._copied = None
+            return memory
+        if self._scratch is None:
+            self._scratch = self._sink.take_scratch()
+        self._copied = self._scratch[:size]
+        return self._copied
+
+    async def filled(self, count: int) -> None:
+        """Copy the first ``count`` bytes of the window, unless they are in place."""
+        if self._copied is not None:
+            self._sink.store(self._at, self._copied[:count])
+        self._at += count
+
+    async def flush(self) -> None:
+        """Do nothing: the bytes are in place."""
+
+    async def aclose(self) -> None:
+        """Leave the memory that bytes are copied from to other parts."""
+        if self._scratch is not None:
+            self._sink.put_back(self._scratch)
+            self._scratch = self._copied = None
 
 
 async def read_ranges(
@@ -71,29 +151,97 @@ async def read_ranges(
     """
     if not ranges:
         return []
-    begun = await read.begin_range(_first_range(ranges, read.least_part))
+    begun = await _begin(read, ranges, _LEAST_GAP if gap is None else gap)
     size, (start, stop) = begun.extent.size, begun.extent[:2]
     assert size is not None
     assert stop is not None
     first = Span(start, stop)
-    spans = [Span(*each.within(size)) for each in ranges]
-    if gap is None:
-        # Reading a gap costs as much as a request if its transfer takes as long as the latency.
-        gap = max(_LEAST_GAP, min(int(begun.latency * Link(begun.latency).rate), _MOST_GAP))
-    groups = coalesce(spans, gap, read.least_part)
-    sink = GroupsSink(groups)
-    others = [rest for span, _ in groups for rest in gaps(span, [first])]
-    # The stored checksum is that of the whole object, so it cannot verify ranges.
-    begun = begun._replace(wants_checksum=False)
-    await Transfer(read, begun, [first, *others], sink, connections=_CONNECTIONS).run()
-    return [sink.view(span).toreadonly() for span in spans]
+    spans = [each.within(size) for each in ranges]
+    groups, group_of = coalesce(spans, 0, BLOCK_SIZE)
+    sink = RangesSink(groups)
+    others = [group for group in groups if group.stop <= first.start]
+    for group in groups[len(others) :]:
+        others += gaps(group, [first])
+    wanted = sum([stop - start for start, stop in others])
+    between = sorted([after.start - before.stop for before, after in pairwise(others)])
+    widest = widest_gap(between, _MOST_WASTE * wanted)
+
+    def gap_now(link: Link) -> int:
+        return choose_gap(widest, link) if gap is None else gap
+
+    few = bisect_right(between, gap_now(Link(begun.latency)))
+    connections, together = divide(
+        wanted + sum(between[:few]), 1 + len(between) - few, begun.latency
+    )
+    transfer = Transfer(
+        read,
+        # The stored checksum is that of the whole object, so it cannot verify ranges.
+        begun._replace(wants_checksum=False),
+        [first, *others],
+        sink,
+        connections=connections,
+        gap=gap_now,
+        together=min(read.least_part, together),
+    )
+    await transfer.run()
+    sink.memory.freeze()
+    views: list[memoryview] = []
+    for (start, stop), index in zip(spans, group_of, strict=True):
+        at = groups[index].start
+        views.append(sink.memory.view(index, start - at, stop - at))
+    return views
 
 
-def _first_range(ranges: Sequence[ByteRange], most: int) -> ByteRange:
-    """Return the range that starts last: if it is satisfiable, so are all others."""
+async def _begin(read: ObjectRead, ranges: Sequence[ByteRange], gap: int) -> Beginning:
+    """Request the last ranges: if these are satisfiable, so are all others."""
     last = max(ranges, key=lambda each: each.start)
     if last.start < 0:
         longest = min(ranges, key=lambda each: each.start)
-        return ByteRange.last(min(-longest.start, most))
-    stop = last.start + most
-    return ByteRange(last.start, stop if last.stop is None else min(last.stop, stop))
+        return await read.begin_range(ByteRange.last(min(-longest.start, read.least_part)))
+    most = min(read.least_part, MIB)
+    nearest = [
+        Span(each.start, each.start + most if each.stop is None else each.stop)
+        for each in ranges
+        if each.start >= max(0, last.start - most)
+    ]
+    start, stop = coalesce(nearest, gap, most)[0][-1]
+    begun = await read.begin_range(ByteRange(start, min(stop, start + most)))
+    assert begun.extent.size is not None
+    if last.start >= begun.extent.size:
+        read.discard(begun)
+        begun = await read.begin_range(last)  # S3's own error has the size of the object
+    return begun
+
+
+def choose_gap(widest: int, link: Link) -> int:
+    """Return how many bytes apart ranges are read together.
+
+    Reading the bytes between two ranges takes as long as another request if their transfer takes
+    as long as the latency.
+
+    Args:
+        widest: the most that may be returned, except that short distances never deserve a request.
+        link: the measurements.
+    """
+    rate = min(link.rate, USUAL_RATE)
+    return max(_LEAST_GAP, min(int(link.least_latency * rate), widest, _MOST_GAP))
+
+
+def divide(size: int, requests: int, latency: float) -> tuple[int, int]:
+    """Return the number of connections, and the most bytes in a request for several ranges.
+
+    With ``n`` requests over ``c`` connections, waiting takes ``n * latency / c`` and opening the
+    connections ``c`` times their cost. The sum is least where both are equal.
+
+    Args:
+        size: the number of bytes in all requests.
+        requests: the fewest requests, if none is limited in length.
+        latency: seconds from a request to its response's first byte.
+    """
+    seconds = max(latency, _LEAST_SECONDS)
+    divided = max(requests, ceil(size / MIN_PART))
+    connections = max(CONNECTIONS, ceil(sqrt(divided * seconds / _CONNECTING_SECONDS)))
+    # One connection receives the first response. Of what cannot be read together, the last request
+    # is half as long as the others on average.
+    whole = connections - 1 - requests / 2
+    return connections, MIN_PART if whole < 1 else min(MIN_PART, max(MIB, int(size / whole)))

@@ -24,6 +24,8 @@ class Scheduler:
         link: the measurements that determine the size of parts.
         least: the fewest bytes in a part.
         size: the number of bytes in a part; None to derive it from ``link``.
+        gap: returns how many bytes apart spans are read as one part.
+        together: the most bytes in a part of several spans.
     """
 
     def __init__(
@@ -34,6 +36,8 @@ class Scheduler:
         link: Link,
         least: int,
         size: int | None = None,
+        gap: Callable[[Link], int] = lambda _: 0,
+        together: int = 0,
     ) -> None:
         self._work = work
         self._read = read
@@ -41,6 +45,8 @@ class Scheduler:
         self._link = link
         self._least = least
         self._size = size
+        self._gap = gap
+        self._together = together
         self._loop = asyncio.get_running_loop()
         self._running = 0
         self._tasks = TaskGroup()
@@ -101,4 +107,5 @@ class Scheduler:
     def _next(self, size: int) -> Part | None:
         bytes_per_wait = self._link.latency * self._link.rate
         least = max(self._least, int(_SPLIT_WAITS * bytes_per_wait / 2))
-        return self._work.take(size) or self._work.split(least)
+        part = self._work.take(size, self._gap(self._link), self._together)
+        return part or self._work.split(least)

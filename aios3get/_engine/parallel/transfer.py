@@ -1,7 +1,8 @@
 """Reads an object with many requests and writes the bytes to a sink, in any order."""
 
 import asyncio
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
 from aios3get._engine.parallel.concurrency import Concurrency, Link
@@ -77,6 +78,8 @@ class Transfer:
         sink: the destination.
         progress: counts the bytes as they arrive.
         connections: the number of requests at the start, unless the caller passed one.
+        gap: returns how many bytes apart spans are read with one request.
+        together: the most bytes in a request for several spans.
     """
 
     def __init__(
@@ -88,6 +91,8 @@ class Transfer:
         progress: Progress | None = None,
         *,
         connections: int = CONNECTIONS,
+        gap: Callable[[Link], int] = lambda _: 0,
+        together: int = 0,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._read = read
@@ -97,10 +102,18 @@ class Transfer:
         self._link = Link(begun.latency)
         self._reader = PartReader(read.exchange, read.call, begun.pin, self._link, hedge=read.hedge)
         self._work = work = Work(spans)
-        limit = min(read.connections or MAX_CONNECTIONS, read.exchange.state.max_concurrency)
+        limit = read.connections or max(connections, MAX_CONNECTIONS)
+        limit = min(limit, read.exchange.state.max_concurrency)
         concurrency = Concurrency(read.connections or connections, limit, self._loop.time())
         self._scheduler = Scheduler(
-            self._work, self._read_part, concurrency, self._link, read.least_part, read.part_size
+            self._work,
+            self._read_part,
+            concurrency,
+            self._link,
+            read.least_part,
+            read.part_size,
+            gap,
+            together,
         )
         self._reader.on_push_back = self._scheduler.push_back
         # While bytes are unassigned, all connections are busy anyway.
@@ -139,7 +152,7 @@ class Transfer:
     async def _read_part(self, part: Part) -> None:
         """Read one part, which may be split meanwhile."""
         stream = await self._open(part)
-        started = self._loop.time()
+        started = time.monotonic()
         writer = self._sink.writer(part.start)
         piece = _Piece(part.start, self._algorithm())
 
@@ -165,7 +178,7 @@ class Transfer:
         finally:
             stream.close()
             await writer.aclose()
-        self._link.received(part.at - part.start, self._loop.time() - started)
+        self._link.received(part.at - part.start, time.monotonic() - started)
 
     async def _open(self, part: Part) -> PartStream:
         if part is self._first:

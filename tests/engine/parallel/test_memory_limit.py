@@ -62,7 +62,15 @@ READS = {
 """,
     ),
 }
+# Ranges of 64 KiB with 160 KiB between them: 40 MiB are kept, and 160 MiB may be read.
+RANGES = "[ByteRange(at, at + 65536) for at in range(0, 160 << 20, 229376)]"
+READS["get_ranges"] = (
+    "from aios3get import ByteRange",
+    f"views = await s3.get_ranges({OBJECT}, {RANGES}, connections=8, gap=1 << 20)",
+)
+KEPT = 46 * MIB
 LIMITS = {
+    "get_ranges": KEPT + 16 * MIB + CONNECTIONS * MIB,
     "download_object": 16 * MIB + CONNECTIONS * MIB,
     "read_into": 16 * MIB + CONNECTIONS * MIB,
     # The window, and the first part beside it.

@@ -13,6 +13,7 @@ from aios3get._engine.parallel.parts import (
     coalesce,
     part_size,
     stored_part_size,
+    widest_gap,
 )
 
 SIZES = st.integers(1, 300)
@@ -112,26 +113,26 @@ def test_part_size_is_the_share_of_a_connection_where_there_is() -> None:
 
 
 @given(st.lists(spans, max_size=20), st.integers(0, 100), SIZES)
-def test_coalesced_groups_hold_each_range_once_and_no_byte_twice(
+def test_coalesced_groups_hold_each_range_and_no_byte_twice(
     ranges: list[Span], gap: int, largest: int
 ) -> None:
-    groups = coalesce(ranges, gap, largest)
-    assert sorted(i for group in groups for i in group.members) == list(range(len(ranges)))
-    for group in groups:
-        inside = [ranges[i] for i in group.members]
-        assert group.span.start == min(each.start for each in inside)
-        assert group.span.stop == max(each.stop for each in inside)
-    assert all(before.span.stop <= after.span.start for before, after in pairwise(groups))
+    groups, group_of = coalesce(ranges, gap, largest)
+    assert len(group_of) == len(ranges)
+    for position, group in enumerate(groups):
+        inside = [ranges[i] for i in range(len(ranges)) if group_of[i] == position]
+        assert group.start == min(each.start for each in inside)
+        assert group.stop == max(each.stop for each in inside)
+    assert all(before.stop <= after.start for before, after in pairwise(groups))
 
 
 @given(st.lists(spans, max_size=20), st.integers(0, 100), SIZES)
-def test_coalesced_groups_read_no_gap_longer_than_allowed(
+def test_coalesced_groups_have_no_gap_longer_than_allowed(
     ranges: list[Span], gap: int, largest: int
 ) -> None:
     wanted = set(offsets(ranges))
-    for group in coalesce(ranges, gap, largest):
+    for group in coalesce(ranges, gap, largest)[0]:
         hole = 0
-        for offset in range(*group.span):
+        for offset in range(*group):
             hole = 0 if offset in wanted else hole + 1
             assert hole <= gap
 
@@ -140,14 +141,55 @@ def test_coalesced_groups_read_no_gap_longer_than_allowed(
 def test_coalesced_groups_are_no_longer_than_the_largest_unless_one_range_is(
     ranges: list[Span], gap: int, largest: int
 ) -> None:
-    for group in coalesce(ranges, gap, largest):
-        assert group.span.size <= largest or len(group.members) == 1
+    groups, group_of = coalesce(ranges, gap, largest)
+    for position, group in enumerate(groups):
+        assert group.size <= largest or group_of.count(position) == 1
 
 
-def test_ranges_farther_apart_than_the_gap_are_read_separately() -> None:
-    ranges = [Span(0, 10), Span(20, 30), Span(41, 50)]
-    groups = coalesce(ranges, 10, 1000)
-    assert [group.members for group in groups] == [(0, 1), (2,)]
+def test_ranges_farther_apart_than_the_gap_are_in_separate_groups() -> None:
+    ranges = [Span(41, 50), Span(0, 10), Span(20, 30)]
+    assert coalesce(ranges, 10, 1000) == ([Span(0, 30), Span(41, 50)], [1, 0, 0])
+
+
+@given(disjoint_spans(), st.integers(0, 200), SIZES, SIZES)
+def test_spans_read_as_one_part_are_near_and_the_part_is_not_long(
+    wanted: list[Span], gap: int, size: int, together: int
+) -> None:
+    work = Work(wanted)
+    taken = [part for part in iter(lambda: work.take(size, gap, together), None) if part]
+    assert work.unassigned == 0
+    assert all(before.stop <= after.start for before, after in pairwise(taken))
+    assert set(offsets(wanted)) <= set(offsets(taken))
+    wanted_offsets = set(offsets(wanted))
+    for part in taken:
+        assert part.left <= size or part.left <= together
+        hole = 0
+        for offset in range(part.start, part.stop):
+            hole = 0 if offset in wanted_offsets else hole + 1
+            assert hole <= gap
+        assert part.start in wanted_offsets
+        assert part.stop - 1 in wanted_offsets
+
+
+def test_span_before_the_last_one_is_never_read_as_one_part_with_it() -> None:
+    work = Work([Span(50, 60), Span(0, 10)])
+    assert [(part.start, part.stop) for part in iter(lambda: work.take(100, 100, 100), None)] == [
+        (50, 60),
+        (0, 10),
+    ]
+
+
+@given(st.lists(st.integers(0, 50), max_size=20).map(sorted), st.integers(0, 300))
+def test_widest_gap_is_the_longest_whose_bytes_are_within_the_limit(
+    lengths: list[int], most: int
+) -> None:
+    def total(widest: int) -> int:
+        return sum(length for length in lengths if length <= widest)
+
+    widest = widest_gap(lengths, most)
+    assert total(widest) <= most
+    longer = [length for length in lengths if length > widest]
+    assert not longer or total(longer[0]) > most
 
 
 @pytest.mark.parametrize(

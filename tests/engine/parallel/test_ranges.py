@@ -1,9 +1,17 @@
+import asyncio
 import random
+from itertools import pairwise
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from aios3get import ByteRange, S3Client, errors
+from aios3get._engine.parallel import ranges as ranges_module
+from aios3get._engine.parallel.concurrency import USUAL_RATE, Link
+from aios3get._engine.parallel.parts import MIB, MIN_PART, Span
+from aios3get._engine.parallel.ranges import RangesSink, choose_gap, divide
 from aios3get.testing import S3Server, faults
 from tests.engine.parallel.conftest import CONTENT, PART, covering
 from tests.reading_client import BUCKET, KEY
@@ -53,7 +61,7 @@ async def test_any_ranges_are_read(
     assert [bytes(view) for view in views] == expected(ranges)
 
 
-async def test_close_ranges_take_few_requests_and_share_memory(
+async def test_close_ranges_take_few_requests_and_no_memory_for_the_bytes_between(
     server: S3Server, client: S3Client
 ) -> None:
     server.put_object(BUCKET, KEY, CONTENT)
@@ -61,7 +69,15 @@ async def test_close_ranges_take_few_requests_and_share_memory(
     views = await client.get_ranges(BUCKET, KEY, ranges)
     assert [bytes(view) for view in views] == expected(ranges)
     assert len(server.requests) <= 5
-    assert len({id(view.obj) for view in views}) <= 4
+    assert sum({id(view.obj): len(memoryview(view.obj)) for view in views}.values()) == 5 * 300
+
+
+async def test_close_ranges_that_fit_a_request_take_one(server: S3Server, client: S3Client) -> None:
+    server.put_object(BUCKET, KEY, CONTENT)
+    ranges = [ByteRange(6010, 6500), ByteRange(5700, 6000), ByteRange(6400, 6600)]
+    views = await client.get_ranges(BUCKET, KEY, ranges)
+    assert [bytes(view) for view in views] == expected(ranges)
+    assert [request.headers["Range"] for request in server.requests] == ["bytes=5700-6599"]
 
 
 async def test_distant_ranges_are_read_separately(server: S3Server, client: S3Client) -> None:
@@ -93,7 +109,14 @@ async def test_no_ranges_take_no_request(server: S3Server, client: S3Client) -> 
     assert not server.requests
 
 
-@pytest.mark.parametrize("ranges", [[f"bytes={SIZE}-"], ["bytes=0-9", f"bytes={SIZE}-{SIZE + 5}"]])
+@pytest.mark.parametrize(
+    "ranges",
+    [
+        [f"bytes={SIZE}-"],
+        ["bytes=0-9", f"bytes={SIZE}-{SIZE + 5}"],
+        [f"bytes={SIZE - 9}-{SIZE - 1}", f"bytes={SIZE + 5}-{SIZE + 9}"],
+    ],
+)
 async def test_range_outside_the_object_is_refused(
     server: S3Server, client: S3Client, ranges: list[str]
 ) -> None:
@@ -143,3 +166,114 @@ async def test_server_without_etag_or_ranges_is_refused(
     server.faults.add(fault, times=None)
     with pytest.raises(errors.IntegrityError, match="ETag"):
         await client.get_ranges(BUCKET, KEY, ["bytes=0-9"])
+
+
+spans = st.lists(st.tuples(st.integers(0, 60), st.integers(1, 60)), max_size=8).map(
+    lambda steps: [
+        Span(start - size, start)
+        for start, (_, size) in zip(
+            [sum(map(sum, steps[: i + 1])) for i in range(len(steps))], steps, strict=True
+        )
+    ]
+)
+
+
+@given(spans.filter(bool), st.integers(1, 40), st.integers(0, 500), st.integers(0, 500), st.data())
+def test_sink_keeps_the_bytes_of_its_spans_and_of_nothing_else(
+    spans: list[Span], direct: int, start: int, stop: int, data: st.DataObject
+) -> None:
+    content = random.Random(5).randbytes(1000)
+    sink = RangesSink(spans)
+    writer = sink.writer(start)
+
+    async def write() -> None:
+        at = start
+        while at < stop:
+            window = writer.window(data.draw(st.integers(1, stop - at)))
+            count = data.draw(st.integers(1, len(window)))
+            window[:count] = content[at : at + count]
+            await writer.filled(count)
+            at += count
+        await writer.aclose()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ranges_module, "_DIRECT", direct)
+        asyncio.run(write())
+    for index, span in enumerate(spans):
+        kept = bytes(sink.memory.view(index, 0, span.size))
+        for offset in range(*span):
+            written = start <= offset < stop
+            assert kept[offset - span.start] == (content[offset] if written else 0)
+
+
+def measured(latency: float, rate: float) -> Link:
+    link = Link(latency)
+    link.received(1_000_000, 1_000_000 / rate)
+    return link
+
+
+LATENCIES = st.floats(0.0001, 2.0)
+RATES = st.floats(1e4, 1e10)
+
+
+@given(LATENCIES, RATES, st.integers(0, 1 << 30))
+def test_gap_takes_no_longer_than_a_request_unless_it_is_short(
+    latency: float, rate: float, widest: int
+) -> None:
+    gap = choose_gap(widest, measured(latency, rate))
+    assert 65_536 <= gap <= 2 * MIB
+    assert gap <= max(65_536, widest)
+    assert gap == 65_536 or gap / rate <= latency * 1.001
+
+
+def test_gap_is_short_for_a_near_server_and_for_a_slow_link() -> None:
+    assert choose_gap(1 << 30, measured(0.0005, 2e9)) == 65_536
+    assert choose_gap(1 << 30, measured(0.1, 200_000)) == 65_536
+    assert choose_gap(1 << 30, Link(0.01)) == int(0.01 * USUAL_RATE)
+    assert choose_gap(1 << 30, Link(0.1)) == 2 * MIB
+
+
+@given(st.integers(0, 1 << 34), st.integers(1, 100_000), LATENCIES)
+def test_requests_are_divided_among_all_connections(
+    size: int, requests: int, latency: float
+) -> None:
+    connections, together = divide(size, requests, latency)
+    assert connections >= 8
+    assert MIB <= together <= MIN_PART
+    assert connections <= divide(size, requests, 2 * latency)[0]
+    assert connections <= divide(size, 2 * requests, latency)[0]
+
+
+def test_connections_follow_from_latency_and_number_of_requests() -> None:
+    assert divide(10 * MIB, 10, 0.0005)[0] == 8
+    assert divide(64 * MIB, 1000, 0.0005)[0] == 78
+    assert divide(64 * MIB, 1000, 0.1)[0] > 400
+    # 100 MiB that may be read with one request are read by many at a distance.
+    connections, together = divide(100 * MIB, 1, 0.1)
+    assert connections > 40
+    assert 100 * MIB / together <= connections
+
+
+@pytest.mark.parametrize("latency", [0.0, 0.05])
+async def test_few_bytes_more_than_wanted_are_read_at_any_latency(
+    server: S3Server, client: S3Client, monkeypatch: pytest.MonkeyPatch, latency: float
+) -> None:
+    monkeypatch.undo()  # of the small parts
+    content = random.Random(6).randbytes(16 * MIB)
+    server.put_object(BUCKET, KEY, content)
+    server.latency = latency
+    chance = random.Random(7)
+    ranges = [ByteRange(at, at + 1000) for at in chance.choices(range(16 * MIB - 1000), k=20)]
+    ranges.append(ByteRange(0, 1 * MIB))
+    views = await client.get_ranges(BUCKET, KEY, ranges)
+    assert views == [content[each.start : each.stop] for each in ranges]
+    read = sorted(
+        (int(first), int(last) + 1)
+        for first, last in (
+            request.headers["Range"].removeprefix("bytes=").split("-")
+            for request in server.requests
+        )
+    )
+    assert all(before[1] <= after[0] for before, after in pairwise(read))
+    wanted = MIB + 20 * 1000
+    assert sum(stop - start for start, stop in read) <= 5 * wanted + 21 * 65_536
