@@ -8,7 +8,7 @@ import pytest
 from aios3get import RetryPolicy, S3Client, Timeouts
 from aios3get._engine import client_state, express_sessions
 from aios3get._http import resolver, transport
-from aios3get._protocol import correction, error_response, hashing, retry
+from aios3get._protocol import correction, error_response, hashing, retry, retry_policy
 from aios3get._protocol.retry import RetryQuota
 
 _text = (Path(__file__).parents[2] / "docs" / "guarantees.md").read_text()
@@ -26,6 +26,7 @@ NAMES: dict[str, Any] = {
     "default_of": lambda name: inspect.signature(S3Client).parameters[name].default,
     "error_response": error_response,
     "retry": retry,
+    "retry_policy": retry_policy,
     "express_sessions": express_sessions,
     "client_state": client_state,
     "transport": transport,
