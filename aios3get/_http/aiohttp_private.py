@@ -25,6 +25,7 @@ from aios3get._http.exception_mapping import HEAD_LIMITS
 from aios3get._http.watchdog import Watchdog
 
 __all__ = [
+    "REUSES_PARSERS",
     "Connection",
     "ConnectionKey",
     "Connector",
@@ -118,7 +119,7 @@ def take_idle_connection(
 
 
 def head_parser(handler: ResponseHandler, loop: asyncio.AbstractEventLoop) -> HttpResponseParser:
-    """Return a parser for one response head; before aiohttp 3.14 it cannot parse another one."""
+    """Return a parser for response heads; see ``REUSES_PARSERS``."""
     return HttpResponseParser(handler, loop, 0, response_with_body=False, **_PARSER_OPTIONS)
 
 
@@ -171,15 +172,25 @@ def missing_parts() -> list[str]:
     return missing
 
 
-def _parses_heads() -> bool:
-    head = b"HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\n\r\n"
+def _parses_heads(count: int = 1) -> bool:
+    """Whether one parser parses so many heads."""
     unused: Any = object()  # no body is parsed
     try:
-        ((message, _),), upgraded, rest = head_parser(unused, unused).feed_data(head)
+        parser = head_parser(unused, unused)
+        return all(_parses_head(parser, str(length)) for length in range(5, 5 + count))
     except Exception:
         return False
-    is_parsed = (message.code, *message.headers.items()) == (404, ("Content-Length", "5"))
+
+
+def _parses_head(parser: HttpResponseParser, length: str) -> bool:
+    head = f"HTTP/1.1 404 Not Found\r\nContent-Length: {length}\r\n\r\n"
+    ((message, _),), upgraded, rest = parser.feed_data(head.encode())
+    is_parsed = (message.code, *message.headers.items()) == (404, ("Content-Length", length))
     return is_parsed and not (message.should_close or message.chunked or upgraded or rest)
+
+
+# Before aiohttp 3.14 a parser cannot parse a second head.
+REUSES_PARSERS: Final = _parses_heads(3)
 
 
 class Request(aiohttp.ClientRequest):

@@ -15,7 +15,12 @@ import pytest
 
 from aios3get import errors
 from aios3get._http import aiohttp_private, connections, direct
-from aios3get._http.aiohttp_private import Connection, ResponseHandler, missing_parts
+from aios3get._http.aiohttp_private import (
+    REUSES_PARSERS,
+    Connection,
+    ResponseHandler,
+    missing_parts,
+)
 from aios3get._http.direct import DirectResponse
 from aios3get._http.proxies import Proxies
 from aios3get._http.receive import SPARE_BYTES
@@ -98,6 +103,34 @@ async def test_second_get_of_a_connection_is_sent_directly(
             assert not response.held
         assert len(server.connections) == 1
     assert acquired(transport) == 0
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX-C: c\r\n\r\n1\r\nc\r\n0\r\n\r\n"
+NO_CONTENT = b"HTTP/1.1 204 No Content\r\nX-N: n\r\n\r\n"
+
+
+@pytest.mark.parametrize("reuses", [True, False])
+async def test_consecutive_responses_of_a_connection_do_not_mix(
+    transport: Transport, monkeypatch: pytest.MonkeyPatch, reuses: bool
+) -> None:
+    assert REUSES_PARSERS or aiohttp.__version__.startswith("3.13.")
+    monkeypatch.setattr(direct, "REUSES_PARSERS", reuses and REUSES_PARSERS)
+
+    def plain(number: int) -> bytes:
+        return http_response(b"%d" % number, f"X-{number}: {number}")
+
+    large = http_response(LARGE)
+    sent = [plain(1), CHUNKED, plain(2), NO_CONTENT, plain(3), plain(4), large, plain(5)]
+    with ScriptedServer(serving(WARM, *sent)) as server:
+        await warm_up(transport, f"{server.url}/")
+        for data in sent:
+            response = await get(transport, f"{server.url}/")
+            head, _, body = data.partition(b"\r\n\r\n")
+            names = [line.partition(b":")[0].decode() for line in head.split(b"\r\n")[1:]]
+            assert [*response.headers] == names
+            assert response.status == int(head.split()[1])
+            assert await read_body(response) == (b"c" if data == CHUNKED else body)
+        assert len(server.connections) == 1
 
 
 @pytest.mark.parametrize(
