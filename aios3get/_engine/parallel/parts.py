@@ -92,6 +92,11 @@ class Work:
         self._parts: set[Part] = set()
         self.boundary: int | None = None
 
+    @property
+    def left(self) -> int:
+        """The number of bytes not received yet."""
+        return self.unassigned + sum([part.left for part in self._parts])
+
     def take(self, size: int, gap: int = 0, together: int = 0) -> Part | None:
         """Return the next part; None if every byte is assigned.
 
@@ -145,7 +150,7 @@ class Work:
 
 
 def part_size(
-    latency: float, rate: float, unassigned: int, connections: int, least: int = MIN_PART
+    latency: float, rate: float, left: int, connections: int, least: int = MIN_PART
 ) -> int:
     """Return the size of the next part.
 
@@ -155,14 +160,14 @@ def part_size(
     Args:
         latency: seconds from a request to its response's first byte.
         rate: bytes per second of one connection.
-        unassigned: the number of bytes that are not assigned to a part.
-        connections: the number of requests that share them.
+        left: the number of bytes that the connections share.
+        connections: their number.
         least: the smallest part size.
     """
     wanted = int(_TRANSFER_PER_WAIT * latency * rate)
     if wanted <= least:
         return least
-    share = -(-unassigned // connections)
+    share = -(-left // connections)
     return max(least, min(share, _MAX_PART))
 
 

@@ -77,7 +77,8 @@ class Scheduler:
     def grow(self) -> None:
         """Start parts up to the current concurrency, unless all are being cancelled."""
         current = self._concurrency.current
-        size = self._part_size(current)
+        # The parts in progress are part of what the connections share.
+        size = self._part_size(self._work.left, current)
         while self._running < current and not self._tasks.closing:
             part = self._next(size)
             if part is None:
@@ -94,15 +95,14 @@ class Scheduler:
                 await self._read(part)
                 self._work.finish(part)
                 surplus = self._running > self._concurrency.current
-                part = None if surplus else self._next(self._part_size(1))
+                part = None if surplus else self._next(self._part_size(self._work.unassigned))
         finally:
             self._running -= 1
 
-    def _part_size(self, connections: int) -> int:
-        link, unassigned = self._link, self._work.unassigned
+    def _part_size(self, left: int, connections: int = 1) -> int:
         if self._size is not None:
             return self._size
-        return part_size(link.latency, link.rate, unassigned, connections, self._least)
+        return part_size(self._link.latency, self._link.rate, left, connections, self._least)
 
     def _next(self, size: int) -> Part | None:
         bytes_per_wait = self._link.latency * self._link.rate

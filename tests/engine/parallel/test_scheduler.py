@@ -222,3 +222,11 @@ async def test_push_back_reduces_the_running_parts() -> None:
         gates.release()
     await task
     assert covered(reads.parts) == list(range(1000))
+
+
+async def test_first_part_counts_to_the_share_of_its_connection() -> None:
+    reads = Reads()
+    work = Work([Span(0, 1000)])
+    scheduler = schedule(reads, work=work, latency=1.0)
+    await scheduler.run(work.take(100))
+    assert [part.start for part in reads.parts] == [0, 100, 350, 600, 850]
