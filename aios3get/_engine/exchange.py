@@ -9,6 +9,7 @@ from typing import Final
 
 from aios3get._engine.attempt import Observation
 from aios3get._engine.bucket_region import find_bucket_region, lacks_bucket_region
+from aios3get._engine.buffers import BufferPool
 from aios3get._engine.call import Call
 from aios3get._engine.client_state import ClientState
 from aios3get._engine.express_sessions import ExpressSessions
@@ -52,6 +53,7 @@ class Exchange:
         state: the configuration of the client, and facts from responses.
         transport: sends the requests.
         signer: signs each attempt.
+        buffers: memory of finished reads, for the next ones.
         guard: closes the transport when it is collected. Calls and bodies refer to their exchange,
             so their connections stay open after the client object is collected.
     """
@@ -62,6 +64,7 @@ class Exchange:
         self.state = state
         self.transport = transport
         self.signer = Signer(state, ExpressSessions(state, transport))
+        self.buffers = BufferPool()
 
     async def send(self, call: Call, request: ObjectRequest) -> Response:
         """Send the request until a response has status 200 or 206, and return that response.

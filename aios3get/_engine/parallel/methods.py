@@ -162,7 +162,7 @@ class ParallelMethods(ABC):
                 async for chunk in stream:
                     ...
 
-        At most 16 to 128 MiB are read ahead, depending on the latency. No further bytes are
+        At most 16 to 256 MiB are read ahead, depending on the latency. No further bytes are
         requested until the stream is read.
 
         Args:

@@ -146,7 +146,7 @@ class _ManyResponses:
         link = Link(begun.latency)
         reader = PartReader(read.exchange, read.call, begun.pin, link, hedge=read.hedge)
         limits = limits_for(read, link)
-        self._ahead = ReadAhead(reader, begun.span, limits)
+        self._ahead = ReadAhead(reader, read.exchange.buffers, begun.span, limits)
         first = reader.adopt(begun.response, begun.extent)
         # The response to a request for the end of an object may be longer than a part.
         self._ahead.adopt(first, min(begun.extent.stop, begun.span.start + MIN_PART))
@@ -183,4 +183,5 @@ class _ManyResponses:
             if self._verification is not None:
                 await self._verification.aclose()
         finally:
-            await self._ahead.aclose()
+            for block in await self._ahead.aclose():
+                self._ahead.recycle(block)

@@ -6,20 +6,21 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, NamedTuple
 
+from aios3get._engine.buffers import BufferPool
 from aios3get._engine.call import without_frames
-from aios3get._engine.parallel.concurrency import USUAL_RATE, Link
-from aios3get._engine.parallel.memory import allocate
+from aios3get._engine.parallel.concurrency import Link
 from aios3get._engine.parallel.opening import ObjectRead
 from aios3get._engine.parallel.part_reader import PartReader, PartStream
 from aios3get._engine.parallel.parts import MIB, MIN_PART, Span
 
 __all__ = ["Block", "Limits", "ReadAhead", "limits_for"]
 
-# The fastest rate of a consumer in Python, in bytes per second.
-_CONSUMED: Final = 1e9
+# The fastest rate at which Python reads bytes that have arrived, in bytes per second.
+_CONSUMED: Final = 2.5e9
 _LEAST_WINDOW: Final = 16 * MIB
-_MOST_WINDOW: Final = 128 * MIB
-_PART: Final = 2 * MIB
+_MOST_WINDOW: Final = 256 * MIB
+_LEAST_PART: Final = 2 * MIB
+_USUAL_REQUESTS: Final = 32
 _MOST_REQUESTS: Final = 64
 
 
@@ -40,16 +41,15 @@ class Limits(NamedTuple):
 def limits_for(read: ObjectRead, link: Link) -> Limits:
     """Return how far to read ahead so that the consumer does not have to wait.
 
-    The window has as many bytes as the consumer can use during the latency of a request and the
-    transfer of a part.
+    The window has as many bytes as the consumer can use during the latency of a request.
     """
-    wanted = int(_CONSUMED * (link.least_latency + _PART / USUAL_RATE))
+    wanted = _LEAST_WINDOW + int(_CONSUMED * link.least_latency)
     window = max(_LEAST_WINDOW, min(wanted, _MOST_WINDOW))
     most = min(_MOST_REQUESTS, read.exchange.state.max_concurrency)
-    if read.connections is None:
-        return Limits(window, min(most, -(-window // _PART)), min(_PART, read.least_part))
-    requests = min(most, read.connections)
-    part_size = max(MIB, min(window // requests, MIN_PART))
+    requests = min(most, read.connections or _USUAL_REQUESTS)
+    # Whole MiB, because memory is reused for parts of the same size.
+    share = window // requests // MIB * MIB
+    part_size = max(_LEAST_PART, min(share, MIN_PART))
     return Limits(window, requests, min(part_size, read.least_part))
 
 
@@ -90,6 +90,7 @@ class ReadAhead:
 
     Args:
         reader: opens the parts.
+        buffers: memory for the parts.
         span: the bytes to read.
         limits: how far to read ahead; may be replaced at any time.
 
@@ -99,8 +100,9 @@ class ReadAhead:
         retire: called with each complete block that the consumer has passed.
     """
 
-    def __init__(self, reader: PartReader, span: Span, limits: Limits) -> None:
+    def __init__(self, reader: PartReader, buffers: BufferPool, span: Span, limits: Limits) -> None:
         self._reader = reader
+        self._buffers = buffers
         self.position = self._next = span.start
         self._stop = span.stop
         self.limits = limits
@@ -109,7 +111,6 @@ class ReadAhead:
         self._blocks: deque[Block] = deque()
         # Those of blocks that the consumer has passed are among them.
         self._tasks: set[asyncio.Task[None]] = set()
-        self._free: list[memoryview] = []
         self._loop = asyncio.get_running_loop()
         self._waiter: asyncio.Future[None] | None = None
         self.retire: Callable[[Block], object] = self.recycle
@@ -175,9 +176,8 @@ class ReadAhead:
             self._start(size, None)
 
     def _start(self, size: int, stream: PartStream | None) -> None:
-        memory = self._free.pop() if self._free else allocate(size)
-        if len(memory) < size:
-            memory = allocate(size)
+        # Of the size of a part, so that the memory of the last one is reused as well.
+        memory = self._buffers.take(max(size, self.limits.part_size))
         block = Block(self._next, memory[:size])
         self._next = block.stop
         self._blocks.append(block)
@@ -233,10 +233,8 @@ class ReadAhead:
                 block.cancel()
 
     def recycle(self, block: Block) -> None:
-        """Reuse the memory of a complete block."""
-        memory = memoryview(block.memory.obj)
-        if len(memory) == self.limits.part_size:
-            self._free.append(memory)
+        """Reuse the memory of a block that nothing uses any more."""
+        self._buffers.give(memoryview(block.memory.obj))
 
     def _push_back(self) -> None:
         self._allowed = max(1, min(self._allowed, self.limits.requests) // 2)
@@ -246,7 +244,6 @@ class ReadAhead:
         self._stop = self._next  # so that ``fill`` requests nothing more
         blocks = [*self._blocks]
         self._blocks.clear()
-        self._free.clear()
         # These refer to this object and, through errors, to the frames of the consumer.
         self._reader.detach()
         self.retire = _ignore
@@ -254,7 +251,11 @@ class ReadAhead:
             block.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
-        return [block for block in blocks if block.at == block.stop]
+        complete = [block for block in blocks if block.at == block.stop]
+        for block in blocks:
+            if block.at < block.stop:
+                self.recycle(block)
+        return complete
 
 
 def _ignore(block: Block) -> None:

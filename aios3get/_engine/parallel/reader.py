@@ -119,16 +119,19 @@ class ObjectReader(AsyncCloseable):
         self._cache = [block]
 
     async def aclose(self) -> None:
-        """Cancel the requests and release the memory."""
+        """Cancel the requests. The client releases the memory if no other read needs it soon."""
         self._open = False
         self._block = None
+        blocks = self._cache.copy()
         self._cache.clear()
         interrupt, self._interrupt = self._interrupt, None
         if interrupt is not None:
             interrupt.reschedule(0)  # another task waits for bytes
         ahead, self._ahead = self._ahead, None
         if ahead is not None:
-            await ahead.aclose()
+            blocks += await ahead.aclose()
+        for block in blocks:
+            self._recycle(block)
 
     @property
     def closed(self) -> bool:
@@ -310,7 +313,9 @@ class ObjectReader(AsyncCloseable):
                 self._keep(block)
 
     def _read_ahead(self, reader: PartReader, start: int, count: int) -> ReadAhead:
-        ahead = ReadAhead(reader, Span(start, self.size), Limits(count, 1, count))
+        ahead = ReadAhead(
+            reader, self._read.exchange.buffers, Span(start, self.size), Limits(count, 1, count)
+        )
         ahead.retire = self._keep
         return ahead
 
@@ -322,10 +327,12 @@ class ObjectReader(AsyncCloseable):
             total += each.stop - each.start
             if total > self._cache_size and number:
                 for old in self._cache[number:]:
-                    if self._ahead is not None:
-                        self._ahead.recycle(old)
+                    self._recycle(old)
                 del self._cache[number:]
                 return
+
+    def _recycle(self, block: Block) -> None:
+        self._read.exchange.buffers.give(memoryview(block.memory.obj))
 
     async def _fill_directly(self, view: memoryview, start: int) -> None:
         """Receive the bytes in ``view`` itself. They are not kept for another read."""

@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aios3get import AttemptRecord, S3Client, Timeouts, errors
-from aios3get._engine.parallel.memory import BLOCK_SIZE, Blocks, allocate
-from aios3get._engine.parallel.parts import MIB
+from aios3get._engine.parallel.memory import BLOCK_SIZE, Blocks
 from aios3get.testing import S3Server, faults
 from tests.engine.parallel.conftest import CONTENT, PART, covering
 from tests.reading_client import BUCKET, KEY, Connect
@@ -361,14 +360,6 @@ async def test_cancelled_read_does_not_wait_for_the_rest_of_the_body(
         async with asyncio.timeout(0.05):
             await client.read_into(BUCKET, KEY, bytearray(PART))
     assert time.monotonic() - began < 0.6
-
-
-@pytest.mark.parametrize("size", [0, 1, MIB, 2 * MIB, 5 * MIB + 1])
-def test_allocated_memory_is_writable_zeros(size: int) -> None:
-    memory = allocate(size)
-    assert memory == bytes(size)
-    memory[:] = b"x" * size
-    assert memory.tobytes() == b"x" * size
 
 
 SHORT = st.integers(0, 200_000)

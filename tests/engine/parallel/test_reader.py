@@ -1,5 +1,4 @@
 import asyncio
-import gc
 import os
 import random
 import time
@@ -8,8 +7,8 @@ from typing import Any
 import pytest
 
 from aios3get import S3Client, errors
-from aios3get._engine.parallel import read_ahead
-from aios3get._engine.parallel.read_ahead import ReadAhead
+from aios3get._engine import buffers
+from aios3get._engine.buffers import BufferPool
 from aios3get.testing import S3Server, faults
 from tests.engine.parallel.conftest import CONTENT, PART, covering
 from tests.reading_client import BUCKET, KEY, transport_of, until
@@ -104,19 +103,19 @@ async def test_large_read_out_of_order_takes_no_memory_but_its_result(
     server: S3Server, client: S3Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.put_object(BUCKET, KEY, CONTENT)
-    allocated: list[int] = []
+    taken: list[int] = []
 
-    def allocate(size: int) -> memoryview:
-        allocated.append(size)
+    def take(self: BufferPool, size: int) -> memoryview:
+        taken.append(size)
         return memoryview(bytearray(size))
 
-    monkeypatch.setattr(read_ahead, "allocate", allocate)
+    monkeypatch.setattr(BufferPool, "take", take)
     async with client.open_object(BUCKET, KEY) as f:
-        del allocated[:]
+        taken.clear()
         for offset, size in ((2000, PART), (5000, PART // 8)):
             f.seek(offset)
             assert await f.read(size) == CONTENT[offset : offset + size]
-    assert not allocated
+    assert not taken
 
 
 async def test_large_reads_in_order_after_a_seek_are_read_ahead(
@@ -131,18 +130,29 @@ async def test_large_reads_in_order_after_a_seek_are_read_ahead(
         await until(lambda: len(server.requests) == 2 + 5)
 
 
-async def test_closed_reader_holds_no_memory(server: S3Server, client: S3Client) -> None:
+async def test_memory_is_reused_within_a_read_and_by_the_next_one(
+    server: S3Server, client: S3Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(buffers, "_LEAST_KEPT", PART)
+    allocated: list[int] = []
+
+    def allocate(size: int) -> memoryview:
+        allocated.append(size)
+        return memoryview(bytearray(size))
+
+    monkeypatch.setattr(buffers, "allocate", allocate)
     server.put_object(BUCKET, KEY, 4 * CONTENT)
-    gc.collect()
-    gc.disable()
-    try:
-        async with client.open_object(BUCKET, KEY) as f:
-            while await f.read(100):
-                pass
-        buffers = [each for each in gc.get_objects() if isinstance(each, ReadAhead) and each._free]
-    finally:
-        gc.enable()
-    assert not buffers
+    for reads in range(2):
+        received = b""
+        async with client.open_object(BUCKET, KEY, connections=2) as f:
+            while data := await f.read(100):
+                received += data
+        assert received == 4 * CONTENT
+        if not reads:
+            # the blocks in the cache, the window, and the next one
+            assert len(allocated) <= 8 + 2 + 1
+            allocated.clear()
+    assert not allocated
 
 
 async def test_recently_read_bytes_stay_in_memory(server: S3Server, client: S3Client) -> None:

@@ -1,0 +1,81 @@
+"""Memory that reads of one client reuse."""
+
+import asyncio
+import mmap
+import weakref
+from contextlib import suppress
+from typing import Final
+
+__all__ = ["HUGE_PAGE", "BufferPool", "allocate"]
+
+_MIB: Final = 1 << 20
+HUGE_PAGE: Final = 2 * _MIB
+# Less memory is not worth keeping.
+_LEAST_KEPT: Final = _MIB
+_MOST_KEPT: Final = 256 * _MIB
+_KEPT_SECONDS: Final = 10.0
+
+
+def allocate(size: int) -> memoryview:
+    """Return memory of zeros, in huge pages if it is large and the system has them.
+
+    Until it is first written to, large memory has no pages. Providing them in the usual 4 KiB costs
+    0.7 ms per MiB, in huge ones 0.15 ms.
+    """
+    if size < HUGE_PAGE or not hasattr(mmap, "MADV_HUGEPAGE"):
+        return memoryview(bytearray(size))
+    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with suppress(OSError):  # of a kernel without them
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    return memoryview(memory)
+
+
+class BufferPool:
+    """Keeps memory for the next reads, and releases it after 10 seconds without use.
+
+    The pages of new memory cost more time than receiving bytes into existing ones: up to 3 ms per
+    MiB in a virtual machine whose host has to provide them.
+    """
+
+    def __init__(self) -> None:
+        self._free: dict[int, list[memoryview]] = {}
+        self._kept = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def take(self, size: int) -> memoryview:
+        """Return memory of this size with any content."""
+        free = self._free.get(size)
+        if not free:
+            return allocate(size)
+        self._kept -= size
+        return free.pop()
+
+    def give(self, memory: memoryview) -> None:
+        """Keep memory that was taken and that nothing uses any more."""
+        size = len(memory)
+        if size < _LEAST_KEPT:
+            return
+        if self._kept + size > _MOST_KEPT:
+            # Other sizes may be of reads that nobody makes any more.
+            self._free = {size: self._free.get(size, [])}
+            self._kept = size * len(self._free[size])
+            if self._kept + size > _MOST_KEPT:
+                return
+        self._free.setdefault(size, []).append(memory)
+        self._kept += size
+        if self._timer is not None:
+            self._timer.cancel()
+        # The timer must not keep the memory of a client that is collected.
+        loop, pool = asyncio.get_running_loop(), weakref.ref[BufferPool](self)
+        self._timer = loop.call_later(_KEPT_SECONDS, _clear, pool)
+
+    def clear(self) -> None:
+        """Release the memory."""
+        self._free.clear()
+        self._kept = 0
+
+
+def _clear(reference: "weakref.ref[BufferPool]") -> None:
+    pool = reference()
+    if pool is not None:
+        pool.clear()

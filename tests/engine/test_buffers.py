@@ -1,0 +1,74 @@
+import asyncio
+import gc
+import weakref
+
+import pytest
+
+from aios3get._engine import buffers
+from aios3get._engine.buffers import HUGE_PAGE, BufferPool, allocate
+
+SIZE = 3 * HUGE_PAGE
+
+
+@pytest.mark.parametrize("size", [0, 1, HUGE_PAGE - 1, HUGE_PAGE, HUGE_PAGE + 1])
+def test_allocated_memory_is_writable_zeros(size: int) -> None:
+    memory = allocate(size)
+    assert memory == bytes(size)
+    memory[:] = b"\1" * size
+    assert memory == b"\1" * size
+
+
+async def test_given_memory_is_taken_again_for_the_same_size() -> None:
+    pool = BufferPool()
+    first, second = pool.take(SIZE), pool.take(SIZE)
+    assert first.obj is not second.obj
+    pool.give(first)
+    assert pool.take(SIZE + 1).obj is not first.obj
+    assert pool.take(SIZE).obj is first.obj
+    assert pool.take(SIZE).obj is not first.obj
+
+
+async def test_short_memory_is_not_kept() -> None:
+    pool = BufferPool()
+    memory = allocate(1000)
+    pool.give(memory)
+    assert pool.take(1000).obj is not memory.obj
+
+
+async def test_kept_memory_is_limited_and_latest_size_is_preferred(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(buffers, "_MOST_KEPT", 2 * SIZE)
+    pool = BufferPool()
+    other, *memories = allocate(SIZE - 1), allocate(SIZE), allocate(SIZE), allocate(SIZE)
+    for memory in (other, *memories):
+        pool.give(memory)
+    assert [pool.take(SIZE).obj is memory.obj for memory in memories[1::-1]] == [True, True]
+    assert pool.take(SIZE).obj is not memories[2].obj
+    assert pool.take(SIZE - 1).obj is not other.obj
+
+
+async def test_unused_memory_is_released_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(buffers, "_KEPT_SECONDS", 0.02)
+    pool = BufferPool()
+    memory = allocate(SIZE)
+    alive = weakref.ref(memory.obj)
+    pool.give(memory)
+    del memory
+    await asyncio.sleep(0)
+    assert alive() is not None
+    await asyncio.sleep(0.04)
+    assert alive() is None
+
+
+async def test_collected_pool_releases_its_memory() -> None:
+    pool = BufferPool()
+    memory = allocate(SIZE)
+    alive = weakref.ref(memory.obj)
+    pool.give(memory)
+    gc.disable()
+    try:
+        del memory, pool
+        assert alive() is None
+    finally:
+        gc.enable()
