@@ -235,10 +235,28 @@ class PartStream:
                     await self._hedged(self._discard(self.response))
                 else:
                     rest = target[self.at - stop :]
-                    await self._hedged(self._fill(self.response, rest, note))
+                    if not self._fill_nowait(self.response, rest, note):
+                        await self._hedged(self._fill(self.response, rest, note))
             except (TransportError, TruncatedBody) as error:
                 if not await self._recover(error):
                     raise
+
+    def _fill_nowait(self, response: Response, target: memoryview, note: OnData) -> bool:
+        """Fill ``target`` with the rest of the range if the whole body has arrived."""
+        if self._sliced or self.at + len(target) < self._stop:
+            return False
+        body = response.read_nowait()
+        if body is None:
+            return False
+        count = min(len(body), len(target))
+        if count:
+            target[:count] = body[:count]
+            note(target[:count])
+        if self.at < self._stop:
+            raise TruncatedBody(f"the body ended {self._stop - self.at} bytes early")
+        if count < len(body):
+            raise TruncatedBody("the body is longer than its announced length")
+        return True
 
     async def _fill(self, response: Response, target: memoryview, note: OnData) -> None:
         if await response.readinto(target, note) < len(target):
