@@ -54,9 +54,8 @@ _parameter = re.compile(r'(?<![a-z-])([a-z-]+)\s*=\s*"([^"]*)"', re.ASCII | re.I
 # some are not charsets.
 _charset = r"(utf-?8|us-ascii|iso-?8859-?\d{1,2}|windows-125\d)(?:\*[a-z0-9-]*)?"
 _word = rf"=\?{_charset}\?([bq])\?([!->@-~]*)\?="
-_encoded_words = re.compile(_word, re.ASCII | re.IGNORECASE)
 # RFC 2047 section 6.2: white space between two encoded words is not part of the text.
-_run_of_words = re.compile(rf"{_word}(?:[ \t]+{_word})*", re.ASCII | re.IGNORECASE)
+_run_of_words = rf"{_word}(?:[ \t]+{_word})*"
 
 
 def field_value(headers: MultiMapping[str], name: str) -> str | None:
@@ -187,11 +186,13 @@ def parameters(text: str) -> dict[str, str]:
 
 def decode_words(text: str) -> str:
     """The text with its RFC 2047 encoded words decoded; malformed words are left unchanged."""
-    return _run_of_words.sub(_decode_run, text) if "=?" in text else text
+    if "=?" not in text:
+        return text
+    return re.sub(_run_of_words, _decode_run, text, flags=re.ASCII | re.IGNORECASE)
 
 
 def _decode_run(run: re.Match[str]) -> str:
-    words = _encoded_words.findall(run.group())
+    words = re.findall(_word, run.group(), re.ASCII | re.IGNORECASE)
     try:
         # Encoders split long texts into words, even between the bytes of one character.
         return "".join(

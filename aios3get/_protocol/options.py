@@ -136,7 +136,7 @@ def _unknown_option(name: str) -> str:
 
 
 # RFC 9110 section 5.5: no control characters but the tab. Lone surrogates have no UTF-8 form.
-_find_unsendable = re.compile("[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]").search
+_unsendable = "[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]"
 
 
 def _text(name: str, value: object) -> str:
@@ -144,7 +144,7 @@ def _text(name: str, value: object) -> str:
         raise ParameterError(f"{name} must be text, not {type(value).__name__}: {value!r}")
     if not value:
         raise ParameterError(f"{name} is empty; leave it out or pass None")
-    if match := _find_unsendable(value):
+    if match := re.search(_unsendable, value):
         raise ParameterError(
             f"{name} {value!r} contains the character {match.group()!r}, "
             "which an HTTP header cannot carry"
