@@ -417,7 +417,7 @@ from aios3get import Credentials, RetryPolicy, S3Client
 async def main():
     async with S3Client(endpoint_url=sys.argv[1], region="us-east-1",
                         credentials=Credentials(sys.argv[3], sys.argv[4])) as s3:
-        await s3.download_object("{BUCKET}", "{KEY}", sys.argv[2], connections=4, part_size=1 << 16)
+        await s3.download_object("{BUCKET}", "{KEY}", sys.argv[2], connections=8, part_size=1 << 16)
 asyncio.run(main())
 """
 
@@ -429,8 +429,8 @@ async def test_download_of_a_killed_process_is_resumed(
     server: S3Server, client: S3Client, target: Path, times: int
 ) -> None:
     server.put_object(BUCKET, KEY, BODY, checksum_algorithm="CRC64NVME")
-    # One part takes 0.03 s, the object half a second.
-    server.faults.add(faults.slow(2_000_000), method="GET", times=None)
+    # The server sends 60,000 bytes every 0.1 s, so a part takes 0.1 s and the object 0.8 s.
+    server.faults.add(faults.slow(600_000), method="GET", times=None)
     keys = server.credentials.access_key_id, server.credentials.secret_access_key
     arguments = [sys.executable, "-c", KILLED, server.endpoint_url, str(target), *keys]
     moments = random.Random(8)
