@@ -46,7 +46,6 @@ SHOWN_BY: dict[str, str] = {
     "aios3get/_protocol/presigned_url.py": "tests/protocol/signing/test_presign.py",
     "aios3get/_protocol/retry_policy.py": "tests/protocol/test_retry.py",
     "aios3get/_engine/parallel/closing.py": "tests/engine/parallel/test_ordered.py",
-    "aios3get/_engine/parallel/file_sink.py": "tests/engine/parallel/test_download.py",
     "aios3get/_engine/parallel/methods.py": "tests/engine/parallel/test_memory.py",
     "aios3get/_engine/parallel/part_reader.py": "tests/engine/parallel/test_opening.py",
     "aios3get/_engine/parallel/read_ahead.py": "tests/engine/parallel/test_ordered.py",

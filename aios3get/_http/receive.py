@@ -61,6 +61,8 @@ class BodyReceiver(asyncio.BufferedProtocol):
         self._lost: str | None = None
         # Set while a call waits: the memory not filled yet, and the callback for new bytes.
         self._target: memoryview | None = None
+        # The call ends when so many bytes of the body are still missing.
+        self._enough = 0
         self._on_data: OnData | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._through_spare = False
@@ -68,8 +70,10 @@ class BodyReceiver(asyncio.BufferedProtocol):
         self._flowing = False
         self.unread = deque[bytes]()
 
-    async def readinto(self, target: memoryview, on_data: OnData | None = None) -> int:
-        """Fill ``target`` with the next bytes of the body.
+    async def readinto(
+        self, target: memoryview, on_data: OnData | None = None, least: int | None = None
+    ) -> int:
+        """Receive the next bytes of the body into ``target``.
 
         Args:
             target: a writable view of bytes. It is not written to after the call has ended, even
@@ -77,13 +81,17 @@ class BodyReceiver(asyncio.BufferedProtocol):
             on_data: called with each piece of ``target`` as soon as it is filled, in order. If the
                 call raises or is cancelled, these are exactly the bytes that were received, and the
                 next call continues after them if the connection is still open.
+            least: the number of bytes after which the call ends as soon as no more have arrived;
+                None to fill ``target``.
 
         Returns:
-            The number of bytes; less than ``len(target)`` only at the end of the body.
+            The number of bytes; less than ``least`` only at the end of the body.
 
         Raises:
             aiohttp.ClientError: the connection broke, or was closed.
         """
+        if least is None:
+            least = len(target)
         filled = 0
         while self.unread and filled < len(target):
             chunk, count = self.unread.popleft(), len(target) - filled
@@ -92,11 +100,13 @@ class BodyReceiver(asyncio.BufferedProtocol):
             filled = _copy(chunk[:count], target, filled, on_data)
         if self._transport is None and self._lost is None:
             filled = self._copy_buffered(target, filled, on_data)
-            if filled == len(target) or self._content.is_eof():
+            if filled >= least or self._content.is_eof():
                 return filled
             if not self._divert(len(target) - filled):
-                return await self._copy_chunks(target, filled, on_data)
-        return filled + await self._receive(target[filled:], on_data)
+                return await self._copy_chunks(target, filled, on_data, least)
+        if filled < least:
+            filled += await self._receive(target[filled:], on_data, least - filled)
+        return filled
 
     async def readany(self) -> bytes:
         """Return the next bytes of the body as they arrive, or nothing at its end.
@@ -138,10 +148,12 @@ class BodyReceiver(asyncio.BufferedProtocol):
             filled = _copy(chunk, target, filled, on_data)
         return filled
 
-    async def _copy_chunks(self, target: memoryview, filled: int, on_data: OnData | None) -> int:
+    async def _copy_chunks(
+        self, target: memoryview, filled: int, on_data: OnData | None, least: int
+    ) -> int:
         # StreamReader.read() raises the limit of aiohttp's buffer to the requested size.
         at_once, _ = self._content.get_read_buffer_limits()
-        while filled < len(target):
+        while filled < least:
             chunk = await self._content.read(min(len(target) - filled, at_once))
             if not chunk:
                 break
@@ -171,10 +183,11 @@ class BodyReceiver(asyncio.BufferedProtocol):
         self._transport = transport
         return True
 
-    async def _receive(self, target: memoryview, on_data: OnData | None) -> int:
-        if self._transport is not None and target:
+    async def _receive(self, target: memoryview, on_data: OnData | None, least: int) -> int:
+        if self._transport is not None:
             self._flowing = False
             self._target = target[: self._missing]
+            self._enough = max(0, self._missing - least)
             self._on_data = on_data
             missing = self._missing
             try:
@@ -237,7 +250,7 @@ class BodyReceiver(asyncio.BufferedProtocol):
                 return
         if not self._missing:
             self._hand_back(excess=excess)
-        elif not self._target:
+        elif self._missing <= self._enough:
             self._pause()
             self._target = None
         else:

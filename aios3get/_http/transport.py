@@ -301,22 +301,27 @@ class Response:
             self.close()
         return chunk
 
-    async def readinto(self, target: memoryview, on_data: OnData | None = None) -> int:
-        """Fill ``target`` with the next bytes of the body, directly where ``BodyReceiver`` can.
+    async def readinto(
+        self, target: memoryview, on_data: OnData | None = None, least: int | None = None
+    ) -> int:
+        """Receive the next bytes of the body into ``target``, as ``BodyReceiver`` does.
 
         Args:
             target: a writable view of bytes. It is not written to after the call has ended, even
                 by an error.
             on_data: called with each piece of ``target`` as soon as it is filled, in order. If the
                 call raises or is cancelled, these are exactly the bytes that were received.
+            least: the number of bytes after which the call ends as soon as no more have arrived;
+                None to fill ``target``.
 
         Returns:
-            The number of bytes; less than ``len(target)`` only at the end of the body.
+            The number of bytes; less than ``least`` only at the end of the body.
 
         Raises:
             TransportError: the connection broke or was idle for too long.
         """
-        count = await self._guard(self._receive_with().readinto(target, self._watched(on_data)))
+        receiving = self._receive_with().readinto(target, self._watched(on_data), least)
+        count = await self._guard(receiving)
         if self.at_end():
             self.close()
         return count

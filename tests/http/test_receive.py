@@ -324,6 +324,36 @@ async def test_other_bodies_are_copied(
         assert count in (MIB // 8, MIB)
 
 
+@pytest.mark.parametrize("framing", ["direct", "chunked"])
+async def test_read_ends_when_enough_bytes_have_arrived(
+    session: aiohttp.ClientSession, tls: ssl.SSLContext | None, framing: str
+) -> None:
+    if framing == "direct":
+        response = http_response(BODY[:MIB])
+    else:
+        body = b"%x\r\n" % MIB + BODY[:MIB] + b"\r\n0\r\n\r\n"
+        response = http_response(body, "Transfer-Encoding: chunked", length="")
+    released = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def hold(connection: object) -> None:
+        asyncio.run_coroutine_threadsafe(released.wait(), loop).result(10)
+
+    script = [read_request(), send(response[:600_000]), hold, send(response[600_000:]), hang()]
+    with ScriptedServer(script, tls=tls) as server:
+        destination = Destination(MIB)
+        memory = memoryview(destination.memory)
+        async with receiving(session, server.url) as receiver:
+            first = await receiver.readinto(memory, destination.on_data, 500_000)
+            assert 500_000 <= first < 600_000
+            released.set()
+            second = await receiver.readinto(memory[first:], destination.on_data, 1)
+            assert second
+            rest = memory[first + second :]
+            await receiver.readinto(rest, destination.on_data, len(rest))
+        destination.assert_holds(BODY[:MIB])
+
+
 async def test_small_destinations_are_filled_from_the_buffer_of_aiohttp(
     session: aiohttp.ClientSession, tls: ssl.SSLContext | None
 ) -> None:

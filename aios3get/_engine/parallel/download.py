@@ -242,11 +242,8 @@ async def _copy(stream: ByteStream, sink: FileSink, progress: Progress) -> Verif
     """Write the body of the only response."""
     writer = sink.writer(sink.start)
     async with stream:
-        try:
-            while count := await stream.readinto(writer.window(_WINDOW)):
-                progress.add(count)
-                await writer.filled(count)
+        while count := await stream.readinto(window := writer.window(_WINDOW)):
+            progress.add(count)
+            writer.write(window[:count])
             await writer.flush()
-        finally:
-            await writer.aclose()
     return stream.verified

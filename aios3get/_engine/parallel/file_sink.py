@@ -13,8 +13,12 @@ from aios3get._protocol.hashing import Algorithm
 
 __all__ = ["FileSink"]
 
-# Small enough to stay in the processor's cache between receiving and writing.
-_BUFFER: Final = MIB
+# The fewer and larger the receives, the less time they take: of 4 MiB instead of 1 MiB, 0.7 times
+# as long. The memory is shared by all connections, because it is written before more is received.
+_MEMORY: Final = 4 * MIB
+_LEAST: Final = 2 * MIB
+# While writes are slow, so many bytes of each connection are copied for them.
+_SLOW_WINDOW: Final = MIB
 _THREADS: Final = 2
 # A write that takes longer blocks the event loop noticeably.
 _SLOW_SECONDS: Final = 0.005
@@ -24,6 +28,8 @@ _WRITES_OFF_LOOP: Final = 64
 class FileSink:
     """The temporary file of a download, and its journal.
 
+    Bytes are written as they arrive. While that takes long, they are copied and written in threads.
+
     Args:
         file: the file.
         journal: records the written pieces; None for a download that cannot be resumed.
@@ -31,7 +37,10 @@ class FileSink:
 
     Attributes:
         start: offset in the object of the file's first byte.
+        off_loop: the number of the next writes that run in a thread.
     """
+
+    least: int | None = _LEAST
 
     def __init__(self, file: PartFile, journal: Journal | None, piece_size: int) -> None:
         self.piece_size = piece_size
@@ -40,8 +49,7 @@ class FileSink:
         self.start = 0
         self._loop = asyncio.get_running_loop()
         self._executor = ThreadPoolExecutor(_THREADS, "aios3get-download")
-        self._free: list[memoryview] = []
-        # The number of the next writes that run in a thread.
+        self._memory = memoryview(bytearray(_MEMORY))
         self.off_loop = 1
 
     def writer(self, offset: int) -> "_FileWriter":
@@ -57,26 +65,20 @@ class FileSink:
         """Read the bytes of ``span`` from the file."""
         return self._file.read(Span(span.start - self.start, span.stop - self.start))
 
-    def take_buffer(self) -> memoryview:
-        """Return a buffer for the bytes of one write."""
-        return self._free.pop() if self._free else memoryview(bytearray(_BUFFER))
+    def window(self, size: int) -> memoryview:
+        """Return memory for the next bytes of any part."""
+        return self._memory[: min(size, _SLOW_WINDOW) if self.off_loop else size]
 
-    def return_buffer(self, buffer: memoryview) -> None:
-        """Return a buffer for reuse."""
-        self._free.append(buffer)
-
-    def write(self, data: memoryview, offset: int) -> "asyncio.Future[None] | None":
-        """Write immediately, or in a thread if writes are slow."""
-        if self.off_loop:
-            return self._loop.run_in_executor(self._executor, self._timed, data, offset)
-        self._timed(data, offset)
-        return None
-
-    def _timed(self, data: memoryview, offset: int) -> None:
+    def write(self, data: memoryview, offset: int) -> None:
+        """Write, and notice whether that takes long. It blocks."""
         started = time.perf_counter()
         self._file.write(data, offset - self.start)
         slow = time.perf_counter() - started > _SLOW_SECONDS
         self.off_loop = _WRITES_OFF_LOOP if slow else max(0, self.off_loop - 1)
+
+    async def write_off_loop(self, data: memoryview, offset: int) -> None:
+        """Write in a thread."""
+        await self._loop.run_in_executor(self._executor, self.write, data, offset)
 
     @property
     def resumable(self) -> bool:
@@ -92,41 +94,34 @@ class _FileWriter:
     def __init__(self, sink: FileSink, offset: int) -> None:
         self._sink = sink
         self._offset = offset
-        self._buffer = sink.take_buffer()
-        self._filled = 0
-        self._pending: asyncio.Future[None] | None = None
-        self._spare: memoryview | None = None
+        # Bytes that are to be written in a thread, with their offsets, and their number.
+        self._copies: list[tuple[memoryview, int]] = []
+        self._copied = 0
+        self._error: OSError | None = None
 
     def window(self, size: int) -> memoryview:
-        return self._buffer[self._filled : self._filled + size]
+        return self._sink.window(size)
 
-    async def filled(self, count: int) -> None:
-        self._filled += count
-        if self._filled == len(self._buffer):
-            await self._write()
+    def write(self, data: memoryview) -> None:
+        offset, self._offset = self._offset, self._offset + len(data)
+        # More may arrive in a window that was large when writes became slow.
+        if self._sink.off_loop and self._copied + len(data) <= _SLOW_WINDOW:
+            self._copies.append((memoryview(bytes(data)), offset))
+            self._copied += len(data)
+            return
+        # Raised to the receiver, an OSError would be taken for one of the connection.
+        try:
+            self._sink.write(data, offset)
+        except OSError as error:
+            self._error = error.with_traceback(None)
 
     async def flush(self) -> None:
-        if self._filled:
-            await self._write()
-        await self._wait()
-
-    async def _write(self) -> None:
-        await self._wait()
-        data, offset = self._buffer[: self._filled], self._offset
-        self._offset += self._filled
-        self._filled = 0
-        self._pending = self._sink.write(data, offset)
-        if self._pending is not None:
-            pending = self._buffer
-            self._buffer = self._spare or self._sink.take_buffer()
-            self._spare = pending
-
-    async def _wait(self) -> None:
-        if self._pending is not None:
-            await self._pending
-            self._pending = None
-
-    async def aclose(self) -> None:
-        self._sink.return_buffer(self._buffer)
-        if self._spare is not None:
-            self._sink.return_buffer(self._spare)
+        error, self._error = self._error, None
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del error  # its traceback holds this frame
+        copies, self._copies, self._copied = self._copies, [], 0
+        for data, offset in copies:
+            await self._sink.write_off_loop(data, offset)

@@ -51,6 +51,7 @@ class MemorySink:
     """The caller's buffer, into which bytes are received directly."""
 
     piece_size = 0
+    least: int | None = None
 
     def __init__(self, view: memoryview, start: int) -> None:
         self._view = view
@@ -84,15 +85,12 @@ class MemoryWriter:
         """Return the next part of the buffer, at most ``size`` bytes."""
         return self._view[:size]
 
-    async def filled(self, count: int) -> None:
-        """Advance by ``count`` bytes."""
-        self._view = self._view[count:]
+    def write(self, data: memoryview) -> None:
+        """Advance by the bytes, which are in place."""
+        self._view = self._view[len(data) :]
 
     async def flush(self) -> None:
         """Do nothing: the bytes are in place."""
-
-    async def aclose(self) -> None:
-        """Do nothing: there is nothing to release."""
 
 
 class Blocks:

@@ -209,17 +209,22 @@ class PartStream:
         self._skip, self._sliced = extent.skip, extent.sliced
         self._received, self._seconds = 0, 0.0
 
-    async def readinto(self, target: memoryview, on_data: OnData | None = None) -> None:
-        """Fill ``target`` with the next bytes.
+    async def readinto(
+        self, target: memoryview, on_data: OnData | None = None, least: int | None = None
+    ) -> None:
+        """Receive the next bytes into ``target``.
 
         Args:
             target: no longer than the rest of the range.
             on_data: called with each piece of ``target`` once it is filled, in order.
+            least: the number of bytes after which the call ends as soon as no more have arrived;
+                None to fill ``target``.
 
         Raises:
             S3Error: the connection was lost and cannot be replaced.
         """
         stop = self.at + len(target)
+        enough = stop if least is None else self.at + least
 
         def note(piece: memoryview) -> None:
             self.at += len(piece)
@@ -227,7 +232,7 @@ class PartStream:
             if on_data is not None:
                 on_data(piece)
 
-        while self.at < stop:
+        while self.at < enough:
             try:
                 if self.response is None:
                     await self.connect()
@@ -236,7 +241,8 @@ class PartStream:
                 else:
                     rest = target[self.at - stop :]
                     if not self._fill_nowait(self.response, rest, note):
-                        await self._hedged(self._fill(self.response, rest, note))
+                        least = enough - self.at
+                        await self._hedged(self._fill(self.response, rest, note, least))
             except (TransportError, TruncatedBody) as error:
                 if not await self._recover(error):
                     raise
@@ -258,8 +264,8 @@ class PartStream:
             raise TruncatedBody("the body is longer than its announced length")
         return True
 
-    async def _fill(self, response: Response, target: memoryview, note: OnData) -> None:
-        if await response.readinto(target, note) < len(target):
+    async def _fill(self, response: Response, target: memoryview, note: OnData, least: int) -> None:
+        if await response.readinto(target, note, least) < least:
             raise TruncatedBody(f"the body ended {self._stop - self.at} bytes early")
         # With chunked framing, further bytes may follow.
         ended = self.at < self._stop or self._sliced or response.at_end()

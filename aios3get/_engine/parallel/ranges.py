@@ -45,12 +45,13 @@ class RangesSink:
     """
 
     piece_size = 0
+    least: int | None = None
 
     def __init__(self, spans: Sequence[Span]) -> None:
         self._spans = spans
         self._starts = [start for start, _ in spans]
         self.memory = Blocks([stop - start for start, stop in spans])
-        self._scratch: list[memoryview] = []
+        self._scratch: memoryview | None = None
 
     def writer(self, offset: int) -> "RangesWriter":
         """Return a writer for the bytes from ``offset`` on."""
@@ -80,16 +81,11 @@ class RangesSink:
         """Return the position of the last span that starts at or before ``offset``, or 0."""
         return max(0, bisect_right(self._starts, offset) - 1)
 
-    def take_scratch(self) -> memoryview:
-        """Return memory for bytes that are copied from there."""
-        if not self._scratch:
-            pieces = Blocks([_SCRATCH] * (BLOCK_SIZE // _SCRATCH))
-            self._scratch = [pieces.view(i, 0, _SCRATCH) for i in range(BLOCK_SIZE // _SCRATCH)]
-        return self._scratch.pop()
-
-    def put_back(self, scratch: memoryview) -> None:
-        """Keep memory of ``take_scratch`` for the next part: the first use of memory is slow."""
-        self._scratch.append(scratch)
+    def scratch(self, size: int) -> memoryview:
+        """Return memory for at most ``size`` bytes, which are copied from there as they arrive."""
+        if self._scratch is None:
+            self._scratch = memoryview(bytearray(_SCRATCH))
+        return self._scratch[:size]
 
     def record(self, span: Span, algorithm: Algorithm, digest: bytes) -> None:
         """Do nothing: a read into memory cannot be resumed."""
@@ -105,34 +101,22 @@ class RangesWriter:
     def __init__(self, sink: RangesSink, offset: int) -> None:
         self._sink = sink
         self._at = offset
-        self._scratch: memoryview | None = None
-        self._copied: memoryview | None = None
+        self._in_place = True
 
     def window(self, size: int) -> memoryview:
         """Return memory for the next bytes, at most ``size`` of them."""
         memory = self._sink.memory_at(self._at, size)
-        if len(memory) >= min(size, _DIRECT):
-            self._copied = None
-            return memory
-        if self._scratch is None:
-            self._scratch = self._sink.take_scratch()
-        self._copied = self._scratch[:size]
-        return self._copied
+        self._in_place = len(memory) >= min(size, _DIRECT)
+        return memory if self._in_place else self._sink.scratch(size)
 
-    async def filled(self, count: int) -> None:
-        """Copy the first ``count`` bytes of the window, unless they are in place."""
-        if self._copied is not None:
-            self._sink.store(self._at, self._copied[:count])
-        self._at += count
+    def write(self, data: memoryview) -> None:
+        """Copy the bytes, unless they are in place."""
+        if not self._in_place:
+            self._sink.store(self._at, data)
+        self._at += len(data)
 
     async def flush(self) -> None:
         """Do nothing: the bytes are in place."""
-
-    async def aclose(self) -> None:
-        """Leave the memory that bytes are copied from to other parts."""
-        if self._scratch is not None:
-            self._sink.put_back(self._scratch)
-            self._scratch = self._copied = None
 
 
 async def read_ranges(

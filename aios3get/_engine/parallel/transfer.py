@@ -8,7 +8,7 @@ from typing import Final, Protocol
 from aios3get._engine.parallel.concurrency import Concurrency, Link
 from aios3get._engine.parallel.opening import Beginning, ObjectRead
 from aios3get._engine.parallel.part_reader import PartReader, PartStream
-from aios3get._engine.parallel.parts import MIB, MIN_PART, Part, Span, Work, stored_part_size
+from aios3get._engine.parallel.parts import MIN_PART, Part, Span, Work, stored_part_size
 from aios3get._engine.parallel.progress import Progress
 from aios3get._engine.parallel.scheduler import Scheduler
 from aios3get._engine.parallel.stored_checksum import fetch_stored_checksum
@@ -21,27 +21,23 @@ __all__ = ["CONNECTIONS", "MAX_CONNECTIONS", "Sink", "Transfer", "Writer"]
 CONNECTIONS: Final = 8
 MAX_CONNECTIONS: Final = 32
 
-# The time after which a reader checks whether its part has been split.
-_WINDOW_SECONDS: Final = 0.02
-
 
 class Writer(Protocol):
     """Writes the bytes of one part in order."""
 
     def window(self, size: int) -> memoryview:
-        """Return a buffer for the next bytes, at most ``size`` of them."""
+        """Return memory for the next bytes, at most ``size`` of them.
+
+        Other writers may return the same memory.
+        """
         ...
 
-    async def filled(self, count: int) -> None:
-        """Write the first ``count`` bytes of the last window."""
+    def write(self, data: memoryview) -> None:
+        """Take the next bytes, which have arrived in the last window."""
         ...
 
     async def flush(self) -> None:
         """Wait until all bytes so far are at their destination."""
-        ...
-
-    async def aclose(self) -> None:
-        """Release memory and tasks."""
         ...
 
 
@@ -51,9 +47,11 @@ class Sink(Protocol):
     Attributes:
         piece_size: the number of bytes of a part between two calls of ``record``; 0 to call it
             for whole parts only.
+        least: the fewest bytes to receive into a window; None to fill it.
     """
 
     piece_size: int
+    least: int | None
 
     def writer(self, offset: int) -> Writer:
         """Return a writer for the bytes from ``offset`` on."""
@@ -158,9 +156,11 @@ class Transfer:
 
         def received(data: memoryview) -> None:
             # After a split, bytes beyond the end belong to another part.
-            count = min(len(data), part.left)
+            data = data[: part.left]
+            count = len(data)
             if piece.hasher is not None:
-                piece.hasher.update(data[:count])
+                piece.hasher.update(data)
+            writer.write(data)
             part.at += count
             self._scheduler.received(count)
             if self._progress is not None:
@@ -168,25 +168,21 @@ class Transfer:
 
         try:
             while part.left:
-                window = writer.window(min(part.left, self._window_size()))
-                await stream.readinto(window, received)
-                await writer.filled(len(window) - (stream.at - part.at))
+                window = writer.window(min(part.left, MIN_PART))
+                least = min(len(window), self._sink.least or len(window))
+                await stream.readinto(window, received, least)
+                await writer.flush()
                 if not part.left or 0 < self._sink.piece_size <= part.at - piece.start:
-                    await writer.flush()
                     self._record(piece, part.at)
                     piece = _Piece(part.at, self._algorithm())
         finally:
             stream.close()
-            await writer.aclose()
         self._link.received(part.at - part.start, time.monotonic() - started)
 
     async def _open(self, part: Part) -> PartStream:
         if part is self._first:
             return self._reader.adopt(self._begun.response, self._begun.extent)
         return await self._reader.open(Span(part.start, part.stop))
-
-    def _window_size(self) -> int:
-        return min(MIN_PART, max(MIB, int(self._link.rate * _WINDOW_SECONDS)))
 
     def _algorithm(self) -> Algorithm | None:
         if self.verification is not None and self.verification.algorithm is not None:

@@ -43,6 +43,22 @@ asyncio.run(main())
 OBJECT = f'"{BUCKET}", "{KEY}"'
 READS = {
     "download_object": ("pass", f"await s3.download_object({OBJECT}, path, connections=8)"),
+    "download_object to a slow disk": (
+        """
+        from aios3get._engine.parallel import part_file
+        import time
+        pwrite, writes = part_file._pwrite, []
+
+        def slow(*arguments):
+            writes.append(None)
+            # Becomes slow while the windows are large.
+            time.sleep(0.01 if len(writes) > 20 else 0)
+            return pwrite(*arguments)
+
+        part_file._pwrite = slow
+""",
+        f"await s3.download_object({OBJECT}, path, connections=8)",
+    ),
     "read_into": (
         f"memory = bytearray(b'x') * {SIZE}",
         f"await s3.read_into({OBJECT}, memory, connections=8)",
@@ -72,6 +88,7 @@ KEPT = 46 * MIB
 LIMITS = {
     "get_ranges": KEPT + 16 * MIB + CONNECTIONS * MIB,
     "download_object": 16 * MIB + CONNECTIONS * MIB,
+    "download_object to a slow disk": 16 * MIB + CONNECTIONS * MIB,
     "read_into": 16 * MIB + CONNECTIONS * MIB,
     # The window, and the first part beside it.
     "stream_object": 16 * MIB + CONNECTIONS * MIB + 8 * MIB,

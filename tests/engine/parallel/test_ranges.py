@@ -1,4 +1,3 @@
-import asyncio
 import random
 from itertools import pairwise
 from typing import Any
@@ -186,19 +185,15 @@ def test_sink_keeps_the_bytes_of_its_spans_and_of_nothing_else(
     sink = RangesSink(spans)
     writer = sink.writer(start)
 
-    async def write() -> None:
-        at = start
+    at = start
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ranges_module, "_DIRECT", direct)
         while at < stop:
             window = writer.window(data.draw(st.integers(1, stop - at)))
             count = data.draw(st.integers(1, len(window)))
             window[:count] = content[at : at + count]
-            await writer.filled(count)
+            writer.write(window[:count])
             at += count
-        await writer.aclose()
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ranges_module, "_DIRECT", direct)
-        asyncio.run(write())
     for index, span in enumerate(spans):
         kept = bytes(sink.memory.view(index, 0, span.size))
         for offset in range(*span):
