@@ -6,14 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aios3get import ByteRange, S3Client, errors
+from aios3get import ByteRange, RetryPolicy, S3Client, errors
 from aios3get._engine.parallel import ranges as ranges_module
 from aios3get._engine.parallel.concurrency import USUAL_RATE, Link
 from aios3get._engine.parallel.parts import MIB, MIN_PART, Span
 from aios3get._engine.parallel.ranges import RangesSink, choose_gap, divide
 from aios3get.testing import S3Server, faults
 from tests.engine.parallel.conftest import CONTENT, PART, covering
-from tests.reading_client import BUCKET, KEY
+from tests.reading_client import BUCKET, KEY, scripted_client
+from tests.servers.scripted import ScriptedServer, http_response, read_request, send
 
 SIZE = len(CONTENT)
 
@@ -165,6 +166,21 @@ async def test_server_without_etag_or_ranges_is_refused(
     server.faults.add(fault, times=None)
     with pytest.raises(errors.IntegrityError, match="ETag"):
         await client.get_ranges(BUCKET, KEY, ["bytes=0-9"])
+
+
+@pytest.mark.parametrize(
+    ("body", "message"), [(b"12345678", "2 bytes early"), (b"123456789012", "longer")]
+)
+async def test_whole_body_of_another_length_than_its_range_is_truncated_body(
+    body: bytes, message: str
+) -> None:
+    chunk = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+    headers = ["Content-Range: bytes 0-9/10", 'ETag: "1"', "Transfer-Encoding: chunked"]
+    response = http_response(chunk, *headers, status="206 Partial Content", length="")
+    with ScriptedServer([read_request(), send(response)]) as server:
+        async with scripted_client(server, retry=RetryPolicy(attempts=1)) as client:
+            with pytest.raises(errors.TruncatedBody, match=message):
+                await client.get_ranges(BUCKET, KEY, ["bytes=0-9"])
 
 
 spans = st.lists(st.tuples(st.integers(0, 60), st.integers(1, 60)), max_size=8).map(
