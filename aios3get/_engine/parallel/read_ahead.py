@@ -76,6 +76,11 @@ class Block:
         self.stream: PartStream | None = None
         self.task: asyncio.Task[None] | None = None
 
+    @property
+    def buffer(self) -> memoryview:
+        """The memory as it was allocated, which may be larger than the block."""
+        return memoryview(self.memory.obj)
+
     def cancel(self) -> None:
         """Stop reading the block."""
         if self.task is not None:
@@ -234,7 +239,7 @@ class ReadAhead:
 
     def recycle(self, block: Block) -> None:
         """Reuse the memory of a block that nothing uses any more."""
-        self._buffers.give(memoryview(block.memory.obj))
+        self._buffers.give(block.buffer)
 
     def _push_back(self) -> None:
         self._allowed = max(1, min(self._allowed, self.limits.requests) // 2)
@@ -251,9 +256,11 @@ class ReadAhead:
             block.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
-        complete = [block for block in blocks if block.at == block.stop]
+        complete: list[Block] = []
         for block in blocks:
-            if block.at < block.stop:
+            if block.at == block.stop:
+                complete.append(block)
+            else:
                 self.recycle(block)
         return complete
 

@@ -131,7 +131,7 @@ class ObjectReader(AsyncCloseable):
         if ahead is not None:
             blocks += await ahead.aclose()
         for block in blocks:
-            self._recycle(block)
+            self._read.exchange.buffers.give(block.buffer)
 
     @property
     def closed(self) -> bool:
@@ -327,12 +327,9 @@ class ObjectReader(AsyncCloseable):
             total += each.stop - each.start
             if total > self._cache_size and number:
                 for old in self._cache[number:]:
-                    self._recycle(old)
+                    self._read.exchange.buffers.give(old.buffer)
                 del self._cache[number:]
                 return
-
-    def _recycle(self, block: Block) -> None:
-        self._read.exchange.buffers.give(memoryview(block.memory.obj))
 
     async def _fill_directly(self, view: memoryview, start: int) -> None:
         """Receive the bytes in ``view`` itself. They are not kept for another read."""
