@@ -376,11 +376,9 @@ class S3Client(ParallelMethods):
     async def _open(self, call: Call) -> "S3Object":
         # As ``call.run``, which costs another coroutine.
         try:
-            loop = asyncio.get_running_loop()
-            running = self._loops.get(loop)
+            running = self._loops.get(asyncio.get_running_loop())
             if running is None:
-                await call.within_deadline(self._start())
-                running = self._loops[loop]
+                running = await call.within_deadline(self._running())
             response = await call.within_deadline(running.exchange.send(call, call.request))
             return running.open(call, response)
         except (S3Error, asyncio.CancelledError) as error:
