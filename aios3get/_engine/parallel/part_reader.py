@@ -241,8 +241,8 @@ class PartStream:
                 else:
                     rest = target[self.at - stop :]
                     if not self._fill_nowait(self.response, rest, note):
-                        least = enough - self.at
-                        await self._hedged(self._fill(self.response, rest, note, least))
+                        missing = enough - self.at
+                        await self._hedged(self._fill(self.response, rest, note, missing))
             except (TransportError, TruncatedBody) as error:
                 if not await self._recover(error):
                     raise
