@@ -4,7 +4,7 @@ import asyncio
 import ssl
 import threading
 from collections.abc import Callable, Coroutine, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from aiohttp import web
@@ -93,9 +93,10 @@ class Listener:
         for site in self._runner.sites:
             await site.stop()
         for _, transport in self._server.connected.values():
-            # A client that reads nothing would keep a closed one waiting. A TLS transport that
-            # was closed twice cannot be aborted: up to Python 3.11.3 that is an AttributeError.
-            transport.abort()
+            # A client that reads nothing would keep a closed one waiting. To abort a TLS transport
+            # that was closed twice is an AttributeError up to Python 3.11.3.
+            with suppress(AttributeError):
+                transport.abort()
         await self._runner.cleanup()
         await asyncio.sleep(0)
 
