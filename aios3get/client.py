@@ -396,13 +396,10 @@ class S3Client(ParallelMethods):
         return (await self._running()).exchange
 
     async def _running(self) -> "Running":
-        loop = asyncio.get_running_loop()
-        if loop not in self._loops:
-            await self._start()
-        return self._loops[loop]
+        return self._loops.get(asyncio.get_running_loop()) or await self._start()
 
-    async def _start(self) -> "Exchange":
-        """The exchange of the running loop; loads the configuration first."""
+    async def _start(self) -> "Running":
+        """Start the client on the running loop; load the configuration first."""
         loop = asyncio.get_running_loop()
         # Concurrent first calls load once; if the one that loads is cancelled, the next one does.
         async with self._loading.setdefault(loop, asyncio.Lock()):
@@ -423,7 +420,7 @@ class S3Client(ParallelMethods):
                     self._loops.pop(each, None)
             self._loops[loop] = Running(state, self._config.session)
             await self._loops[loop].start()
-        return self._loops[loop].exchange
+        return self._loops[loop]
 
 
 def _unpickle(arguments: dict[str, Any]) -> S3Client:

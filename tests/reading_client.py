@@ -147,7 +147,7 @@ class _Loopback:
         self._port = port
 
     async def __aenter__(self) -> S3Client:
-        transport = (await self._client._start()).transport
+        transport = (await self._client._start_exchange()).transport
         own_sessions(transport).resolver.source = LoopbackResolver({443: self._port})
         return self._client
 

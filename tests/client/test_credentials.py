@@ -212,7 +212,7 @@ async def test_credentials_rotate_hourly_for_a_day_despite_outages(
         client = quick_client(server, credentials=vault, retry=RetryPolicy(attempts=1))
         failures = reads = 0
         async with client:
-            await client._start()
+            await client._start_exchange()
             assert client._state is not None
             client._state.clock = clock
             for _ in range(24 * 15):

@@ -59,7 +59,7 @@ def api_key(server: S3Server, clock: Clock, **changes: Any) -> IBMCloudAPIKey:
 async def client(server: S3Server, clock: Clock) -> AsyncIterator[S3Client]:
     key = api_key(server, clock)
     async with quick_client(server, credentials=key, timeouts=Timeouts()) as client:
-        exchange = await client._start()
+        exchange = await client._start_exchange()
         exchange.state.credentials._clock = clock
         with nothing_leaks(client):
             yield client
@@ -245,7 +245,7 @@ async def test_token_is_sent_over_plain_http_to_loopback(
     async with loopback_session({}) as session:
         options = {"credentials": api_key(server, clock), "session": session}
         async with quick_client(server, endpoint_url=url, **options) as client:
-            exchange = await client._start()
+            exchange = await client._start_exchange()
             call = Call("GET", client._request(BUCKET, KEY, {}))
             request = client._request(BUCKET, KEY, {})
             _, _, identity = await exchange.signer.prepare(call, request)

@@ -12,7 +12,7 @@ NOW = 1_369_353_600.0  # Fri, 24 May 2013 00:00:00 GMT
 @pytest.fixture
 async def state() -> AsyncIterator[ClientState]:
     async with S3Client(region="us-east-1") as client:
-        state = (await client._start()).state
+        state = (await client._start_exchange()).state
         state.clock = lambda: NOW
         yield state
 

@@ -384,7 +384,7 @@ async def test_new_connections_use_all_addresses_of_a_name() -> None:
     async with S3Client(
         endpoint_url=f"http://s3.test:{port}", region="us-east-1", credentials=ANONYMOUS
     ) as client:
-        await client._start()
+        await client._start_exchange()
         own_sessions(transport_of(client)).resolver.source = Rotating()
         for _ in range(8):
             assert await read(client) == b"ok"

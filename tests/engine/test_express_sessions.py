@@ -64,14 +64,14 @@ async def server(clock: Clock) -> AsyncIterator[S3Server]:
 @pytest.fixture
 async def client(server: S3Server, clock: Clock) -> AsyncIterator[S3Client]:
     async with quick_client(server, timeouts=Timeouts()) as client:
-        exchange = await client._start()
+        exchange = await client._start_exchange()
         exchange.state.clock = clock
         with nothing_leaks(client):
             yield client
 
 
 async def sessions_of(client: S3Client) -> ExpressSessions:
-    return (await client._start()).signer._sessions
+    return (await client._start_exchange()).signer._sessions
 
 
 @pytest.fixture
@@ -370,7 +370,7 @@ async def test_credentials_that_expire_within_a_body_are_refreshed(
         server.add_credentials(each)
     given = [credentials_of(each) for each in made]
     async with quick_client(server, credentials=lambda: given.pop(0)) as client:
-        exchange = await client._start()
+        exchange = await client._start_exchange()
         exchange.state.clock = clock
         server.faults.add(faults.drop_after(1000))
         async with client.get_object(BUCKET, KEY) as obj:

@@ -43,7 +43,7 @@ async def client(server: S3Server) -> AsyncIterator[S3Client]:
     async with quick_client(server) as made:
         with nothing_leaks(made):
             yield made
-            await made._start()
+            await made._start_exchange()
 
 
 async def test_empty_object_reads_as_nothing(client: S3Client) -> None:

@@ -215,7 +215,7 @@ async def ours(
     # Debug mode records a stack for every callback, which takes most of these tests' time.
     asyncio.get_running_loop().set_debug(False)
     async with S3Client(**{"region": "us-east-1", "credentials": keys, **settings}) as client:
-        exchange = await client._start()
+        exchange = await client._start_exchange()
         exchange.state.clock = NOW.timestamp
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(exchange.signer._sessions, "get", session)
