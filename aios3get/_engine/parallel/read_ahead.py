@@ -1,6 +1,7 @@
 """Reads an object in order, ahead of its consumer, in bounded memory."""
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable
 from functools import partial
@@ -200,9 +201,9 @@ class ReadAhead:
         try:
             if block.stream is None:
                 block.stream = await self._reader.open(Span(block.start, block.stop))
-            begun = self._loop.time()
+            begun = time.monotonic()
             await block.stream.readinto(block.memory, received)
-            self._reader.link.received(len(block.memory), self._loop.time() - begun)
+            self._reader.link.received(len(block.memory), time.monotonic() - begun)
         except Exception as error:
             block.error = without_frames(error)
         else:
