@@ -57,10 +57,6 @@ class MemorySink:
         self._view = view
         self._start = start
 
-    def view(self, span: Span) -> memoryview:
-        """Return the part of the buffer for ``span``."""
-        return self._view[span.start - self._start : span.stop - self._start]
-
     def writer(self, offset: int) -> "MemoryWriter":
         """Return a writer for the bytes from ``offset`` on."""
         return MemoryWriter(self._view[offset - self._start :])
@@ -70,7 +66,7 @@ class MemorySink:
 
     def read_back(self, span: Span) -> Iterator[memoryview]:
         """Return the bytes of ``span``, in pieces small enough not to hold the GIL for long."""
-        view = self.view(span)
+        view = self._view[span.start - self._start : span.stop - self._start]
         for at in range(0, len(view), MIB):
             yield view[at : at + MIB]
 

@@ -259,18 +259,21 @@ class PartStream:
             target[:count] = body[:count]
             note(target[:count])
         if self.at < self._stop:
-            raise TruncatedBody(f"the body ended {self._stop - self.at} bytes early")
+            raise self._too_short()
         if count < len(body):
-            raise TruncatedBody("the body is longer than its announced length")
+            raise _too_long()
         return True
 
     async def _fill(self, response: Response, target: memoryview, note: OnData, least: int) -> None:
         if await response.readinto(target, note, least) < least:
-            raise TruncatedBody(f"the body ended {self._stop - self.at} bytes early")
+            raise self._too_short()
         # With chunked framing, further bytes may follow.
         ended = self.at < self._stop or self._sliced or response.at_end()
         if not ended and await response.read():
-            raise TruncatedBody("the body is longer than its announced length")
+            raise _too_long()
+
+    def _too_short(self) -> TruncatedBody:
+        return TruncatedBody(f"the body ended {self._stop - self.at} bytes early")
 
     async def _discard(self, response: Response) -> None:
         scratch = memoryview(bytearray(min(self._skip, _SCRATCH_BYTES)))
@@ -355,6 +358,10 @@ class _PartBudget(Budget):
         if isinstance(error, Throttled | ServiceUnavailable | TransportTimeout):
             self._reader.on_push_back()
         return super().decide(error, sent, jitter)
+
+
+def _too_long() -> TruncatedBody:
+    return TruncatedBody("the body is longer than its announced length")
 
 
 def _ignore() -> None:
