@@ -9,7 +9,7 @@ from urllib.request import urlopen
 import pytest
 
 from aios3get import __version__
-from aios3get._engine.parallel.opening import ObjectRead
+from aios3get._engine.parallel.object_read import ObjectRead
 from aios3get.cli import main
 from aios3get.testing import S3Server, faults
 

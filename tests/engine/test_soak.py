@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from aios3get import errors
-from aios3get._engine.parallel.opening import ObjectRead
+from aios3get._engine.parallel.object_read import ObjectRead
 from aios3get._protocol.timeouts import Timeouts
 from aios3get.client import S3Client
 from aios3get.testing import S3Server, faults

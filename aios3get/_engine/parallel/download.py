@@ -9,7 +9,7 @@ from typing import Final
 
 from aios3get._engine.parallel.file_sink import FileSink
 from aios3get._engine.parallel.journal import Identification, Journal, Piece
-from aios3get._engine.parallel.opening import Beginning, ObjectRead
+from aios3get._engine.parallel.object_read import FirstResponse, ObjectRead
 from aios3get._engine.parallel.part_file import PartFile
 from aios3get._engine.parallel.parts import Span, gaps
 from aios3get._engine.parallel.progress import OnProgress, Progress
@@ -111,24 +111,24 @@ class Downloader:
         journal.delete()
 
     async def _fill(self, file: PartFile, journal: Journal, sink: FileSink) -> Download:
-        begun, pieces = await self._begin(file, journal)
-        sink.start = begun.extent.start if begun.span is None else begun.span.start
+        first, pieces = await self._begin(file, journal)
+        sink.start = first.extent.start if first.span is None else first.span.start
         try:
-            total = None if begun.span is None else begun.span.size
+            total = None if first.span is None else first.span.size
             await self._in_thread(lambda: file.allocate(total or 0))
             resumed = sum(piece.span.size for piece in pieces)
             progress = Progress(self._on_progress, total, resumed)
-            if begun.stream is not None:
-                reading = _copy(begun.stream, sink, progress)
+            if first.stream is not None:
+                reading = _copy(first.stream, sink, progress)
             else:
-                reading = self._transfer(begun, pieces, journal, sink, progress)
+                reading = self._transfer(first, pieces, journal, sink, progress)
             verified = await progress.during(reading)
         finally:
-            self._read.discard(begun)
+            self._read.discard(first)
         attempts = self._read.call.attempts
-        return Download(self._path, begun.info, progress.done, resumed, verified, attempts)
+        return Download(self._path, first.info, progress.done, resumed, verified, attempts)
 
-    async def _begin(self, file: PartFile, journal: Journal) -> tuple[Beginning, list[Piece]]:
+    async def _begin(self, file: PartFile, journal: Journal) -> tuple[FirstResponse, list[Piece]]:
         """Request the first part; return its response and the pieces that are already written."""
         recorded = await asyncio.to_thread(self._recorded, file, journal)
         if recorded is not None:
@@ -137,13 +137,13 @@ class Downloader:
             whole = Span(identification.start, identification.stop)
             missing = gaps(whole, [piece.span for piece in pieces])[0]
             try:
-                begun = await self._read.begin(missing.size, at=missing.start)
+                first = await self._read.begin(missing.size, at=missing.start)
             except InvalidRange:
                 pass  # the object is shorter now
             else:
-                if begun.stream is None and self._identify(begun) == identification:
-                    return begun, pieces
-                self._read.discard(begun)
+                if first.stream is None and self._identify(first) == identification:
+                    return first, pieces
+                self._read.discard(first)
             self._worth_keeping = False
         return await self._read.begin(), []
 
@@ -166,32 +166,32 @@ class Downloader:
             pieces.pop()
         return (identification, pieces) if pieces else None
 
-    def _identify(self, begun: Beginning) -> Identification:
-        request, pin = self._read.request, begun.pin
-        assert begun.span is not None
+    def _identify(self, first: FirstResponse) -> Identification:
+        request, pin = self._read.request, first.pin
+        assert first.span is not None
         assert pin.etag is not None
         assert pin.size is not None
-        start, stop = begun.span
+        start, stop = first.span
         return Identification(
             request.bucket, request.key, pin.etag, pin.version_id, pin.size, start, stop
         )
 
     async def _transfer(
         self,
-        begun: Beginning,
+        first: FirstResponse,
         pieces: list[Piece],
         journal: Journal,
         sink: FileSink,
         progress: Progress,
     ) -> Verified:
-        assert begun.span is not None
+        assert first.span is not None
         if sink.resumable:
-            journal.begin(self._identify(begun), pieces)
+            journal.begin(self._identify(first), pieces)
             self._worth_keeping = True
         transfer = Transfer(
             self._read,
-            begun,
-            gaps(begun.span, [piece.span for piece in pieces]),
+            first,
+            gaps(first.span, [piece.span for piece in pieces]),
             sink,
             progress,
         )

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final, Self, cast
 
 from aios3get._engine.buffers import HUGE_PAGE, allocate
-from aios3get._engine.parallel.opening import ObjectRead
+from aios3get._engine.parallel.object_read import ObjectRead
 from aios3get._engine.parallel.parts import MIB, Span
 from aios3get._engine.parallel.transfer import Transfer
 from aios3get._engine.stream import ByteStream
@@ -148,16 +148,16 @@ async def read_into(read: ObjectRead, view: memoryview) -> BytesRead:
     Raises:
         S3Error: as for ``get_object``.
     """
-    begun = await read.begin(max(1, len(view)))
-    if begun.stream is not None:
-        count = await _read_stream(begun.stream, view)
-        return BytesRead.create(count, begun.info, begun.stream.verified)
-    span = begun.span
+    first = await read.begin(max(1, len(view)))
+    if first.stream is not None:
+        count = await _read_stream(first.stream, view)
+        return BytesRead.create(count, first.info, first.stream.verified)
+    span = first.span
     assert span is not None
     wanted = Span(span.start, min(span.stop, span.start + len(view)))
     sink = MemorySink(view, span.start)
-    transfer = Transfer(read, begun._replace(span=wanted), [wanted], sink)
-    return BytesRead.create(wanted.size, begun.info, await transfer.run())
+    transfer = Transfer(read, first._replace(span=wanted), [wanted], sink)
+    return BytesRead.create(wanted.size, first.info, await transfer.run())
 
 
 async def _read_stream(stream: ByteStream, view: memoryview) -> int:

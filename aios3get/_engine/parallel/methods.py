@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from aios3get._engine.exchange import Exchange
     from aios3get._engine.parallel.download import Download
     from aios3get._engine.parallel.memory import BytesRead
+    from aios3get._engine.parallel.object_read import ObjectRead
     from aios3get._engine.parallel.objects import ObjectResults, Requests
-    from aios3get._engine.parallel.opening import ObjectRead
     from aios3get._engine.parallel.ordered import ObjectStream
     from aios3get._engine.parallel.progress import OnProgress
     from aios3get._engine.parallel.reader import ObjectReader
@@ -338,7 +338,7 @@ class ParallelMethods(ABC):
 
         The call site of the read is the caller of the calling method.
         """
-        from aios3get._engine.parallel.opening import ObjectRead
+        from aios3get._engine.parallel.object_read import ObjectRead
 
         if deadline is not None:
             check_deadline(deadline)

@@ -6,7 +6,7 @@ from typing import Final, Self
 
 from aios3get._engine.parallel.closing import AsyncCloseable
 from aios3get._engine.parallel.concurrency import Link
-from aios3get._engine.parallel.opening import Beginning, ObjectRead
+from aios3get._engine.parallel.object_read import FirstResponse, ObjectRead
 from aios3get._engine.parallel.part_reader import PartReader
 from aios3get._engine.parallel.parts import MIB, MIN_PART
 from aios3get._engine.parallel.read_ahead import ReadAhead, limits_for
@@ -68,13 +68,13 @@ class ObjectStream(AsyncCloseable):
 
     async def __aenter__(self) -> Self:
         read = self._read
-        begun = await read.call.run(read.begin())
-        self.info = begun.info
-        self.start, self.size = begun.extent.start, begun.extent.size
-        if begun.stream is not None:
-            self._source = _OneResponse(begun.stream)
+        first = await read.call.run(read.begin())
+        self.info = first.info
+        self.start, self.size = first.extent.start, first.extent.size
+        if first.stream is not None:
+            self._source = _OneResponse(first.stream)
         else:
-            self._source = _ManyResponses(read, begun)
+            self._source = _ManyResponses(read, first)
         self._open = True
         return self
 
@@ -140,22 +140,22 @@ class _OneResponse:
 
 
 class _ManyResponses:
-    def __init__(self, read: ObjectRead, begun: Beginning) -> None:
-        assert begun.span is not None
-        assert begun.extent.stop is not None
-        link = Link(begun.latency)
-        reader = PartReader(read.exchange, read.call, begun.pin, link, hedge=read.hedge)
+    def __init__(self, read: ObjectRead, first: FirstResponse) -> None:
+        assert first.span is not None
+        assert first.extent.stop is not None
+        link = Link(first.latency)
+        reader = PartReader(read.exchange, read.call, first.pin, link, hedge=read.hedge)
         limits = limits_for(read, link)
-        self._ahead = ReadAhead(reader, read.exchange.buffers, begun.span, limits)
-        first = reader.adopt(begun.response, begun.extent)
+        self._ahead = ReadAhead(reader, read.exchange.buffers, first.span, limits)
+        stream = reader.adopt(first.response, first.extent)
         # The response to a request for the end of an object may be longer than a part.
-        self._ahead.adopt(first, min(begun.extent.stop, begun.span.start + MIN_PART))
+        self._ahead.adopt(stream, min(first.extent.stop, first.span.start + MIN_PART))
         self._ahead.fill()
-        self.stop: int | None = begun.span.stop
+        self.stop: int | None = first.span.stop
         self._last: bytes | None = None
         self.verified = _UNREAD
         self._verification: OrderedVerification | None = None
-        stored = fetch_stored_checksum(read, begun)
+        stored = fetch_stored_checksum(read, first)
         if isinstance(stored, str):
             self.verified = Verified("unverified", None, stored)
         else:

@@ -8,7 +8,7 @@ from typing import Final
 
 from aios3get._engine.parallel.concurrency import USUAL_RATE, Link
 from aios3get._engine.parallel.memory import BLOCK_SIZE, Blocks
-from aios3get._engine.parallel.opening import Beginning, ObjectRead
+from aios3get._engine.parallel.object_read import FirstResponse, ObjectRead
 from aios3get._engine.parallel.parts import MIB, MIN_PART, Span, coalesce, gaps, widest_gap
 from aios3get._engine.parallel.transfer import CONNECTIONS, Transfer
 from aios3get._protocol.hashing import Algorithm
@@ -136,17 +136,17 @@ async def read_ranges(
     """
     if not ranges:
         return []
-    begun = await _begin(read, ranges, _LEAST_GAP if gap is None else gap)
-    size, (start, stop) = begun.extent.size, begun.extent[:2]
+    first = await _begin(read, ranges, _LEAST_GAP if gap is None else gap)
+    size, (start, stop) = first.extent.size, first.extent[:2]
     assert size is not None
     assert stop is not None
-    first = Span(start, stop)
+    received = Span(start, stop)
     spans = [each.within(size) for each in ranges]
     groups, group_of = coalesce(spans, 0, BLOCK_SIZE)
     sink = RangesSink(groups)
-    others = [group for group in groups if group.stop <= first.start]
+    others = [group for group in groups if group.stop <= received.start]
     for group in groups[len(others) :]:
-        others += gaps(group, [first])
+        others += gaps(group, [received])
     wanted = sum([stop - start for start, stop in others])
     between = sorted([after.start - before.stop for before, after in pairwise(others)])
     widest = widest_gap(between, _MOST_WASTE * wanted)
@@ -154,15 +154,15 @@ async def read_ranges(
     def gap_now(link: Link) -> int:
         return choose_gap(widest, link) if gap is None else gap
 
-    few = bisect_right(between, gap_now(Link(begun.latency)))
+    few = bisect_right(between, gap_now(Link(first.latency)))
     connections, together = divide(
-        wanted + sum(between[:few]), 1 + len(between) - few, begun.latency
+        wanted + sum(between[:few]), 1 + len(between) - few, first.latency
     )
     transfer = Transfer(
         read,
         # The stored checksum is that of the whole object, so it cannot verify ranges.
-        begun._replace(wants_checksum=False),
-        [first, *others],
+        first._replace(requests_checksum=False),
+        [received, *others],
         sink,
         connections=connections,
         gap=gap_now,
@@ -177,7 +177,7 @@ async def read_ranges(
     return views
 
 
-async def _begin(read: ObjectRead, ranges: Sequence[ByteRange], gap: int) -> Beginning:
+async def _begin(read: ObjectRead, ranges: Sequence[ByteRange], gap: int) -> FirstResponse:
     """Request the last ranges: if these are satisfiable, so are all others."""
     last = max(ranges, key=lambda each: each.start)
     if last.start < 0:
@@ -190,12 +190,12 @@ async def _begin(read: ObjectRead, ranges: Sequence[ByteRange], gap: int) -> Beg
         if each.start >= max(0, last.start - most)
     ]
     start, stop = coalesce(nearest, gap, most)[0][-1]
-    begun = await read.begin_range(ByteRange(start, min(stop, start + most)))
-    assert begun.extent.size is not None
-    if last.start >= begun.extent.size:
-        read.discard(begun)
-        begun = await read.begin_range(last)  # S3's own error has the size of the object
-    return begun
+    first = await read.begin_range(ByteRange(start, min(stop, start + most)))
+    assert first.extent.size is not None
+    if last.start >= first.extent.size:
+        read.discard(first)
+        first = await read.begin_range(last)  # S3's own error has the size of the object
+    return first
 
 
 def choose_gap(widest: int, link: Link) -> int:

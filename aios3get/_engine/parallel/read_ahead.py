@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from aios3get._engine.buffers import BufferPool
 from aios3get._engine.call import without_frames
 from aios3get._engine.parallel.concurrency import Link
-from aios3get._engine.parallel.opening import ObjectRead
+from aios3get._engine.parallel.object_read import ObjectRead
 from aios3get._engine.parallel.part_reader import PartReader, PartStream
 from aios3get._engine.parallel.parts import MIB, MIN_PART, Span
 

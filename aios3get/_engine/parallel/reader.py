@@ -9,7 +9,7 @@ from typing import Any, Final, Self, TypeVar
 from aios3get._engine.parallel.closing import AsyncCloseable
 from aios3get._engine.parallel.concurrency import Link
 from aios3get._engine.parallel.memory import writable_view
-from aios3get._engine.parallel.opening import ObjectRead, not_divisible
+from aios3get._engine.parallel.object_read import ObjectRead, not_divisible
 from aios3get._engine.parallel.part_reader import PartReader
 from aios3get._engine.parallel.parts import MIB, Span
 from aios3get._engine.parallel.read_ahead import Block, Limits, ReadAhead, limits_for
@@ -90,19 +90,19 @@ class ObjectReader(AsyncCloseable):
     async def _begin(self) -> None:
         read = self._read
         self._loop = asyncio.get_running_loop()
-        begun = await read.begin(self._unit)
-        self.info = begun.info
-        if begun.stream is not None:
-            await self._load(begun.stream)
+        first = await read.begin(self._unit)
+        self.info = first.info
+        if first.stream is not None:
+            await self._load(first.stream)
             return
-        assert begun.extent.size is not None
-        assert begun.extent.stop is not None
-        self.size = begun.extent.size
-        link = Link(begun.latency)
-        self._reader = PartReader(read.exchange, read.call, begun.pin, link, hedge=read.hedge)
-        first = begun.extent.stop
-        self._ahead = self._read_ahead(self._reader, 0, first)
-        self._ahead.adopt(self._reader.adopt(begun.response, begun.extent), first)
+        assert first.extent.size is not None
+        assert first.extent.stop is not None
+        self.size = first.extent.size
+        link = Link(first.latency)
+        self._reader = PartReader(read.exchange, read.call, first.pin, link, hedge=read.hedge)
+        stop = first.extent.stop
+        self._ahead = self._read_ahead(self._reader, 0, stop)
+        self._ahead.adopt(self._reader.adopt(first.response, first.extent), stop)
 
     async def _load(self, stream: ByteStream) -> None:
         """Read a whole small object into memory."""

@@ -10,7 +10,7 @@ from binascii import a2b_base64
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from aios3get._engine.parallel.opening import Beginning, ObjectRead
+from aios3get._engine.parallel.object_read import FirstResponse, ObjectRead
 from aios3get._engine.parallel.parts import Span
 from aios3get._engine.parallel.tasks import TaskGroup
 from aios3get._protocol.checksum import Unverified, select_verifier
@@ -69,22 +69,22 @@ def parse_stored_checksum(headers: Mapping[str, str]) -> StoredChecksum | str:
     return "; ".join(reasons) or "the object has no stored checksum of a known algorithm"
 
 
-def fetch_stored_checksum(read: ObjectRead, begun: Beginning) -> "StoredChecksums | str":
+def fetch_stored_checksum(read: ObjectRead, first: FirstResponse) -> "StoredChecksums | str":
     """Start to fetch the stored checksum, or return the reason why it does not apply."""
-    size, span = begun.extent.size, begun.span
-    if not begun.wants_checksum:
+    size, span = first.extent.size, first.span
+    if not first.requests_checksum:
         return "no checksum was requested; pass checksum_mode=True"
     assert span is not None
     if read.request.part_number is not None:
-        headers = begun.response.headers
-        verifier = select_verifier(headers, begun.response.status, part=True)
+        headers = first.response.headers
+        verifier = select_verifier(headers, first.response.status, part=True)
         if isinstance(verifier, Unverified):
             return verifier.verified.reason
         known = StoredChecksum(verifier.algorithm, verifier.expected, None)
-        return StoredChecksums(read, begun.pin, span, known)
+        return StoredChecksums(read, first.pin, span, known)
     if span != (0, size):
         return "the stored checksum covers the whole object, but only a range is read"
-    return StoredChecksums(read, begun.pin, span)
+    return StoredChecksums(read, first.pin, span)
 
 
 class StoredChecksums:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
 from aios3get._engine.parallel.concurrency import Concurrency, Link
-from aios3get._engine.parallel.opening import Beginning, ObjectRead
+from aios3get._engine.parallel.object_read import FirstResponse, ObjectRead
 from aios3get._engine.parallel.part_reader import PartReader, PartStream
 from aios3get._engine.parallel.parts import MIN_PART, Part, Span, Work, stored_part_size
 from aios3get._engine.parallel.progress import Progress
@@ -71,7 +71,7 @@ class Transfer:
 
     Args:
         read: the call.
-        begun: its first response, whose body begins with the first span.
+        first: its first response, whose body begins with the first span.
         spans: the bytes to read.
         sink: the destination.
         progress: counts the bytes as they arrive.
@@ -83,7 +83,7 @@ class Transfer:
     def __init__(
         self,
         read: ObjectRead,
-        begun: Beginning,
+        first: FirstResponse,
         spans: list[Span],
         sink: Sink,
         progress: Progress | None = None,
@@ -94,11 +94,11 @@ class Transfer:
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._read = read
-        self._begun = begun
+        self._first_response = first
         self._sink = sink
         self._progress = progress
-        self._link = Link(begun.latency)
-        self._reader = PartReader(read.exchange, read.call, begun.pin, self._link, hedge=read.hedge)
+        self._link = Link(first.latency)
+        self._reader = PartReader(read.exchange, read.call, first.pin, self._link, hedge=read.hedge)
         self._work = work = Work(spans)
         limit = read.connections or max(connections, MAX_CONNECTIONS)
         limit = min(limit, read.exchange.state.max_concurrency)
@@ -116,8 +116,8 @@ class Transfer:
         self._reader.on_push_back = self._scheduler.push_back
         # While bytes are unassigned, all connections are busy anyway.
         self._reader.wants_hedge = lambda offset: not work.unassigned
-        self._first: Part | None = None
-        stored = fetch_stored_checksum(read, begun)
+        self._first_part: Part | None = None
+        stored = fetch_stored_checksum(read, first)
         self._unverified = stored if isinstance(stored, str) else ""
         self.verification = None if isinstance(stored, str) else Verification(stored)
 
@@ -130,20 +130,20 @@ class Transfer:
         """
         verification = self.verification
         try:
-            extent = self._begun.extent
+            extent = self._first_response.extent
             assert extent.stop is not None
-            self._first = self._work.take(extent.stop - extent.start)
+            self._first_part = self._work.take(extent.stop - extent.start)
             if self._read.part_size is None:
-                etag, size = self._begun.pin.etag, self._begun.pin.size
+                etag, size = self._first_response.pin.etag, self._first_response.pin.size
                 assert etag is not None
                 assert size is not None
                 self._work.boundary = stored_part_size(etag, size)
-            await self._scheduler.run(self._first)
+            await self._scheduler.run(self._first_part)
             if verification is None:
                 return Verified("unverified", None, self._unverified)
             return await verification.conclude(self._sink.read_back)
         finally:
-            self._read.discard(self._begun)
+            self._read.discard(self._first_response)
             if verification is not None:
                 await verification.aclose()
 
@@ -180,8 +180,8 @@ class Transfer:
         self._link.received(part.at - part.start, time.monotonic() - started)
 
     async def _open(self, part: Part) -> PartStream:
-        if part is self._first:
-            return self._reader.adopt(self._begun.response, self._begun.extent)
+        if part is self._first_part:
+            return self._reader.adopt(self._first_response.response, self._first_response.extent)
         return await self._reader.open(Span(part.start, part.stop))
 
     def _algorithm(self) -> Algorithm | None:

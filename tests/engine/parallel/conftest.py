@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from aios3get._engine.parallel.opening import ObjectRead
+from aios3get._engine.parallel.object_read import ObjectRead
 from aios3get.testing import RecordedRequest, S3Server
 
 PART = 1000

@@ -9,7 +9,7 @@ import pytest
 from aios3get import AttemptRecord, S3Client
 from aios3get._engine.parallel import concurrency, hedging
 from aios3get._engine.parallel.hedging import hedged
-from aios3get._engine.parallel.opening import ObjectRead
+from aios3get._engine.parallel.object_read import ObjectRead
 from aios3get._protocol.timeouts import Timeouts
 from aios3get.testing import S3Server, faults
 from tests.engine.parallel.conftest import CONTENT, covering

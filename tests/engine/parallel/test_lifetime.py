@@ -13,7 +13,7 @@ import pytest
 from aios3get import ByteRange, errors
 from aios3get._engine.call import Call
 from aios3get._engine.parallel import concurrency, hedging
-from aios3get._engine.parallel.opening import ObjectRead
+from aios3get._engine.parallel.object_read import ObjectRead
 from aios3get._engine.parallel.part_reader import PartStream
 from aios3get._engine.parallel.read_ahead import Block
 from aios3get._engine.parallel.transfer import Transfer

@@ -7,7 +7,7 @@ import pytest
 
 from aios3get import S3Client, errors
 from aios3get._engine.parallel import part_reader, parts
-from aios3get._engine.parallel.opening import ObjectRead
+from aios3get._engine.parallel.object_read import ObjectRead
 from aios3get._engine.parallel.part_reader import PartReader
 from aios3get._engine.parallel.parts import MIB
 from aios3get._protocol.retry import RetryQuota

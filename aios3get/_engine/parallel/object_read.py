@@ -15,7 +15,7 @@ from aios3get._protocol.pin import Pin, first_extent
 from aios3get._protocol.ranges import ByteRange
 from aios3get.errors import IntegrityError, InvalidRange
 
-__all__ = ["Beginning", "ObjectRead", "not_divisible"]
+__all__ = ["FirstResponse", "ObjectRead", "not_divisible"]
 
 # Options that select the bytes and make the request conditional; a HEAD of the object omits them.
 _SELECTING: Final = (
@@ -23,7 +23,7 @@ _SELECTING: Final = (
 )
 
 
-class Beginning(NamedTuple):
+class FirstResponse(NamedTuple):
     """The first response of a read.
 
     Attributes:
@@ -34,7 +34,7 @@ class Beginning(NamedTuple):
         pin: the version of the object, for the requests of further parts.
         response: the response, whose body is the first part if ``stream`` is None.
         extent: the bytes in its body.
-        wants_checksum: whether the stored checksum was requested.
+        requests_checksum: whether the stored checksum was requested.
     """
 
     info: ObjectInfo
@@ -44,7 +44,7 @@ class Beginning(NamedTuple):
     pin: Pin
     response: Response
     extent: Extent
-    wants_checksum: bool
+    requests_checksum: bool
 
 
 class ObjectRead:
@@ -90,7 +90,7 @@ class ObjectRead:
         """The caller's request."""
         return cast(GetObject, self.call.request)
 
-    async def begin(self, most: int | None = None, *, at: int | None = None) -> Beginning:
+    async def begin(self, most: int | None = None, *, at: int | None = None) -> FirstResponse:
         """Request the first part.
 
         Args:
@@ -104,19 +104,19 @@ class ObjectRead:
         self.exchange = await self._start()
         request = self.request
         try:
-            begun = await self._begin(self._first_request(size, at), size)
+            first = await self._begin(self._first_request(size, at), size)
         except InvalidRange:
             if request.range is not None or at is not None:
                 raise
             # No range of an empty object is satisfiable.
-            begun = None
-        if begun is None or (begun.stream is None and not _divisible(begun)):
-            if begun is not None:
-                self.discard(begun)
-            begun = await self._begin(request, None)
-        return begun
+            first = None
+        if first is None or (first.stream is None and not _divisible(first)):
+            if first is not None:
+                self.discard(first)
+            first = await self._begin(request, None)
+        return first
 
-    async def begin_range(self, range: ByteRange) -> Beginning:
+    async def begin_range(self, range: ByteRange) -> FirstResponse:
         """Request the first of several ranges of the object.
 
         Raises:
@@ -124,15 +124,15 @@ class ObjectRead:
             S3Error: as for ``get_object``.
         """
         self.exchange = await self._start()
-        begun = await self._begin(self.changed(range=range), 0)
-        if not _divisible(begun):
-            self.discard(begun)
+        first = await self._begin(self.changed(range=range), 0)
+        if not _divisible(first):
+            self.discard(first)
             raise not_divisible()
-        return begun
+        return first
 
-    def discard(self, begun: Beginning) -> None:
+    def discard(self, first: FirstResponse) -> None:
         """Close the first response, unless something reads it."""
-        begun.response.close()
+        first.response.close()
         self.call.end_attempt()
 
     def _first_request(self, size: int, at: int | None) -> GetObject:
@@ -151,13 +151,13 @@ class ObjectRead:
         changed = cast(GetObjectOptions, {**self._options, **options})
         return GetObject.create(self.request.bucket, self.request.key, changed)
 
-    async def _begin(self, first: GetObject, size: int | None) -> Beginning:
-        """Send ``first``; if ``size`` is None, its response contains everything to read."""
-        response = await self.exchange.send(self.call, first)
+    async def _begin(self, request: GetObject, size: int | None) -> FirstResponse:
+        """Send ``request``; if ``size`` is None, its response contains everything to read."""
+        response = await self.exchange.send(self.call, request)
         latency = self.call.latency(response)
         status, headers = response.status, response.headers
         try:
-            extent = first_extent(first, status, headers)
+            extent = first_extent(request, status, headers)
         except BaseException as error:
             response.close()
             self.call.end_attempt(error)
@@ -165,28 +165,28 @@ class ObjectRead:
         attempt = self.call.attempt
         assert attempt is not None
         transformed = attempt.endpoint is not None and attempt.endpoint.is_transformed
-        begun = Beginning(
-            ObjectInfo(status, headers, bucket=first.bucket, key=first.key),
+        first = FirstResponse(
+            ObjectInfo(status, headers, bucket=request.bucket, key=request.key),
             latency,
-            self._span(first, extent),
+            self._span(request, extent),
             None,
-            Pin.from_response(first, headers, extent, transformed=transformed),
+            Pin.from_response(request, headers, extent, transformed=transformed),
             response,
             extent,
-            attempt.requests_checksum or bool(first.checksum_mode),
+            attempt.requests_checksum or bool(request.checksum_mode),
         )
-        span = begun.span
+        span = first.span
         complete = span == (extent.start, extent.stop) and (
-            not _divisible(begun) or (span is not None and span.size <= (size or 0))
+            not _divisible(first) or (span is not None and span.size <= (size or 0))
         )
         if size is None or complete:
             stream = ByteStream.of_response(self.exchange, self.call, response)
-            return begun._replace(stream=stream)
-        return begun
+            return first._replace(stream=stream)
+        return first
 
-    def _span(self, first: GetObject, extent: Extent) -> Span | None:
+    def _span(self, request: GetObject, extent: Extent) -> Span | None:
         """Return the bytes that the caller requested, as absolute offsets."""
-        if first is self.request:
+        if request is self.request:
             return None if extent.stop is None else Span(extent.start, extent.stop)
         if extent.size is None:
             return None
@@ -217,10 +217,10 @@ def not_divisible() -> IntegrityError:
     )
 
 
-def _divisible(begun: Beginning) -> bool:
+def _divisible(first: FirstResponse) -> bool:
     """Whether further requests are certain to read the same version."""
-    if begun.span is None or not begun.pin.holds:
+    if first.span is None or not first.pin.holds:
         return False
     # rclone sends ranges with status 200.
-    content = begun.info.content_range
+    content = first.info.content_range
     return content is not None and content.start is not None
