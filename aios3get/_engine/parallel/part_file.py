@@ -30,6 +30,9 @@ _FLAGS: Final = (
     | getattr(os, "O_BINARY", 0)
 )
 _READ: Final = 1 << 20
+# For longer writes Linux allocates huge pages, which a virtual machine may have returned to its
+# host: 1 GiB in writes of 2 MiB sometimes took 0.7 s on ext4, in writes of 1 MiB always 0.16 s.
+_WRITE: Final = 1 << 20
 
 
 class PartFile:
@@ -91,7 +94,7 @@ class PartFile:
         """
         with self._named():
             while data:
-                count = _pwrite(self.fd, data, offset)
+                count = _pwrite(self.fd, data[:_WRITE], offset)
                 data = data[count:]
                 offset += count
 

@@ -179,6 +179,21 @@ def test_file_system_without_allocation_is_supported(
     assert target.read_bytes() == b"new"
 
 
+def test_writes_are_too_short_for_huge_pages(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    pwrite = part_file._pwrite
+
+    def record(fd: int, data: memoryview, at: int) -> int:
+        sizes.append(len(data))
+        return pwrite(fd, data, at)
+
+    monkeypatch.setattr(part_file, "_pwrite", record)
+    content = os.urandom((2 << 20) + 1)
+    filled(target, content).commit(fsync=False)
+    assert target.read_bytes() == content
+    assert sizes == [1 << 20, 1 << 20, 1]
+
+
 def test_short_writes_are_continued(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pwrite = part_file._pwrite
     monkeypatch.setattr(part_file, "_pwrite", lambda fd, data, at: pwrite(fd, data[:3], at))
