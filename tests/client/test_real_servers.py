@@ -194,12 +194,19 @@ async def test_condition_that_fails_raises_for_get_and_head(
 
 
 @pytest.mark.parametrize("stored", EVERYWHERE, indirect=True)
-@pytest.mark.parametrize("condition", ['"a  b"', '"a\tb"', '"a", \t "b"'])
+@pytest.mark.parametrize("condition", ['"a  b"', '"a \tb"', '"a", \t "b"'])
 async def test_runs_of_white_space_in_a_condition_are_signed_as_servers_verify_them(
     client: S3Client, condition: str
 ) -> None:
     # SigV4 signs a run of white space as one space; with another signature this is AccessDenied.
     info = await client.head_object(BUCKET, KEY, if_none_match=condition)
+    assert info.content_length == len(CONTENT)
+
+
+# Ceph 16 signs the first character of a run: it refuses a tab from botocore too.
+@pytest.mark.parametrize("stored", ["on_swift", "on_rclone"], indirect=True)
+async def test_tab_in_a_condition_is_signed_as_a_space(client: S3Client) -> None:
+    info = await client.head_object(BUCKET, KEY, if_none_match='"a\tb"')
     assert info.content_length == len(CONTENT)
 
 
