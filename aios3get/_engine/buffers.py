@@ -1,15 +1,20 @@
-"""Memory that reads of one client reuse."""
+"""Memory for the bytes of large reads, in huge pages where the system has them."""
 
 import asyncio
 import mmap
 import weakref
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
-__all__ = ["HUGE_PAGE", "BufferPool", "allocate"]
+__all__ = ["HUGE_PAGE", "PACKED_SIZE", "BufferPool", "PackedBuffers", "allocate"]
 
 _MIB: Final = 1 << 20
 HUGE_PAGE: Final = 2 * _MIB
+# The size of the buffers that pieces share, if two of them fit.
+PACKED_SIZE: Final = HUGE_PAGE
+_SHORT: Final = PACKED_SIZE // 2
+
 # Less memory is not worth keeping.
 _LEAST_KEPT: Final = _MIB
 _MOST_KEPT: Final = 256 * _MIB
@@ -79,3 +84,37 @@ def _clear(reference: "weakref.ref[BufferPool]") -> None:
     pool = reference()
     if pool is not None:
         pool.clear()
+
+
+class PackedBuffers:
+    """Memory for many pieces. Short pieces share buffers of ``PACKED_SIZE``.
+
+    Args:
+        sizes: the number of bytes of each piece.
+    """
+
+    def __init__(self, sizes: Sequence[int]) -> None:
+        self._buffers: list[memoryview] = []
+        self._places: list[tuple[int, int]] = []
+        short = sum([size for size in sizes if size <= _SHORT])
+        shared = left = 0
+        for size in sizes:
+            if size > _SHORT:
+                self._places.append((len(self._buffers), 0))
+                self._buffers.append(allocate(size))
+                continue
+            if left < size or not self._buffers:
+                shared, left = len(self._buffers), min(short, PACKED_SIZE)
+                self._buffers.append(allocate(left))
+            self._places.append((shared, len(self._buffers[shared]) - left))
+            left -= size
+            short -= size
+
+    def view(self, index: int, start: int, stop: int) -> memoryview:
+        """Return the memory of a piece from its byte ``start`` up to ``stop``."""
+        buffer, at = self._places[index]
+        return self._buffers[buffer][at + start : at + stop]
+
+    def freeze(self) -> None:
+        """Make the views that are returned from now on read-only."""
+        self._buffers = [buffer.toreadonly() for buffer in self._buffers]

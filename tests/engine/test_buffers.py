@@ -3,9 +3,17 @@ import gc
 import weakref
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from aios3get._engine import buffers
-from aios3get._engine.buffers import HUGE_PAGE, BufferPool, allocate
+from aios3get._engine.buffers import (
+    HUGE_PAGE,
+    PACKED_SIZE,
+    BufferPool,
+    PackedBuffers,
+    allocate,
+)
 
 SIZE = 3 * HUGE_PAGE
 
@@ -72,3 +80,30 @@ async def test_collected_pool_releases_its_memory() -> None:
         assert alive() is None
     finally:
         gc.enable()
+
+
+SHORT = st.integers(0, 200_000)
+LONG = st.integers(PACKED_SIZE // 2 + 1, PACKED_SIZE + 10)
+
+
+@settings(max_examples=30)
+@given(st.lists(SHORT | LONG, max_size=40))
+def test_pieces_do_not_overlap_and_keep_little_more_than_one_buffer(sizes: list[int]) -> None:
+    buffers = PackedBuffers(sizes)
+    views = [buffers.view(index, 0, size) for index, size in enumerate(sizes)]
+    for index, view in enumerate(views):
+        view[:] = bytes([index + 1]) * len(view)
+    assert [len(view) for view in views] == sizes
+    for index, view in enumerate(views):
+        assert not len(view) or set(bytes(view)) == {index + 1}
+        assert len(memoryview(view.obj)) <= max(len(view), PACKED_SIZE)
+    unique = {id(view.obj): len(memoryview(view.obj)) for view in views}
+    assert sum(unique.values()) <= sum(sizes) + 200_000 * len(unique)
+
+
+def test_frozen_buffers_are_read_only() -> None:
+    buffers = PackedBuffers([3, PACKED_SIZE])
+    buffers.view(0, 1, 2)[:] = b"x"
+    buffers.freeze()
+    assert all(buffers.view(index, 0, 2).readonly for index in (0, 1))
+    assert bytes(buffers.view(0, 0, 3)) == b"\0x\0"

@@ -1,9 +1,8 @@
 """Reads an object into a buffer of the caller."""
 
-from collections.abc import Iterator, Sequence
-from typing import Final, Self, cast
+from collections.abc import Iterator
+from typing import Self, cast
 
-from aios3get._engine.buffers import HUGE_PAGE, allocate
 from aios3get._engine.parallel.object_read import ObjectRead
 from aios3get._engine.parallel.parts import MIB, Span
 from aios3get._engine.parallel.transfer import Transfer
@@ -14,18 +13,12 @@ from aios3get._protocol.object_info import ObjectInfo
 from aios3get.errors import ParameterError
 
 __all__ = [
-    "BLOCK_SIZE",
-    "Blocks",
     "BytesRead",
     "MemorySink",
     "MemoryWriter",
     "read_into",
     "writable_view",
 ]
-
-# The memory that pieces share, if two of them fit.
-BLOCK_SIZE: Final = HUGE_PAGE
-_SHORT: Final = BLOCK_SIZE // 2
 
 
 class BytesRead(int):
@@ -87,40 +80,6 @@ class MemoryWriter:
 
     async def flush(self) -> None:
         """Do nothing: the bytes are in place."""
-
-
-class Blocks:
-    """Memory for many pieces. Short pieces share blocks, which are provided in huge pages.
-
-    Args:
-        sizes: the number of bytes of each piece.
-    """
-
-    def __init__(self, sizes: Sequence[int]) -> None:
-        self._blocks: list[memoryview] = []
-        self._places: list[tuple[int, int]] = []
-        short = sum([size for size in sizes if size <= _SHORT])
-        shared = left = 0
-        for size in sizes:
-            if size > _SHORT:
-                self._places.append((len(self._blocks), 0))
-                self._blocks.append(allocate(size))
-                continue
-            if left < size or not self._blocks:
-                shared, left = len(self._blocks), min(short, BLOCK_SIZE)
-                self._blocks.append(allocate(left))
-            self._places.append((shared, len(self._blocks[shared]) - left))
-            left -= size
-            short -= size
-
-    def view(self, index: int, start: int, stop: int) -> memoryview:
-        """Return the memory of a piece from its byte ``start`` up to ``stop``."""
-        block, at = self._places[index]
-        return self._blocks[block][at + start : at + stop]
-
-    def freeze(self) -> None:
-        """Make the views that are returned from now on read-only."""
-        self._blocks = [block.toreadonly() for block in self._blocks]
 
 
 def writable_view(buffer: object) -> memoryview:

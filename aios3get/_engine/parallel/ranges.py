@@ -6,8 +6,8 @@ from itertools import pairwise
 from math import ceil, sqrt
 from typing import Final
 
+from aios3get._engine.buffers import PACKED_SIZE, PackedBuffers
 from aios3get._engine.parallel.concurrency import USUAL_RATE, Link
-from aios3get._engine.parallel.memory import BLOCK_SIZE, Blocks
 from aios3get._engine.parallel.object_read import FirstResponse, ObjectRead
 from aios3get._engine.parallel.parts import MIB, MIN_PART, Span, coalesce, gaps, widest_gap
 from aios3get._engine.parallel.transfer import CONNECTIONS, Transfer
@@ -51,7 +51,7 @@ class RangesSink:
     def __init__(self, spans: Sequence[Span]) -> None:
         self._spans = spans
         self._starts = [start for start, _ in spans]
-        self.memory = Blocks([stop - start for start, stop in spans])
+        self.memory = PackedBuffers([stop - start for start, stop in spans])
         self._scratch: memoryview | None = None
 
     def writer(self, offset: int) -> "RangesWriter":
@@ -142,7 +142,7 @@ async def read_ranges(
     assert stop is not None
     received = Span(start, stop)
     spans = [each.within(size) for each in ranges]
-    groups, group_of = coalesce(spans, 0, BLOCK_SIZE)
+    groups, group_of = coalesce(spans, 0, PACKED_SIZE)
     sink = RangesSink(groups)
     others = [group for group in groups if group.stop <= received.start]
     for group in groups[len(others) :]:

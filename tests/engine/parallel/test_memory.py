@@ -5,11 +5,8 @@ from array import array
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from aios3get import AttemptRecord, S3Client, Timeouts, errors
-from aios3get._engine.parallel.memory import BLOCK_SIZE, Blocks
 from aios3get.testing import S3Server, faults
 from tests.engine.parallel.conftest import CONTENT, PART, covering
 from tests.reading_client import BUCKET, KEY, Connect
@@ -360,30 +357,3 @@ async def test_cancelled_read_does_not_wait_for_the_rest_of_the_body(
         async with asyncio.timeout(0.05):
             await client.read_into(BUCKET, KEY, bytearray(PART))
     assert time.monotonic() - began < 0.6
-
-
-SHORT = st.integers(0, 200_000)
-LONG = st.integers(BLOCK_SIZE // 2 + 1, BLOCK_SIZE + 10)
-
-
-@settings(max_examples=30)
-@given(st.lists(SHORT | LONG, max_size=40))
-def test_pieces_do_not_overlap_and_keep_little_more_than_one_block(sizes: list[int]) -> None:
-    blocks = Blocks(sizes)
-    views = [blocks.view(index, 0, size) for index, size in enumerate(sizes)]
-    for index, view in enumerate(views):
-        view[:] = bytes([index + 1]) * len(view)
-    assert [len(view) for view in views] == sizes
-    for index, view in enumerate(views):
-        assert not len(view) or set(bytes(view)) == {index + 1}
-        assert len(memoryview(view.obj)) <= max(len(view), BLOCK_SIZE)
-    unique = {id(view.obj): len(memoryview(view.obj)) for view in views}
-    assert sum(unique.values()) <= sum(sizes) + 200_000 * len(unique)
-
-
-def test_frozen_blocks_are_read_only() -> None:
-    blocks = Blocks([3, BLOCK_SIZE])
-    blocks.view(0, 1, 2)[:] = b"x"
-    blocks.freeze()
-    assert all(blocks.view(index, 0, 2).readonly for index in (0, 1))
-    assert bytes(blocks.view(0, 0, 3)) == b"\0x\0"
