@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
@@ -190,9 +191,15 @@ class Aios3get:
 
 
 class Verified(Aios3get):
-    """This project, comparing CRC64NVME."""
+    """This project, comparing CRC64NVME, which awscrt computes, as it does for boto3."""
 
     checksum = True
+
+    @asynccontextmanager
+    async def open(self, job: Job) -> AsyncIterator[None]:
+        import_module("awscrt.checksums")
+        async with super().open(job):
+            yield
 
 
 class Aiohttp:

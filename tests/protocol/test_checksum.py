@@ -2,10 +2,13 @@ import hashlib
 import sys
 import zlib
 from base64 import b64encode
+from collections.abc import Callable
 from dataclasses import FrozenInstanceError, replace
 from importlib.util import find_spec, module_from_spec
 from itertools import pairwise
+from unittest.mock import Mock
 
+import awscrt.checksums
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -96,6 +99,42 @@ def test_digest_does_not_depend_on_chunk_sizes(name: str, body: bytes, cuts: lis
     edges = sorted({0, *(min(cut, len(body)) for cut in cuts), len(body)})
     pieces = [body[start:stop] for start, stop in pairwise(edges)]
     assert digest(name, *pieces) == digest(name, body) == ALGORITHMS[name].digest_of(body)
+
+
+def test_crc64nvme_is_computed_by_awscrt_once_it_is_imported(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    expected = CHECK_VALUES["CRC64NVME"].to_bytes(8, "big")
+    calls: list[object] = []
+
+    def crc64nvme(data: Buffer, value: int) -> int:
+        calls.append(data)
+        crc: int = awscrt.checksums.crc64nvme(data, value)
+        return crc
+
+    monkeypatch.setitem(sys.modules, "awscrt.checksums", Mock(crc64nvme=crc64nvme))
+    assert digest("CRC64NVME", b"1234", b"56789") == expected
+    assert calls == [b"1234", b"56789"]
+    # Old releases have no such function.
+    monkeypatch.setitem(sys.modules, "awscrt.checksums", Mock(spec=["crc32"]))
+    assert digest("CRC64NVME", b"1234", b"56789") == expected
+    monkeypatch.delitem(sys.modules, "awscrt.checksums")
+    assert digest("CRC64NVME", b"1234", b"56789") == expected
+    assert len(calls) == 2
+
+
+@given(
+    st.lists(st.binary(max_size=4096), max_size=4),
+    st.sampled_from([bytes, bytearray, memoryview]),
+)
+def test_awscrt_and_anycrc_compute_the_same_crc64nvme(
+    pieces: list[bytes], kind: Callable[[bytes], Buffer]
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "awscrt.checksums", awscrt.checksums)
+        by_awscrt = digest("CRC64NVME", *map(kind, pieces))
+        patch.delitem(sys.modules, "awscrt.checksums")
+        assert digest("CRC64NVME", *map(kind, pieces)) == by_awscrt
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
