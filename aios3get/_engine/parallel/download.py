@@ -74,6 +74,7 @@ class Downloader:
         self._loop = asyncio.get_running_loop()
         # Whether a later download can resume this one.
         self._worth_keeping = False
+        self._committed = False
 
     async def run(self) -> Download:
         """Download the object.
@@ -97,17 +98,34 @@ class Downloader:
             await self._in_thread(lambda: self._commit(file, journal, sink))
         except BaseException as error:
             keep = self._worth_keeping and not isinstance(error, IntegrityError)
-            # Shielded, because a second cancellation would remove it from the executor's queue.
-            await asyncio.shield(self._in_thread(lambda: _abort(file, journal, sink, keep=keep)))
+            if not self._committed:
+                await self._in_thread(lambda: _abort(file, journal, sink, keep=keep))
             raise
         return download
 
-    def _in_thread(self, function: Callable[[], None]) -> "asyncio.Future[None]":
-        return self._loop.run_in_executor(None, function)
+    async def _in_thread(self, function: Callable[[], None]) -> None:
+        """Run a function in a thread, and wait until it has ended even if cancelled.
+
+        It uses the file's descriptor, which another file gets as soon as this one is closed.
+        """
+        running = self._loop.run_in_executor(None, function)
+        cancelled = False
+        while not running.done():
+            try:
+                await asyncio.wait([running])
+            except asyncio.CancelledError:
+                cancelled = True
+        try:
+            if cancelled:
+                raise asyncio.CancelledError
+            running.result()
+        finally:
+            del running  # the traceback of its error holds this frame
 
     def _commit(self, file: PartFile, journal: Journal, sink: FileSink) -> None:
         sink.close()
         file.commit(fsync=self._fsync)
+        self._committed = True
         journal.delete()
 
     async def _fill(self, file: PartFile, journal: Journal, sink: FileSink) -> Download:

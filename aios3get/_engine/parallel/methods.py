@@ -108,7 +108,8 @@ class ParallelMethods(ABC):
         Args:
             bucket: as for ``get_object``.
             key: as for ``get_object``.
-            path: the path of the file; an existing file is replaced, and its permissions are kept.
+            path: the path of the file; an existing file is replaced, and its permissions are kept,
+                except for the set-user-ID and set-group-ID bits.
             connections: how many requests run at once; by default 8, and more if they raise the
                 throughput.
             part_size: bytes in a request; by default 8 MiB, and more if the latency is high.

@@ -157,15 +157,16 @@ class PartFile:
 
 def _mode_of(path: str, given: str) -> int | None:
     """Return the permissions of the file that will be replaced; None if there is none."""
+    if not os.path.basename(given) or os.path.isdir(path):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), given)
     try:
         mode = os.stat(path).st_mode
     except FileNotFoundError:
         return None
-    if stat.S_ISDIR(mode):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), given)
     if not stat.S_ISREG(mode):
         raise OSError(errno.EINVAL, "a download replaces regular files only", given)
-    return stat.S_IMODE(mode)
+    # Without the bits that run a file as its owner, who may be another one now.
+    return stat.S_IMODE(mode) & 0o777
 
 
 def _open_locked(path: str) -> int | None:

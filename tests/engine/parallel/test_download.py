@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from aios3get import S3Client, errors
+from aios3get._engine.parallel import part_file
 from aios3get._engine.parallel.part_file import PartFile
 from aios3get.testing import S3Server, faults
 from tests.engine.parallel.conftest import CONTENT, PART, covering
@@ -209,6 +210,54 @@ async def test_download_that_is_cancelled_twice_closes_its_file(
     server.faults.clear()
     done = await client.download_object(BUCKET, KEY, target)
     assert done.resumed == 5 * PART
+
+
+async def cancel_during(
+    download: "asyncio.Task[object]", monkeypatch: pytest.MonkeyPatch, owner: Any, name: str
+) -> None:
+    """Cancel a download twice while the function runs in a thread, and wait for its end."""
+    function = getattr(owner, name)
+    entered, released = threading.Event(), threading.Event()
+
+    def blocked(*args: object) -> object:
+        entered.set()
+        released.wait()
+        return function(*args)
+
+    monkeypatch.setattr(owner, name, blocked)
+    await until(entered.is_set)
+    for _ in range(2):
+        download.cancel()
+        await asyncio.sleep(0.01)
+    monkeypatch.undo()
+    asyncio.get_running_loop().call_later(0.05, released.set)
+    with pytest.raises(asyncio.CancelledError):
+        await download
+
+
+async def test_cancelled_download_keeps_its_file_open_until_the_space_is_allocated(
+    server: S3Server,
+    client: S3Client,
+    target: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    server.put_object(BUCKET, KEY, CONTENT)
+    download = asyncio.create_task(client.download_object(BUCKET, KEY, target))
+    await cancel_during(download, monkeypatch, part_file, "_allocate")
+    with open(tmp_path / "another", "wb"):  # gets the descriptor of the download's file
+        await asyncio.sleep(0.06)
+    assert (tmp_path / "another").stat().st_size == 0
+
+
+async def test_download_that_is_cancelled_while_its_file_is_renamed_is_complete(
+    server: S3Server, client: S3Client, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.put_object(BUCKET, KEY, CONTENT)
+    download = asyncio.create_task(client.download_object(BUCKET, KEY, target, resume=False))
+    await cancel_during(download, monkeypatch, os, "replace")
+    assert target.read_bytes() == CONTENT
+    assert not beside(target)
 
 
 async def test_changed_object_restarts_the_download(

@@ -114,6 +114,11 @@ def test_target_that_is_a_folder_is_refused(target: Path) -> None:
         PartFile(str(target), resume=True)
 
 
+def test_target_that_ends_in_a_separator_is_refused(target: Path) -> None:
+    with pytest.raises(IsADirectoryError, match="sample"):
+        PartFile(f"{target}{os.sep}", resume=True)
+
+
 @posix
 def test_target_other_than_a_regular_file_is_refused(target: Path) -> None:
     os.mkfifo(target)
@@ -132,6 +137,15 @@ def test_permissions_of_a_replaced_file_are_kept(target: Path) -> None:
     target.chmod(0o640)
     filled(target).commit(fsync=False)
     assert stat.S_IMODE(target.stat().st_mode) == 0o640
+
+
+@posix
+@pytest.mark.parametrize("bit", [stat.S_ISUID, stat.S_ISGID])
+def test_replaced_file_does_not_run_as_its_owner(target: Path, bit: int) -> None:
+    target.write_bytes(b"old")
+    target.chmod(0o755 | bit)
+    filled(target).commit(fsync=False)
+    assert stat.S_IMODE(target.stat().st_mode) == 0o755
 
 
 @posix
