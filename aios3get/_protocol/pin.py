@@ -141,7 +141,9 @@ class Pin(NamedTuple):
                 f"requested bytes {range.start} to {range.stop},"
                 f" got {extent.start} to {extent.stop}"
             )
-        return extent._replace(open_ended=extent.open_ended and open_ended)
+        if extent.open_ended and not open_ended:
+            return extent._replace(open_ended=False)
+        return extent
 
     def check_restart(self, status: int, headers: Mapping[str, str]) -> Extent:
         """Check the response to the same request, which is sent again if ``holds`` is false.

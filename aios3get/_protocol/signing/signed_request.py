@@ -45,6 +45,9 @@ def signed_request(
         url = f"{url}?{query}"
     if not isinstance(identity, Credentials):
         return HttpRequest(method, url, _unsigned_headers(endpoint.host, headers, identity))
+    byte_range = headers.get("Range")
+    if byte_range is not None:
+        headers = {**headers, "Range": ""}
     signing = _header_signing(
         endpoint.host,
         tuple(headers.items()),
@@ -54,14 +57,14 @@ def signed_request(
         identity.session_token,
         int(now),
     )
-    return HttpRequest(method, url, signing.headers(method, path, query))
+    return HttpRequest(method, url, signing.headers(method, path, query, byte_range))
 
 
 @lru_cache(maxsize=256)
 def _header_signing(
     host: str, headers: tuple[tuple[str, str], ...], *signer: *_SignerArguments
 ) -> HeaderSigning:
-    # Most requests within a second differ only in their path.
+    # Most requests within a second differ only in their path and range.
     return HeaderSigning(signer_of(*signer), host, dict(headers))
 
 

@@ -130,7 +130,8 @@ class HeaderSigning:
         signer: a signer of ``sigv4`` or ``sigv4a``.
         host: the ``Host`` header.
         headers: the request's own headers, with ASCII values without outer white space, since
-            implementations trim other values differently.
+            implementations trim other values differently. ``Range`` may be empty if every request
+            has another one.
     """
 
     __slots__ = ("_authorization", "_ending", "_shared", "_signer")
@@ -142,17 +143,23 @@ class HeaderSigning:
         self._ending = canonical_ending(lines, names, EMPTY_SHA256)
         self._authorization = f"{signer.authorization}{names}, Signature="
 
-    def headers(self, method: str, path: str, query: str) -> dict[str, str]:
+    def headers(
+        self, method: str, path: str, query: str, range: str | None = None
+    ) -> dict[str, str]:
         """Return all headers of one request: ``Host``, its own and those of the signature.
 
         Args:
             method: ``GET`` or ``HEAD``.
             path: the encoded path with its leading slash.
             query: from ``encode_query``.
+            range: the value of ``Range``, if it is empty among the common headers.
         """
-        signer = self._signer
-        text = string_to_sign(signer, canonical_request(method, path, query, self._ending))
-        return self._shared | {"Authorization": self._authorization + signer.signature(text)}
+        signer, shared, ending = self._signer, self._shared, self._ending
+        if range is not None:
+            shared = {**shared, "Range": range}
+            ending = ending.replace("\nrange:\n", f"\nrange:{range}\n")
+        text = string_to_sign(signer, canonical_request(method, path, query, ending))
+        return shared | {"Authorization": self._authorization + signer.signature(text)}
 
 
 def signed_url(

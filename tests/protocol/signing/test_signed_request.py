@@ -1,3 +1,5 @@
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import cast
 
 import pytest
@@ -5,6 +7,7 @@ import pytest
 from aios3get._protocol.endpoints.resolver import EndpointResolver, EndpointSettings
 from aios3get._protocol.http import HttpRequest
 from aios3get._protocol.identity import ANONYMOUS, BearerToken, Credentials, Identity
+from aios3get._protocol.signing import sigv4
 from aios3get._protocol.signing.signed_request import signed_request, signer_of
 
 NOW = 1369353600.0
@@ -12,10 +15,14 @@ EXAMPLE = Credentials("AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXA
 
 
 def signed(
-    bucket: str, identity: Identity, *, query: tuple[tuple[str, str], ...] = ()
+    bucket: str,
+    identity: Identity,
+    *,
+    query: tuple[tuple[str, str], ...] = (),
+    headers: Mapping[str, str] = MappingProxyType({"Range": "bytes=0-9"}),
 ) -> HttpRequest:
     endpoint = EndpointResolver(EndpointSettings(region="us-east-1")).resolve(bucket)
-    return signed_request("GET", endpoint, "/a%20b", query, {"Range": "bytes=0-9"}, identity, NOW)
+    return signed_request("GET", endpoint, "/a%20b", query, headers, identity, NOW)
 
 
 def test_url_has_the_canonical_query() -> None:
@@ -85,3 +92,20 @@ def test_requests_of_one_second_do_not_share_headers() -> None:
     first = dict(signed("examplebucket", EXAMPLE).headers)
     cast("dict[str, str]", signed("examplebucket", EXAMPLE).headers).clear()
     assert signed("examplebucket", EXAMPLE).headers == first
+
+
+@pytest.mark.parametrize("etag", ['"1"', '"range:"', None])
+def test_requests_for_ranges_are_signed_as_any_request(etag: str | None) -> None:
+    conditions = {} if etag is None else {"If-Match": etag}
+    signer = signer_of(
+        ("sigv4", "us-east-1", "s3"),
+        EXAMPLE.access_key_id,
+        EXAMPLE.secret_access_key,
+        EXAMPLE.session_token,
+        int(NOW),
+    )
+    for text in ("bytes=0-9", "bytes=10-", "bytes=-5"):
+        headers = {**conditions, "Range": text}
+        request = signed("examplebucket", EXAMPLE, headers=headers)
+        alone = sigv4.HeaderSigning(signer, request.headers["Host"], headers)
+        assert request.headers == alone.headers("GET", "/a%20b", "")
