@@ -47,7 +47,9 @@ SHOWN_BY: dict[str, str] = {
     "aios3get/_protocol/retry_policy.py": "tests/protocol/test_retry.py",
     "aios3get/_engine/parallel/closing.py": "tests/engine/parallel/test_ordered.py",
     "aios3get/_engine/parallel/methods.py": "tests/engine/parallel/test_memory.py",
-    "aios3get/_engine/parallel/part_reader.py": "tests/engine/parallel/test_object_read.py",
+    "aios3get/_engine/parallel/hedged_stream.py": "tests/engine/parallel/test_hedging.py",
+    "aios3get/_engine/parallel/part_reader.py": "tests/engine/parallel/test_part_requests.py",
+    "aios3get/_engine/parallel/part_stream.py": "tests/engine/parallel/test_part_requests.py",
     "aios3get/_engine/parallel/read_ahead.py": "tests/engine/parallel/test_ordered.py",
     "aios3get/_engine/parallel/transfer.py": "tests/engine/parallel/test_memory.py",
 }

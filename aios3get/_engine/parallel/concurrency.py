@@ -37,12 +37,12 @@ class Link:
         self._measured = False
         self._bytes = self._seconds = 0.0
 
-    def waited(self, latency: float) -> None:
+    def add_latency(self, latency: float) -> None:
         """Add the latency of a response to the average."""
         self.latency += _WEIGHT * (latency - self.latency)
         self.least_latency = min(self.least_latency, latency)
 
-    def received(self, size: int, seconds: float) -> None:
+    def add_transfer(self, size: int, seconds: float) -> None:
         """Add the rate of a part to the average: ``size`` bytes in ``seconds``."""
         # Bytes and seconds are added up separately: the rate of a short body that arrived with its
         # head would outweigh all others.

@@ -5,7 +5,6 @@ from types import TracebackType
 from typing import Final, Self
 
 from aios3get._engine.parallel.closing import AsyncCloseable
-from aios3get._engine.parallel.concurrency import Link
 from aios3get._engine.parallel.object_read import FirstResponse, ObjectRead
 from aios3get._engine.parallel.part_reader import PartReader
 from aios3get._engine.parallel.parts import MIB, MIN_PART
@@ -143,13 +142,12 @@ class _ManyResponses:
     def __init__(self, read: ObjectRead, first: FirstResponse) -> None:
         assert first.span is not None
         assert first.extent.stop is not None
-        link = Link(first.latency)
-        reader = PartReader(read.exchange, read.call, first.pin, link, hedge=read.hedge)
-        limits = limits_for(read, link)
+        reader = PartReader(read, first)
+        limits = limits_for(read, reader.link)
         self._ahead = ReadAhead(reader, read.exchange.buffers, first.span, limits)
-        stream = reader.adopt(first.response, first.extent)
+        stream = reader.stream_of(first, self._ahead)
         # The response to a request for the end of an object may be longer than a part.
-        self._ahead.adopt(stream, min(first.extent.stop, first.span.start + MIN_PART))
+        self._ahead.start_with(stream, min(first.extent.stop, first.span.start + MIN_PART))
         self._ahead.fill()
         self.stop: int | None = first.span.stop
         self._last: bytes | None = None

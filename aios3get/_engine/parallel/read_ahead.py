@@ -11,7 +11,8 @@ from aios3get._engine.buffers import BufferPool
 from aios3get._engine.call import without_frames
 from aios3get._engine.parallel.concurrency import Link
 from aios3get._engine.parallel.object_read import ObjectRead
-from aios3get._engine.parallel.part_reader import PartReader, PartStream
+from aios3get._engine.parallel.part_reader import PartReader
+from aios3get._engine.parallel.part_stream import PartStream
 from aios3get._engine.parallel.parts import MIB, MIN_PART, Span
 
 __all__ = ["Block", "Limits", "ReadAhead", "limits_for"]
@@ -120,15 +121,13 @@ class ReadAhead:
         self._loop = asyncio.get_running_loop()
         self._waiter: asyncio.Future[None] | None = None
         self.retire: Callable[[Block], object] = self.recycle
-        reader.on_push_back = self._push_back
-        reader.wants_hedge = self._is_awaited
 
     def covers(self, offset: int) -> bool:
         """Whether the byte is in memory, requested, or next to be requested."""
         first = self._blocks[0].start if self._blocks else self._next
         return first <= offset <= self._next
 
-    def adopt(self, stream: PartStream, stop: int) -> None:
+    def start_with(self, stream: PartStream, stop: int) -> None:
         """Read the first bytes from an existing response."""
         self._start(stop - self._next, stream)
 
@@ -200,10 +199,10 @@ class ReadAhead:
 
         try:
             if block.stream is None:
-                block.stream = await self._reader.open(Span(block.start, block.stop))
-            begun = time.monotonic()
+                block.stream = await self._reader.open(Span(block.start, block.stop), self)
+            started = time.monotonic()
             await block.stream.readinto(block.memory, received)
-            self._reader.link.received(len(block.memory), time.monotonic() - begun)
+            self._reader.link.add_transfer(len(block.memory), time.monotonic() - started)
         except Exception as error:
             block.error = without_frames(error)
         else:
@@ -211,6 +210,7 @@ class ReadAhead:
         finally:
             if block.stream is not None:
                 block.stream.close()
+                block.stream = None
 
     def _end(self, block: Block, task: asyncio.Task[None]) -> None:
         # From CPython 3.12 on, a cancelled task keeps its exception, whose frames have the block.
@@ -219,7 +219,7 @@ class ReadAhead:
         self.fill()
         self._wake()
 
-    def _is_awaited(self, offset: int) -> bool:
+    def wants_hedge(self, offset: int) -> bool:
         """Whether the consumer waits for the block that contains the byte."""
         first = self._blocks[0] if self._waiter is not None and self._blocks else None
         return first is not None and first.start <= offset < first.stop
@@ -242,7 +242,8 @@ class ReadAhead:
         """Reuse the memory of a block that nothing uses any more."""
         self._buffers.give(block.buffer)
 
-    def _push_back(self) -> None:
+    def push_back(self) -> None:
+        """Run half as many requests, because the server throttles or times out."""
         self._allowed = max(1, min(self._allowed, self.limits.requests) // 2)
 
     async def aclose(self) -> list[Block]:
@@ -250,9 +251,7 @@ class ReadAhead:
         self._stop = self._next  # so that ``fill`` requests nothing more
         blocks = [*self._blocks]
         self._blocks.clear()
-        # These refer to this object and, through errors, to the frames of the consumer.
-        self._reader.detach()
-        self.retire = _ignore
+        self.retire = _ignore  # it may refer to the owner of this object
         for block in blocks:
             block.cancel()
         if self._tasks:

@@ -7,7 +7,6 @@ from io import BytesIO
 from typing import Any, Final, Self, TypeVar
 
 from aios3get._engine.parallel.closing import AsyncCloseable
-from aios3get._engine.parallel.concurrency import Link
 from aios3get._engine.parallel.memory import writable_view
 from aios3get._engine.parallel.object_read import ObjectRead, not_divisible
 from aios3get._engine.parallel.part_reader import PartReader
@@ -98,11 +97,10 @@ class ObjectReader(AsyncCloseable):
         assert first.extent.size is not None
         assert first.extent.stop is not None
         self.size = first.extent.size
-        link = Link(first.latency)
-        self._reader = PartReader(read.exchange, read.call, first.pin, link, hedge=read.hedge)
+        self._reader = PartReader(read, first)
         stop = first.extent.stop
         self._ahead = self._read_ahead(self._reader, 0, stop)
-        self._ahead.adopt(self._reader.adopt(first.response, first.extent), stop)
+        self._ahead.start_with(self._reader.stream_of(first, self._ahead), stop)
 
     async def _load(self, stream: ByteStream) -> None:
         """Read a whole small object into memory."""

@@ -74,6 +74,11 @@ class Scheduler:
         """Run fewer requests, because the server throttles or times out."""
         self._concurrency.push_back(self._loop.time())
 
+    def wants_hedge(self, offset: int) -> bool:
+        """Whether to request the rest of a slow part again."""
+        # While bytes are unassigned, all connections are busy anyway.
+        return not self._work.unassigned
+
     def grow(self) -> None:
         """Start parts up to the current concurrency, unless all are being cancelled."""
         current = self._concurrency.current

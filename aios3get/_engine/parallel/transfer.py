@@ -7,7 +7,8 @@ from typing import Final, Protocol
 
 from aios3get._engine.parallel.concurrency import Concurrency, Link
 from aios3get._engine.parallel.object_read import FirstResponse, ObjectRead
-from aios3get._engine.parallel.part_reader import PartReader, PartStream
+from aios3get._engine.parallel.part_reader import PartReader
+from aios3get._engine.parallel.part_stream import PartStream
 from aios3get._engine.parallel.parts import MIN_PART, Part, Span, Work, stored_part_size
 from aios3get._engine.parallel.progress import Progress
 from aios3get._engine.parallel.scheduler import Scheduler
@@ -97,9 +98,8 @@ class Transfer:
         self._first_response = first
         self._sink = sink
         self._progress = progress
-        self._link = Link(first.latency)
-        self._reader = PartReader(read.exchange, read.call, first.pin, self._link, hedge=read.hedge)
-        self._work = work = Work(spans)
+        self._reader = PartReader(read, first)
+        self._work = Work(spans)
         limit = read.connections or max(connections, MAX_CONNECTIONS)
         limit = min(limit, read.exchange.state.max_concurrency)
         concurrency = Concurrency(read.connections or connections, limit, self._loop.time())
@@ -107,15 +107,12 @@ class Transfer:
             self._work,
             self._read_part,
             concurrency,
-            self._link,
+            self._reader.link,
             read.least_part,
             read.part_size,
             gap,
             together,
         )
-        self._reader.on_push_back = self._scheduler.push_back
-        # While bytes are unassigned, all connections are busy anyway.
-        self._reader.wants_hedge = lambda offset: not work.unassigned
         self._first_part: Part | None = None
         stored = fetch_stored_checksum(read, first)
         self._unverified = stored if isinstance(stored, str) else ""
@@ -177,12 +174,12 @@ class Transfer:
                     piece = _Piece(part.at, self._algorithm())
         finally:
             stream.close()
-        self._link.received(part.at - part.start, time.monotonic() - started)
+        self._reader.link.add_transfer(part.at - part.start, time.monotonic() - started)
 
     async def _open(self, part: Part) -> PartStream:
         if part is self._first_part:
-            return self._reader.adopt(self._first_response.response, self._first_response.extent)
-        return await self._reader.open(Span(part.start, part.stop))
+            return self._reader.stream_of(self._first_response, self._scheduler)
+        return await self._reader.open(Span(part.start, part.stop), self._scheduler)
 
     def _algorithm(self) -> Algorithm | None:
         if self.verification is not None and self.verification.algorithm is not None:

@@ -89,19 +89,19 @@ def test_first_number_of_requests_is_within_the_limit() -> None:
 def test_link_averages_latency_and_takes_the_first_rate_as_it_is() -> None:
     measured = Link(0.1)
     assert measured.rate == 90e6
-    measured.received(1_000_000, 0.1)
+    measured.add_transfer(1_000_000, 0.1)
     assert measured.rate == pytest.approx(10e6)
-    measured.received(2_000_000, 0.1)
+    measured.add_transfer(2_000_000, 0.1)
     assert measured.rate == pytest.approx(2_700_000 / 0.17)
-    measured.waited(0.2)
+    measured.add_latency(0.2)
     assert measured.latency == pytest.approx(0.13)
 
 
 def test_short_body_that_arrived_with_its_head_hardly_counts_for_the_rate() -> None:
     measured = Link(0.1)
-    measured.received(1_000_000, 0.1)
-    measured.received(1000, 0.0)
-    measured.received(1, 0.01)
+    measured.add_transfer(1_000_000, 0.1)
+    measured.add_transfer(1000, 0.0)
+    measured.add_transfer(1, 0.01)
     assert measured.rate == pytest.approx(10e6, rel=0.2)
 
 
@@ -122,7 +122,7 @@ def test_response_is_slow_if_another_would_deliver_the_rest_in_a_quarter_of_the_
     received: int, left: int, seconds: float, behind: bool
 ) -> None:
     link = Link(0.1)
-    link.received(1_000_000, 1.0)
+    link.add_transfer(1_000_000, 1.0)
     assert link.is_behind(received, left, seconds) is behind
 
 
@@ -140,7 +140,7 @@ def test_response_is_not_slow_before_a_quarter_of_a_second() -> None:
 
 def test_link_keeps_the_lowest_latency() -> None:
     measured = Link(0.3)
-    measured.waited(0.1)
-    measured.waited(0.5)
+    measured.add_latency(0.1)
+    measured.add_latency(0.5)
     assert measured.least_latency == 0.1
     assert 0.1 < measured.latency < 0.5

@@ -14,7 +14,7 @@ from aios3get import ByteRange, errors
 from aios3get._engine.call import Call
 from aios3get._engine.parallel import concurrency, hedging
 from aios3get._engine.parallel.object_read import ObjectRead
-from aios3get._engine.parallel.part_reader import PartStream
+from aios3get._engine.parallel.part_stream import PartStream
 from aios3get._engine.parallel.read_ahead import Block
 from aios3get._engine.parallel.transfer import Transfer
 from aios3get._engine.stream import ByteStream

@@ -275,24 +275,6 @@ async def test_every_request_has_its_record(server: S3Server, connect: Connect) 
     assert sorted(record.method for record in records) == ["GET"] * 9 + ["HEAD"]
 
 
-async def test_parts_have_separate_retry_budgets(server: S3Server, client: S3Client) -> None:
-    server.put_object(BUCKET, KEY, CONTENT)
-    for start in range(0, 7000, 1000):
-        server.faults.add(faults.status(500), where=covering(start), times=4)
-    buffer = bytearray(SIZE)
-    await client.read_into(BUCKET, KEY, buffer)
-    assert buffer == CONTENT
-
-
-async def test_progress_of_other_parts_does_not_hide_a_failing_part(
-    server: S3Server, client: S3Client
-) -> None:
-    server.put_object(BUCKET, KEY, CONTENT)
-    server.faults.add(faults.status(500), where=covering(3000), times=None)
-    with pytest.raises(errors.InternalError):
-        await client.read_into(BUCKET, KEY, bytearray(SIZE), connections=2)
-
-
 async def test_replaced_object_raises_object_changed(server: S3Server, client: S3Client) -> None:
     server.put_object(BUCKET, KEY, CONTENT)
 

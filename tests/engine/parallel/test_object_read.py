@@ -1,17 +1,12 @@
-import asyncio
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from aios3get import S3Client, errors
-from aios3get._engine.parallel import part_reader, parts
+from aios3get._engine.parallel import parts
 from aios3get._engine.parallel.object_read import ObjectRead
-from aios3get._engine.parallel.part_reader import PartReader
 from aios3get._engine.parallel.parts import MIB
-from aios3get._protocol.retry import RetryQuota
-from aios3get._protocol.timeouts import Timeouts
 from aios3get.testing import S3Server, faults
 from tests.engine.parallel.conftest import CONTENT, PART, covering
 from tests.engine.parallel.test_fault_matrix import FRONTS
@@ -104,84 +99,6 @@ async def test_replaced_object_of_a_bucket_with_versions_is_read_to_its_end(
 
     server.faults.add(faults.replace_object(replace, after=500), where=covering(2500))
     assert await FRONTS[front](client, KEY, tmp_path) == CONTENT
-
-
-PUSHING_BACK = [
-    faults.status(503),
-    faults.status(503, "ServiceUnavailable"),
-    faults.status(429),
-    faults.stall_before_head(),
-    faults.stall_after(300),
-]
-OTHERS = [faults.status(500), faults.drop_after(300), faults.reset_before_head()]
-
-
-@pytest.mark.parametrize("fault", PUSHING_BACK + OTHERS, ids=lambda fault: fault.name)
-@pytest.mark.parametrize("front", ["read_into", "stream"])
-async def test_fewer_requests_run_after_throttling_timeouts_and_stalls(
-    server: S3Server,
-    client: S3Client,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    front: str,
-    fault: faults.Fault,
-) -> None:
-    pushed: list[PartReader] = []
-    decide = part_reader._PartBudget.decide
-    readers: list[PartReader] = []
-
-    def counting(self: part_reader._PartBudget, *arguments: object) -> object:
-        reader = self._reader
-        if reader not in readers:
-            readers.append(reader)
-            push_back = reader.on_push_back
-
-            def push() -> None:
-                pushed.append(reader)
-                push_back()
-
-            reader.on_push_back = push
-        return decide(self, *arguments)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(part_reader._PartBudget, "decide", counting)
-    server.put_object(BUCKET, KEY, CONTENT)
-    server.faults.add(fault, where=covering(2500))
-    assert await FRONTS[front](client, KEY, tmp_path) == CONTENT
-    assert len(readers) == 1
-    assert len(pushed) == (fault in PUSHING_BACK)
-
-
-@pytest.mark.parametrize("front", FRONTS)
-async def test_parts_share_the_quota_of_retries(
-    server: S3Server, connect: Connect, tmp_path: Path, front: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    server.put_object(BUCKET, KEY, CONTENT)
-    server.faults.add(faults.status(500), where=covering(2500), times=None)
-    client = connect()
-    await client.head_object(BUCKET, KEY)
-    monkeypatch.setattr(RetryQuota, "take", lambda self, tokens: False)
-    with pytest.raises(errors.InternalError):
-        await FRONTS[front](client, KEY, tmp_path)
-    assert len([request for request in server.requests if request.status == 500]) == 1
-
-
-@pytest.mark.parametrize("front", FRONTS)
-async def test_parts_share_the_deadline(
-    server: S3Server, connect: Connect, tmp_path: Path, front: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    create = ObjectRead.__init__
-
-    def with_deadline(self: ObjectRead, *arguments: Any, **options: Any) -> None:
-        create(self, *arguments, **options)
-        self.call.deadline = 0.3
-
-    monkeypatch.setattr(ObjectRead, "__init__", with_deadline)
-    server.put_object(BUCKET, KEY, CONTENT)
-    server.faults.add(faults.stall_before_head(), where=covering(2500), times=None)
-    with pytest.raises(errors.TransportTimeout) as caught:
-        async with asyncio.timeout(10):
-            await FRONTS[front](connect(timeouts=Timeouts(idle=20)), KEY, tmp_path)
-    assert caught.value.limit == "deadline"
 
 
 @pytest.mark.parametrize("front", SMALL)

@@ -219,7 +219,7 @@ def test_sink_keeps_the_bytes_of_its_spans_and_of_nothing_else(
 
 def measured(latency: float, rate: float) -> Link:
     link = Link(latency)
-    link.received(1_000_000, 1_000_000 / rate)
+    link.add_transfer(1_000_000, 1_000_000 / rate)
     return link
 
 
