@@ -12,7 +12,6 @@ __all__ = [
     "Work",
     "coalesce",
     "gaps",
-    "part_size",
     "stored_part_size",
     "widest_gap",
 ]
@@ -22,9 +21,6 @@ MIB: Final = 1 << 20
 # AWS recommends ranges of 8 to 16 MB, and S3 sends 85 to 90 MB/s on one connection.
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/optimizing-performance-guidelines.html
 MIN_PART: Final = 8 * MIB
-_MAX_PART: Final = 1024 * MIB
-# If the transfer takes 20 times as long as the latency, waiting costs 5 % of the time.
-_TRANSFER_PER_WAIT: Final = 20
 
 
 class Span(NamedTuple):
@@ -147,28 +143,6 @@ class Work:
     def finish(self, part: Part) -> None:
         """Record that the last byte of a part has been received."""
         self._parts.remove(part)
-
-
-def part_size(
-    latency: float, rate: float, left: int, connections: int, least: int = MIN_PART
-) -> int:
-    """Return the size of the next part.
-
-    Short parts spread the work evenly. If the latency would make them expensive, a part is as long
-    as a connection's share of the work, and is split when its connection falls behind.
-
-    Args:
-        latency: seconds from a request to its response's first byte.
-        rate: bytes per second of one connection.
-        left: the number of bytes that the connections share.
-        connections: their number.
-        least: the smallest part size.
-    """
-    wanted = int(_TRANSFER_PER_WAIT * latency * rate)
-    if wanted <= least:
-        return least
-    share = -(-left // connections)
-    return max(least, min(share, _MAX_PART))
 
 
 def stored_part_size(etag: str, size: int) -> int | None:

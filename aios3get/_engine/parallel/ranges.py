@@ -9,6 +9,7 @@ from typing import Final
 from aios3get._engine.buffers import PACKED_SIZE, PackedBuffers
 from aios3get._engine.parallel.concurrency import USUAL_RATE, Link
 from aios3get._engine.parallel.object_read import FirstResponse, ObjectRead
+from aios3get._engine.parallel.part_sizes import Grouping
 from aios3get._engine.parallel.parts import MIB, MIN_PART, Span, coalesce, gaps, widest_gap
 from aios3get._engine.parallel.transfer import CONNECTIONS, Transfer
 from aios3get._protocol.hashing import Algorithm
@@ -165,8 +166,7 @@ async def read_ranges(
         [received, *others],
         sink,
         connections=connections,
-        gap=gap_now,
-        together=min(read.least_part, together),
+        grouping=Grouping(gap_now, min(read.least_part, together)),
     )
     await transfer.run()
     sink.memory.freeze()

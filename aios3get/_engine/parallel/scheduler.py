@@ -2,16 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Final
 
-from aios3get._engine.parallel.concurrency import Concurrency, Link
-from aios3get._engine.parallel.parts import Part, Work, part_size
+from aios3get._engine.parallel.concurrency import Concurrency
+from aios3get._engine.parallel.part_sizes import PartSizes
+from aios3get._engine.parallel.parts import Part, Work
 from aios3get._engine.parallel.tasks import TaskGroup
 
 __all__ = ["Scheduler"]
-
-# A part is split if its remaining transfer takes this many times the latency of a request.
-_SPLIT_WAITS: Final = 4
 
 
 class Scheduler:
@@ -21,11 +18,7 @@ class Scheduler:
         work: the bytes to read.
         read: reads one part to its end, and calls ``received`` as bytes arrive.
         concurrency: the number of concurrent tasks.
-        link: the measurements that determine the size of parts.
-        least: the fewest bytes in a part.
-        size: the number of bytes in a part; None to derive it from ``link``.
-        gap: returns how many bytes apart spans are read as one part.
-        together: the most bytes in a part of several spans.
+        sizes: divides the work into parts.
     """
 
     def __init__(
@@ -33,20 +26,12 @@ class Scheduler:
         work: Work,
         read: Callable[[Part], Awaitable[None]],
         concurrency: Concurrency,
-        link: Link,
-        least: int,
-        size: int | None = None,
-        gap: Callable[[Link], int] = lambda _: 0,
-        together: int = 0,
+        sizes: PartSizes,
     ) -> None:
         self._work = work
         self._read = read
         self._concurrency = concurrency
-        self._link = link
-        self._least = least
-        self._size = size
-        self._gap = gap
-        self._together = together
+        self._sizes = sizes
         self._loop = asyncio.get_running_loop()
         self._running = 0
         self._tasks = TaskGroup()
@@ -83,9 +68,9 @@ class Scheduler:
         """Start parts up to the current concurrency, unless all are being cancelled."""
         current = self._concurrency.current
         # The parts in progress are part of what the connections share.
-        size = self._part_size(self._work.left, current)
+        size = self._sizes.choose(self._work.left, current)
         while self._running < current and not self._tasks.closing:
-            part = self._next(size)
+            part = self._sizes.take(self._work, size)
             if part is None:
                 return
             self._start(part)
@@ -100,17 +85,9 @@ class Scheduler:
                 await self._read(part)
                 self._work.finish(part)
                 surplus = self._running > self._concurrency.current
-                part = None if surplus else self._next(self._part_size(self._work.unassigned))
+                part = None if surplus else self._next()
         finally:
             self._running -= 1
 
-    def _part_size(self, left: int, connections: int = 1) -> int:
-        if self._size is not None:
-            return self._size
-        return part_size(self._link.latency, self._link.rate, left, connections, self._least)
-
-    def _next(self, size: int) -> Part | None:
-        bytes_per_wait = self._link.latency * self._link.rate
-        least = max(self._least, int(_SPLIT_WAITS * bytes_per_wait / 2))
-        part = self._work.take(size, self._gap(self._link), self._together)
-        return part or self._work.split(least)
+    def _next(self) -> Part | None:
+        return self._sizes.take(self._work, self._sizes.choose(self._work.unassigned))

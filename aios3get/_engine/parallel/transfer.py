@@ -2,12 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Final, Protocol
 
-from aios3get._engine.parallel.concurrency import Concurrency, Link
+from aios3get._engine.parallel.concurrency import Concurrency
 from aios3get._engine.parallel.object_read import FirstResponse, ObjectRead
 from aios3get._engine.parallel.part_reader import PartReader
+from aios3get._engine.parallel.part_sizes import SEPARATE, Grouping, PartSizes
 from aios3get._engine.parallel.part_stream import PartStream
 from aios3get._engine.parallel.parts import MIN_PART, Part, Span, Work, stored_part_size
 from aios3get._engine.parallel.progress import Progress
@@ -77,8 +78,7 @@ class Transfer:
         sink: the destination.
         progress: counts the bytes as they arrive.
         connections: the number of requests at the start, unless the caller passed one.
-        gap: returns how many bytes apart spans are read with one request.
-        together: the most bytes in a request for several spans.
+        grouping: which spans are read with one request.
     """
 
     def __init__(
@@ -90,8 +90,7 @@ class Transfer:
         progress: Progress | None = None,
         *,
         connections: int = CONNECTIONS,
-        gap: Callable[[Link], int] = lambda _: 0,
-        together: int = 0,
+        grouping: Grouping = SEPARATE,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._read = read
@@ -103,16 +102,8 @@ class Transfer:
         limit = read.connections or max(connections, MAX_CONNECTIONS)
         limit = min(limit, read.exchange.state.max_concurrency)
         concurrency = Concurrency(read.connections or connections, limit, self._loop.time())
-        self._scheduler = Scheduler(
-            self._work,
-            self._read_part,
-            concurrency,
-            self._reader.link,
-            read.least_part,
-            read.part_size,
-            gap,
-            together,
-        )
+        sizes = PartSizes(self._reader.link, read.least_part, read.part_size, grouping)
+        self._scheduler = Scheduler(self._work, self._read_part, concurrency, sizes)
         self._first_part: Part | None = None
         stored = fetch_stored_checksum(read, first)
         self._unverified = stored if isinstance(stored, str) else ""

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from aios3get import S3Client, errors
-from aios3get._engine.parallel import parts
+from aios3get._engine.parallel import part_sizes
 from aios3get._engine.parallel.object_read import ObjectRead
 from aios3get._engine.parallel.parts import MIB
 from aios3get.testing import S3Server, faults
@@ -46,7 +46,7 @@ async def test_parts_end_where_stored_parts_end(
     server: S3Server, client: S3Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ObjectRead, "least_part", 4 * MIB)
-    monkeypatch.setattr(parts, "_TRANSFER_PER_WAIT", 0)  # no longer parts at a long latency
+    monkeypatch.setattr(part_sizes, "_TRANSFER_PER_WAIT", 0)  # no longer parts at a long latency
     server.put_object(BUCKET, KEY, bytes(30 * MIB), parts=[3 * MIB] * 10)
     await client.read_into(BUCKET, KEY, bytearray(30 * MIB), connections=1)
     first, *stops = [

@@ -6,12 +6,10 @@ from hypothesis import strategies as st
 
 from aios3get._engine.parallel.parts import (
     MIB,
-    MIN_PART,
     Part,
     Span,
     Work,
     coalesce,
-    part_size,
     stored_part_size,
     widest_gap,
 )
@@ -98,18 +96,6 @@ def test_split_leaves_short_parts_alone() -> None:
     assert work.split(10) is None
     part.at = 80
     assert work.split(10) is not None
-
-
-def test_part_size_is_the_least_where_there_is_no_latency_to_hide() -> None:
-    assert part_size(0.0001, 1e9, 1 << 40, 8) == MIN_PART
-    assert part_size(0.0001, 1e9, 1 << 40, 8, least=100 * MIB) == 100 * MIB
-
-
-def test_part_size_is_the_share_of_a_connection_where_there_is() -> None:
-    assert part_size(0.1, 90e6, 2048 * MIB, 8) == 256 * MIB
-    assert part_size(0.1, 90e6, 15, 8) == MIN_PART
-    assert part_size(0.1, 90e6, 15, 8, least=1) == 2
-    assert part_size(0.1, 90e6, 1 << 50, 8) == 1024 * MIB
 
 
 @given(st.lists(spans, max_size=20), st.integers(0, 100), SIZES)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 import pytest
 
 from aios3get._engine.parallel.concurrency import Concurrency, Link
+from aios3get._engine.parallel.part_sizes import PartSizes
 from aios3get._engine.parallel.parts import Part, Span, Work
 from aios3get._engine.parallel.scheduler import Scheduler
 
@@ -45,19 +46,13 @@ def schedule(
     least: int = 10,
     size: int | None = None,
     latency: float = 0.0,
-    gap: int = 0,
-    together: int = 0,
 ) -> Scheduler:
     loop = asyncio.get_running_loop()
     reads.scheduler = Scheduler(
         work or Work([Span(0, 1000)]),
         reads,
         Concurrency(first, limit, loop.time()),
-        Link(latency),
-        least,
-        size,
-        lambda _: gap,
-        together,
+        PartSizes(Link(latency), least, size),
     )
     return reads.scheduler
 
@@ -71,13 +66,6 @@ async def test_all_parts_are_read_once_and_no_more_run_than_allowed() -> None:
     await schedule(reads, size=30).run()
     assert covered(reads.parts) == list(range(1000))
     assert reads.most == 4
-
-
-async def test_near_spans_are_read_as_one_part() -> None:
-    reads = Reads()
-    work = Work([Span(0, 10), Span(15, 20), Span(26, 30)])
-    await schedule(reads, work=work, least=100, gap=5, together=100).run()
-    assert [(part.start, part.stop) for part in reads.parts] == [(0, 20), (26, 30)]
 
 
 async def test_first_part_is_read_and_counts_as_a_request() -> None:
