@@ -1,5 +1,6 @@
 """The first request of a read. Its response determines the version and the bytes to read."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, NamedTuple, cast
 
@@ -13,7 +14,7 @@ from aios3get._protocol.get_object import GetObject, GetObjectOptions
 from aios3get._protocol.object_info import ObjectInfo
 from aios3get._protocol.pin import Pin, first_extent
 from aios3get._protocol.ranges import ByteRange
-from aios3get.errors import IntegrityError, InvalidRange
+from aios3get.errors import IntegrityError, InvalidRange, UsageError
 
 __all__ = ["FirstResponse", "ObjectRead", "not_divisible"]
 
@@ -89,6 +90,18 @@ class ObjectRead:
     def request(self) -> GetObject:
         """The caller's request."""
         return cast(GetObject, self.call.request)
+
+    def check_loop(self) -> None:
+        """Check that the running event loop is the one that ``begin`` ran on.
+
+        Raises:
+            UsageError: it is another one.
+        """
+        if self.exchange.transport.loop is not asyncio.get_running_loop():
+            raise UsageError(
+                "the object was opened on another event loop, which its connections belong to;"
+                " read it there, or open it again here"
+            )
 
     async def begin(self, most: int | None = None, *, at: int | None = None) -> FirstResponse:
         """Request the first part.

@@ -85,6 +85,7 @@ class ObjectStream(AsyncCloseable):
             raise UsageError("the stream is not open; read it inside async with")
         if self._reading:
             raise UsageError("two tasks read one stream at once; open one for each")
+        self._read.check_loop()
         self._reading = True
         try:
             chunk = await self._read.call.run(self._source.read())

@@ -254,6 +254,8 @@ class ReadAhead:
         self.retire = _ignore  # it may refer to the owner of this object
         for block in blocks:
             block.cancel()
+        for task in self._tasks:
+            task.cancel()  # of a consumed block, whose response has not ended
         if self._tasks:
             await asyncio.wait(self._tasks)
         complete: list[Block] = []

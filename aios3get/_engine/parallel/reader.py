@@ -164,7 +164,7 @@ class ObjectReader(AsyncCloseable):
             if held is not None:
                 self._position += size
                 return bytes(held)
-        self._check_open()
+        self._check_reader()
         start = self._position
         count = max(0, self.size - start)
         if size is not None and size >= 0:
@@ -188,7 +188,7 @@ class ObjectReader(AsyncCloseable):
             ParameterError: ``buffer`` is not contiguous writable memory.
             S3Error: as for ``read``.
         """
-        self._check_open()
+        self._check_reader()
         # Released, because the traceback of an error would keep the buffer from being resized.
         with writable_view(buffer)[: max(0, self.size - self._position)] as view:
             await self._read_at(self._position, view)
@@ -206,7 +206,7 @@ class ObjectReader(AsyncCloseable):
 
     async def read_at(self, offset: int, view: memoryview) -> int:
         """Fill ``view`` with the bytes from ``offset`` on; return their number."""
-        self._check_open()
+        self._check_reader()
         view = view[: max(0, self.size - offset)]
         await self._read_at(offset, view)
         return len(view)
@@ -344,6 +344,10 @@ class ObjectReader(AsyncCloseable):
                     piece = view[span.start - start : span.stop - start]
                     tasks.create_task(reader.read_into(span, piece))
         self._direct_stop = stop
+
+    def _check_reader(self) -> None:
+        self._check_open()
+        self._read.check_loop()
 
     def _check_open(self) -> None:
         if not self._open:

@@ -89,6 +89,11 @@ class SyncObjectReader(io.RawIOBase):
             S3Error: as for the asynchronous reader.
         """
         self._check_open()
+        if self._loop.is_closed():
+            raise UsageError(
+                "the reader's event loop has ended; read before it does, such as in"
+                " asyncio.to_thread"
+            )
         if _running_loop() is self._loop:
             raise UsageError(
                 "a blocking read in the event loop's thread would never end; read in another"

@@ -12,7 +12,7 @@ from aios3get._engine.parallel.ordered import ObjectStream
 from aios3get.testing import S3Server, faults
 from tests.engine.parallel.conftest import CONTENT, PART, covering
 from tests.engine.parallel.test_verification import CHECKSUMS, SEEMINGLY_EQUAL
-from tests.reading_client import BUCKET, KEY, Connect, transport_of, until
+from tests.reading_client import BUCKET, KEY, Connect, quick_client, transport_of, until
 
 SIZE = len(CONTENT)
 
@@ -247,6 +247,19 @@ async def test_closing_ends_the_read_of_another_task(
         await asyncio.sleep(0.05)
     with pytest.raises(errors.UsageError, match="closed"):
         await reading
+
+
+def test_read_on_another_event_loop_raises_usage_error(server: S3Server) -> None:
+    server.put_object(BUCKET, KEY, CONTENT)
+    client = quick_client(server)
+    stream = client.stream_object(BUCKET, KEY)
+    with asyncio.Runner() as first, asyncio.Runner() as second:
+        first.run(stream.__aenter__())
+        with pytest.raises(errors.UsageError, match="another event loop"):
+            second.run(anext(stream))
+        assert first.run(rest(stream)) == CONTENT
+        first.run(stream.aclose())
+        first.run(client.aclose())
 
 
 async def test_second_reading_task_gets_a_usage_error(server: S3Server, client: S3Client) -> None:

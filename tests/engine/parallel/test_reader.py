@@ -2,16 +2,18 @@ import asyncio
 import os
 import random
 import time
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 
-from aios3get import S3Client, errors
+from aios3get import S3Client, Timeouts, errors
 from aios3get._engine import buffers
 from aios3get._engine.buffers import BufferPool
 from aios3get.testing import S3Server, faults
 from tests.engine.parallel.conftest import CONTENT, PART, covering
-from tests.reading_client import BUCKET, KEY, transport_of, until
+from tests.reading_client import BUCKET, KEY, Connect, quick_client, transport_of, until
 
 SIZE = len(CONTENT)
 
@@ -269,6 +271,39 @@ async def test_second_reading_task_gets_a_usage_error(server: S3Server, client: 
         f.seek(3000)
         results = await asyncio.gather(f.read(10), f.read(10), return_exceptions=True)
     assert [type(each) for each in results] == [bytes, errors.UsageError]
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_read_on_another_event_loop_raises_usage_error(server: S3Server, closed: bool) -> None:
+    server.put_object(BUCKET, KEY, CONTENT)
+    client = quick_client(server)
+    reader = client.open_object(BUCKET, KEY)
+    with asyncio.Runner() as first, asyncio.Runner() as second:
+        first.run(reader.__aenter__())
+        first.run(reader.read(1))
+        if closed:
+            first.close()
+        for read in (reader.read, partial(reader.readinto, bytearray(SIZE))):
+            with pytest.raises(errors.UsageError, match="another event loop"):
+                second.run(read())
+        if not closed:
+            assert first.run(reader.read()) == CONTENT[1:]
+            first.run(reader.aclose())
+            first.run(client.aclose())
+
+
+async def test_closing_does_not_wait_for_the_end_of_a_body_that_was_read(
+    server: S3Server, connect: Connect
+) -> None:
+    client = connect(timeouts=Timeouts(idle=5.0))
+    server.put_object(BUCKET, KEY, CONTENT)
+    # Chunked: the last chunk, which is empty, does not arrive.
+    unended = replace(faults.stall_after(PART), alter_response=faults.no_length().alter_response)
+    server.faults.add(unended, where=covering(0))
+    async with client.open_object(BUCKET, KEY) as f:
+        assert await f.read(2 * PART) == CONTENT[: 2 * PART]
+        began = time.monotonic()
+    assert time.monotonic() - began < 0.6
 
 
 @pytest.mark.parametrize("size", [10, 6 * PART])

@@ -8,7 +8,7 @@ import pytest
 from aios3get import S3Client, errors
 from aios3get.testing import S3Server
 from tests.engine.parallel.conftest import CONTENT
-from tests.reading_client import BUCKET, KEY
+from tests.reading_client import BUCKET, KEY, quick_client
 
 SIZE = len(CONTENT)
 
@@ -93,6 +93,16 @@ async def test_closed_reader_is_refused(server: S3Server, client: S3Client) -> N
     for use in (file.tell, file.readall, lambda: file.seek(0)):
         with pytest.raises(errors.UsageError, match="closed"):
             use()
+
+
+def test_read_after_the_end_of_the_event_loop_is_refused(server: S3Server) -> None:
+    server.put_object(BUCKET, KEY, CONTENT)
+    reader = quick_client(server).open_object(BUCKET, KEY)
+    with asyncio.Runner() as runner:
+        runner.run(reader.__aenter__())
+        file = reader.as_sync()
+    with pytest.raises(errors.UsageError, match="event loop has ended"):
+        file.read(10)
 
 
 async def test_errors_reach_the_thread(server: S3Server, client: S3Client) -> None:
