@@ -5,6 +5,8 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, Final, TypeVar
 
+from aios3get._engine.parallel.tasks import retrieve_error
+
 __all__ = ["hedged"]
 
 T = TypeVar("T")
@@ -62,8 +64,7 @@ async def _end(task: asyncio.Task[Any]) -> None:
     if not task.done():
         task.cancel()
         await asyncio.wait({task})
-    if not task.cancelled():
-        task.exception()  # otherwise asyncio would log the exception as never retrieved
+    retrieve_error(task)  # otherwise asyncio would log the error as never retrieved
 
 
 def _discard_result(discard: Callable[[T], object], task: asyncio.Task[T | None]) -> None:

@@ -14,6 +14,7 @@ from aios3get._engine.parallel.object_read import ObjectRead
 from aios3get._engine.parallel.part_reader import PartReader
 from aios3get._engine.parallel.part_stream import PartStream
 from aios3get._engine.parallel.parts import MIB, MIN_PART, Span
+from aios3get._engine.parallel.tasks import retrieve_error
 
 __all__ = ["Block", "Limits", "ReadAhead", "limits_for"]
 
@@ -213,8 +214,8 @@ class ReadAhead:
                 block.stream = None
 
     def _end(self, block: Block, task: asyncio.Task[None]) -> None:
-        # From CPython 3.12 on, a cancelled task keeps its exception, whose frames have the block.
-        block.task = None
+        # From CPython 3.12 on, a cancelled task keeps its error, whose frames have the block.
+        retrieve_error(task)
         self._tasks.discard(task)
         self.fill()
         self._wake()

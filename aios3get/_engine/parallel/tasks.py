@@ -5,7 +5,7 @@ from collections.abc import Coroutine
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-__all__ = ["TaskGroup", "run_together"]
+__all__ = ["TaskGroup", "retrieve_error", "run_together"]
 
 T = TypeVar("T")
 
@@ -43,7 +43,7 @@ class TaskGroup:
 
     def _finish(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
-        error = None if task.cancelled() else task.exception()
+        error = retrieve_error(task)
         if error is not None and not self.closing:
             self._failure = error
             self._cancel()
@@ -90,3 +90,15 @@ async def run_together(main: Coroutine[Any, Any, T], background: Coroutine[Any, 
         result = tasks.create_task(main)
         result.add_done_callback(lambda _: running.cancel())
     return result.result()
+
+
+def retrieve_error(task: asyncio.Task[Any]) -> BaseException | None:
+    """Return the error of a task that has ended; None if it was cancelled.
+
+    A cancelled task keeps its ``CancelledError`` until it is retrieved. From CPython 3.14 on, the
+    frames of the error refer to the task if it was waiting in ``asyncio.wait``.
+    """
+    try:
+        return task.exception()
+    except asyncio.CancelledError:
+        return None

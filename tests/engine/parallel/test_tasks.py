@@ -1,4 +1,5 @@
 import asyncio
+import weakref
 
 import pytest
 
@@ -109,3 +110,23 @@ async def test_timeout_of_the_caller_expires_after_a_failed_read(
 
     with pytest.raises(TimeoutError):
         await run()
+
+
+@pytest.mark.lifetime
+@pytest.mark.usefixtures("no_collection")
+async def test_cancelled_task_is_freed_even_if_its_frames_refer_to_it() -> None:
+    started: list[weakref.ref[asyncio.Task[None]]] = []
+
+    async def wait() -> None:
+        task = asyncio.current_task()
+        await asyncio.sleep(60)
+        assert task is not None
+
+    async def run() -> None:
+        async with TaskGroup() as tasks:
+            started.append(weakref.ref(tasks.create_task(wait())))
+            tasks.create_task(fail())
+
+    with pytest.raises(LookupError):
+        await run()
+    assert started[0]() is None
