@@ -11,6 +11,7 @@ from aios3get.errors import ParameterError, S3Error, TransportTimeout
 if TYPE_CHECKING:
     from aios3get._engine.attempt import Attempt, Observation
     from aios3get._http.call_site import Place
+    from aios3get._http.direct import TakeBody
     from aios3get._http.transport import Response
     from aios3get._http.watchdog import Watchdog
     from aios3get._protocol.retry import Budget
@@ -45,6 +46,7 @@ class Call:
         sent_at: when the latest attempt was sent, on the monotonic clock.
         not_before: the earliest time of the next attempt on the monotonic clock.
         watchdog: knows for how long the event loop was blocked; set for calls with a deadline.
+        take: as for ``Transport.send``, for the responses to all attempts.
     """
 
     # These defaults are attributes of the class: most calls never set them.
@@ -58,6 +60,7 @@ class Call:
     sent_at: float = 0.0
     not_before: float | None = None
     watchdog: "Watchdog | None" = None
+    take: "TakeBody | None" = None
     _responses: tuple[Mapping[str, str], ...] = ()
 
     def __init__(

@@ -97,7 +97,7 @@ class Exchange:
                     permit.release()
                     raise
                 call.sending()
-                response = await transport.send(http, permit, fresh=call.fresh)
+                response = await transport.send(http, permit, fresh=call.fresh, take=call.take)
                 call.responded(response)
                 if response.status in (200, 206):
                     self._accept(call, response)

@@ -10,7 +10,7 @@ import aiohttp
 from yarl import URL
 
 from aios3get._http.aiohttp_private import Connector, Request, start_request
-from aios3get._http.direct import SUPPORTED, DirectRequests, DirectResponse
+from aios3get._http.direct import SUPPORTED, DirectRequests, DirectResponse, TakeBody
 from aios3get._http.exception_mapping import HEAD_LIMITS, ConnectionBroken
 from aios3get._http.resolver import Resolver
 from aios3get._http.watchdog import Watchdog
@@ -84,6 +84,7 @@ class OwnSessions:
         options: Mapping[str, Any],
         *,
         fresh: bool,
+        take: TakeBody | None = None,
     ) -> aiohttp.ClientResponse | DirectResponse:
         """Send a request and wait for the response's head.
 
@@ -93,10 +94,11 @@ class OwnSessions:
             headers: sent exactly as they are, with ``UNSIGNED_HEADERS``.
             options: aiohttp's, such as ``proxy``.
             fresh: use a new connection, to a newly resolved address.
+            take: as for ``Transport.send``.
         """
         session = (self.fresh if fresh else self.pooled) or self._open(fresh=fresh)
         if self._direct is not None and method == "GET" and not fresh and not options:
-            response = await self._direct.send(url, headers)
+            response = await self._direct.send(url, headers, take)
             if response is not None:
                 return response
         return await start_request(

@@ -13,7 +13,7 @@ has to see them, and every request if this release of aiohttp lacks a required n
 import asyncio
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import aiohttp
@@ -36,7 +36,18 @@ from aios3get._http.aiohttp_private import (
     take_idle_connection,
 )
 
-__all__ = ["SUPPORTED", "DirectRequests", "DirectResponse", "ResponseReceiver", "switch_protocol"]
+__all__ = [
+    "SUPPORTED",
+    "TAKEN",
+    "DirectRequests",
+    "DirectResponse",
+    "ResponseReceiver",
+    "TakeBody",
+    "switch_protocol",
+]
+
+# Copies a body and returns True, or returns False to leave it to the response.
+TakeBody = Callable[[memoryview], bool]
 
 _log: Final = logging.getLogger("aios3get")
 
@@ -95,12 +106,15 @@ class DirectRequests:
         self._buffer = buffer
         self._origins: dict[str, tuple[ConnectionKey, str]] = {}
 
-    async def send(self, url: str, headers: Mapping[str, str]) -> "DirectResponse | None":
+    async def send(
+        self, url: str, headers: Mapping[str, str], take: TakeBody | None = None
+    ) -> "DirectResponse | None":
         """Send a GET and wait for the response's head.
 
         Args:
             url: sent exactly as it is.
             headers: sent exactly as they are; their names are in lower case, or as S3 writes them.
+            take: as for ``Transport.send``.
 
         Returns:
             None if the request has to be sent through ``ClientSession``; nothing was sent then.
@@ -131,15 +145,15 @@ class DirectRequests:
             receiver = protocol.receiver
             if not isinstance(receiver, ResponseReceiver):
                 receiver = protocol.receiver = ResponseReceiver(protocol, self._buffer)
-            whole = await receiver.send(f"GET {url[end:]} HTTP/1.1\r\n{fields}\r\n")
+            whole = await receiver.send(f"GET {url[end:]} HTTP/1.1\r\n{fields}\r\n", take)
             if whole is None:
                 return await _read_response(protocol, connection)
         except BaseException:
             connection.close()
             raise
         connection.release()
-        message, body = whole
-        return DirectResponse(message, _WholeBody(body), None, protocol)
+        message, content = whole
+        return DirectResponse(message, content, None, protocol)
 
     def _add_origin(self, text: str) -> tuple[ConnectionKey, str] | None:
         try:
@@ -198,7 +212,9 @@ class ResponseReceiver(asyncio.BufferedProtocol):
             in the callback that reports them.
     """
 
-    __slots__ = ("_buffer", "_handler", "_in_place", "_loop", "_parser", "_view", "_waiter")
+    __slots__ = (
+        *("_buffer", "_handler", "_in_place", "_loop", "_parser", "_take", "_view", "_waiter"),
+    )
 
     def __init__(self, handler: Protocol, buffer: bytearray) -> None:
         self._handler = handler
@@ -208,10 +224,17 @@ class ResponseReceiver(asyncio.BufferedProtocol):
         self._in_place = False
         # Creating one for each response would take 4 % of the CPU time of a GET.
         self._parser: HttpResponseParser | None = None
-        self._waiter: asyncio.Future[tuple[RawResponseMessage, bytes] | None] | None = None
+        self._waiter: asyncio.Future[_WholeResponse | None] | None = None
+        self._take: TakeBody | None = None
 
-    def send(self, request: str) -> "asyncio.Future[tuple[RawResponseMessage, bytes] | None]":
+    def send(
+        self, request: str, take: TakeBody | None = None
+    ) -> "asyncio.Future[_WholeResponse | None]":
         """Send a request.
+
+        Args:
+            request: its head.
+            take: as for ``Transport.send``.
 
         Returns:
             A future of the response's head and body; its result is None if aiohttp's protocol
@@ -223,6 +246,7 @@ class ResponseReceiver(asyncio.BufferedProtocol):
             self._in_place = True
             switch_protocol(transport, self)
         self._waiter = self._loop.create_future()
+        self._take = take
         transport.write(request.encode())
         return self._waiter
 
@@ -240,10 +264,11 @@ class ResponseReceiver(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Take the response, or pass its first bytes on to aiohttp's protocol."""
         waiter, self._waiter = self._waiter, None
+        take, self._take = self._take, None
         if waiter is None:
             self._handler.close()
             return
-        whole = self._parse(nbytes)
+        whole = self._parse(nbytes, None if waiter.done() else take)
         if whole is None:
             parse_next_response(self._handler)
             self._handler.data_received(bytes(self._view[:nbytes]))
@@ -253,7 +278,7 @@ class ResponseReceiver(asyncio.BufferedProtocol):
         if not waiter.done():
             waiter.set_result(whole)
 
-    def _parse(self, size: int) -> tuple[RawResponseMessage, bytes] | None:
+    def _parse(self, size: int, take: TakeBody | None) -> "_WholeResponse | None":
         """Return the response in the buffer, if it is complete and framed only by its length."""
         end = self._buffer.find(b"\r\n\r\n", 0, size) + 4
         if end < 4:
@@ -279,7 +304,9 @@ class ResponseReceiver(asyncio.BufferedProtocol):
             self._handler.force_close()
         elif REUSES_PARSERS:
             self._parser = parser
-        return message, bytes(self._view[end:size])
+        body = self._view[end:size]
+        taken = take is not None and message.code == 206 and take(body)
+        return message, TAKEN if taken else _WholeBody(bytes(body))
 
     def eof_received(self) -> None:
         """Pass the end of the stream on to aiohttp's protocol."""
@@ -363,3 +390,9 @@ class _WholeBody:
 
     async def readany(self) -> bytes:
         return self.read_nowait()
+
+
+_WholeResponse = tuple[RawResponseMessage, _WholeBody]
+
+# The body of every response whose bytes a ``TakeBody`` has copied.
+TAKEN: Final[Any] = _WholeBody(b"")

@@ -13,7 +13,7 @@ from aios3get import errors
 from aios3get._http.aiohttp_private import address_of
 from aios3get._http.call_site import Place
 from aios3get._http.connections import OwnSessions
-from aios3get._http.direct import DirectResponse
+from aios3get._http.direct import TAKEN, DirectResponse, TakeBody
 from aios3get._http.exception_mapping import BROKEN, map_exception
 from aios3get._http.limiter import ConcurrencyLimiter, Permit
 from aios3get._http.proxies import DIRECT, Proxies
@@ -123,7 +123,12 @@ class Transport:
         return Permit()
 
     async def send(
-        self, request: HttpRequest, permit: Permit, *, fresh: bool = False
+        self,
+        request: HttpRequest,
+        permit: Permit,
+        *,
+        fresh: bool = False,
+        take: TakeBody | None = None,
     ) -> "Response":
         """Send the request and wait for the response's head.
 
@@ -131,6 +136,10 @@ class Transport:
             request: sent exactly as it is.
             permit: owned by the response from now on; released if this raises.
             fresh: use a new connection, to a newly resolved address that has not failed recently.
+            take: may be called, during this call, with the body of a response that has status 206
+                and arrived in one piece: that saves a copy. If it returns True, the response is
+                ``taken`` and its body empty. None of the response's headers has been checked by
+                then.
 
         Raises:
             TransportError: no head arrived.
@@ -143,7 +152,7 @@ class Transport:
         try:
             if self._closed:
                 raise errors.UsageError(_CLOSED)
-            response = Response(self, permit, await self._start(request, fresh=fresh))
+            response = Response(self, permit, await self._start(request, fresh, take))
         except BaseException as error:
             # Error reporters send the locals of all frames in a traceback.
             del request
@@ -169,14 +178,14 @@ class Transport:
             del failure  # its traceback holds this frame
 
     def _start(
-        self, request: HttpRequest, *, fresh: bool
+        self, request: HttpRequest, fresh: bool, take: TakeBody | None
     ) -> Awaitable[aiohttp.ClientResponse | DirectResponse]:
         method, url, headers = request.method, request.url, request.headers
         options: Mapping[str, Any] = _NO_OPTIONS
         if self._proxies is not None:
             added, options = self._proxies.route(*_origin(url))
             headers = {**headers, **added}
-        return self.sessions.send(method, url, headers, options, fresh=fresh)
+        return self.sessions.send(method, url, headers, options, fresh=fresh, take=take)
 
     def pause(self, seconds: float) -> "asyncio.Future[errors.S3Error | None]":
         """Return a future that is done after ``seconds``, or when the transport is closed.
@@ -283,6 +292,11 @@ class Response:
     def from_wire(self) -> bool:
         """Whether it came from an HTTP connection, not from a test double of aiohttp."""
         return self._response.version is not None
+
+    @property
+    def taken(self) -> bool:
+        """Whether the ``take`` of ``Transport.send`` has copied the body."""
+        return self._body is TAKEN
 
     @property
     def held(self) -> bool:

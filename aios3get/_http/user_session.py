@@ -57,11 +57,12 @@ class UserSession:
         options: Mapping[str, Any],
         *,
         fresh: bool,
+        take: object = None,
     ) -> aiohttp.ClientResponse:
         """Send a request and wait for the response's head.
 
         The arguments are those of ``OwnSessions.send``. ``fresh`` is ignored, because the user's
-        connector keeps the connections and addresses.
+        connector keeps the connections and addresses, and no body is taken.
 
         Raises:
             ConfigurationError: the session would add headers that must be signed, or cookies and
