@@ -9,6 +9,7 @@ import aiohttp
 from yarl import URL
 
 from aios3get._http.aiohttp_private import Connection, ConnectionKey, take_idle_connection
+from aios3get._http.direct import TakeBody
 from aios3get._http.transport import Response, Transport
 from aios3get._protocol.http import HttpRequest
 from aios3get._protocol.timeouts import Timeouts
@@ -25,10 +26,11 @@ async def get(
     headers: Mapping[str, str] = MappingProxyType({}),
     *,
     fresh: bool = False,
+    take: TakeBody | None = None,
 ) -> Response:
     """The response to a GET, once there is a permit for it."""
     permit = transport.try_acquire() or await transport.acquire()
-    return await transport.send(HttpRequest("GET", url, headers), permit, fresh=fresh)
+    return await transport.send(HttpRequest("GET", url, headers), permit, fresh=fresh, take=take)
 
 
 async def read_body(response: Response) -> bytes:

@@ -398,6 +398,91 @@ async def test_heads_gets_and_fresh_gets_alternate(transport: Transport) -> None
         assert [len(requests) for requests in server.connections] == [4, 1]
 
 
+PARTIAL = "206 Partial Content"
+
+
+class Taker:
+    """Takes bodies, or refuses them."""
+
+    def __init__(self, *, accepts: bool = True) -> None:
+        self.accepts = accepts
+        self.bodies: list[bytes] = []
+
+    def __call__(self, body: memoryview) -> bool:
+        self.bodies.append(bytes(body))
+        return self.accepts
+
+
+@pytest.mark.parametrize("accepts", [True, False])
+async def test_whole_body_with_status_206_is_offered_to_the_caller(
+    transport: Transport, tls: ssl.SSLContext | None, accepts: bool
+) -> None:
+    bodies = [b"one" * 5_000, b"", b"three"]
+    responses = [http_response(body, "A: b", status=PARTIAL) for body in bodies]
+    with ScriptedServer(serving(WARM, *responses), tls=tls) as server:
+        await warm_up(transport, f"{server.url}/")
+        taker = Taker(accepts=accepts)
+        for body in bodies:
+            response = await get(transport, f"{server.url}/", take=taker)
+            assert taker.bodies.pop() == body
+            assert (response.status, response.headers["A"]) == (206, "b")
+            assert response.taken is accepts
+            assert await read_body(response) == (b"" if accepts else body)
+            assert not response.held
+        assert len(server.connections) == 1
+    assert acquired(transport) == 0
+
+
+_CHUNKED_206 = CHUNKED.replace(b"200 OK", PARTIAL.encode())
+NOT_OFFERED: dict[str, list[Step]] = {
+    "status 200": [send(http_response(b"body"))],
+    "status 404": [send(http_response(b"body", status="404 Not Found"))],
+    "status 503": [send(http_response(b"body", status="503 Slow Down"))],
+    "in two pieces": [drip(http_response(b"body", status=PARTIAL), 0.03, 50)],
+    "chunked": [send(_CHUNKED_206)],
+    "too short": [send(http_response(b"body", length=9, status=PARTIAL)), CLOSE],
+    "too long": [send(http_response(b"bodyX", length=4, status=PARTIAL))],
+    "not HTTP": [send(http_response(b"body", status=PARTIAL)[1:])],
+    "nothing": [CLOSE],
+}
+
+
+@pytest.mark.parametrize("name", NOT_OFFERED)
+async def test_other_bodies_are_not_offered_to_the_caller(
+    transport: Transport, tls: ssl.SSLContext | None, name: str
+) -> None:
+    script = [read_request(), send(WARM), read_request(), *NOT_OFFERED[name], hang()]
+    with ScriptedServer(script, tls=tls) as server:
+        await warm_up(transport, f"{server.url}/")
+        taker = Taker()
+        try:
+            response = await get(transport, f"{server.url}/", take=taker)
+            assert not response.taken
+            assert await read_body(response) in (b"body", b"c")
+        except errors.TransportError:
+            assert name in ("too short", "too long", "not HTTP", "nothing")
+        assert taker.bodies == []
+
+
+async def test_body_is_not_offered_to_a_cancelled_caller(transport: Transport) -> None:
+    taker = Taker()
+    late = http_response(b"late", status=PARTIAL)
+    with ScriptedServer(serving(WARM)) as server:
+        await warm_up(transport, f"{server.url}/")
+        task = asyncio.create_task(get(transport, f"{server.url}/", take=taker))
+        pooled = own_sessions(transport).pooled
+        connector: Any = pooled and pooled.connector
+        await asyncio.sleep(0)  # the request is sent
+        (protocol,) = connector._acquired
+        task.cancel()
+        # The response arrives in the iteration of the loop in which the task is cancelled.
+        protocol.receiver.get_buffer(-1)[: len(late)] = late
+        protocol.receiver.buffer_updated(len(late))
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert taker.bodies == []
+
+
 async def test_connections_that_receive_at_once_share_a_buffer(
     open_transport: OpenTransport, tls: ssl.SSLContext | None, authority: Authority
 ) -> None:

@@ -7,6 +7,7 @@ from aios3get._engine.parallel.object_read import FirstResponse, ObjectRead
 from aios3get._engine.parallel.part_requests import Controller, PartRequests
 from aios3get._engine.parallel.part_stream import PartStream
 from aios3get._engine.parallel.parts import Span
+from aios3get._http.direct import TakeBody
 
 __all__ = ["PartReader"]
 
@@ -27,18 +28,23 @@ class PartReader:
         self._requests = PartRequests(read.exchange, read.call, first.pin, self.link)
         self._hedges = Hedges(self._requests) if read.hedge else None
 
-    async def open(self, span: Span, controller: Controller | None = None) -> PartStream:
+    async def open(
+        self, span: Span, controller: Controller | None = None, take: TakeBody | None = None
+    ) -> PartStream:
         """Request a range and wait for the head of the response.
 
         Args:
             span: the range.
             controller: adapts the number of requests; None to adapt nothing.
+            take: as for ``Transport.send``, except that it must refuse a body of another length.
 
         Raises:
             ObjectChanged: the object was replaced or deleted.
             S3Error: as for ``get_object``.
         """
-        stream = self._stream(self._requests.new_call(controller), span, controller)
+        call = self._requests.new_call(controller)
+        call.take = take
+        stream = self._stream(call, span, controller)
         try:
             await stream.connect()
         except BaseException:

@@ -57,6 +57,9 @@ class PartStream:
         """Read from this response on, whose body has the bytes of ``extent``."""
         self.response = response
         self._received = 0
+        if response.taken:
+            self._received = self._stop - self.at
+            self.at = self._stop
         self._skip, self._sliced = extent.skip, extent.sliced
 
     async def readinto(

@@ -167,6 +167,7 @@ async def read_ranges(
         sink,
         connections=connections,
         grouping=Grouping(gap_now, min(read.least_part, together)),
+        store=sink.store,
     )
     await transfer.run()
     sink.memory.freeze()

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Final, Protocol
 
 from aios3get._engine.parallel.concurrency import Concurrency
@@ -79,6 +80,9 @@ class Transfer:
         progress: counts the bytes as they arrive.
         connections: the number of requests at the start, unless the caller passed one.
         grouping: which spans are read with one request.
+        store: copies the bytes of a short part, from the offset of its first byte on, to memory
+            that nobody reads if the transfer fails: it is called before the response is checked.
+            None if there is no such memory, or digests are computed.
     """
 
     def __init__(
@@ -91,11 +95,13 @@ class Transfer:
         *,
         connections: int = CONNECTIONS,
         grouping: Grouping = SEPARATE,
+        store: Callable[[int, memoryview], object] | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._read = read
         self._first_response = first
         self._sink = sink
+        self._store = store
         self._progress = progress
         self._reader = PartReader(read, first)
         self._work = Work(spans)
@@ -139,38 +145,49 @@ class Transfer:
         """Read one part, which may be split meanwhile."""
         stream = await self._open(part)
         started = time.monotonic()
+        try:
+            if stream.at == part.start:
+                await self._receive(part, stream)
+            else:  # its whole body is stored
+                self._count(part, part.left)
+        finally:
+            stream.close()
+        self._reader.link.add_transfer(part.at - part.start, time.monotonic() - started)
+
+    async def _receive(self, part: Part, stream: PartStream) -> None:
         writer = self._sink.writer(part.start)
         piece = _Piece(part.start, self._algorithm())
 
         def received(data: memoryview) -> None:
             # After a split, bytes beyond the end belong to another part.
             data = data[: part.left]
-            count = len(data)
             if piece.hasher is not None:
                 piece.hasher.update(data)
             writer.write(data)
-            part.at += count
-            self._scheduler.received(count)
-            if self._progress is not None:
-                self._progress.add(count)
+            self._count(part, len(data))
 
-        try:
-            while part.left:
-                window = writer.window(min(part.left, MIN_PART))
-                least = min(len(window), self._sink.least or len(window))
-                await stream.readinto(window, received, least)
-                await writer.flush()
-                if not part.left or 0 < self._sink.piece_size <= part.at - piece.start:
-                    self._record(piece, part.at)
-                    piece = _Piece(part.at, self._algorithm())
-        finally:
-            stream.close()
-        self._reader.link.add_transfer(part.at - part.start, time.monotonic() - started)
+        while part.left:
+            window = writer.window(min(part.left, MIN_PART))
+            least = min(len(window), self._sink.least or len(window))
+            await stream.readinto(window, received, least)
+            await writer.flush()
+            if not part.left or 0 < self._sink.piece_size <= part.at - piece.start:
+                self._record(piece, part.at)
+                piece = _Piece(part.at, self._algorithm())
+
+    def _count(self, part: Part, count: int) -> None:
+        """Count received bytes."""
+        part.at += count
+        self._scheduler.received(count)
+        if self._progress is not None:
+            self._progress.add(count)
 
     async def _open(self, part: Part) -> PartStream:
         if part is self._first_part:
             return self._reader.stream_of(self._first_response, self._scheduler)
-        return await self._reader.open(Span(part.start, part.stop), self._scheduler)
+        span = Span(part.start, part.stop)
+        take = None if self._store is None else partial(_take, self._store, span)
+        return await self._reader.open(span, self._scheduler, take)
 
     def _algorithm(self) -> Algorithm | None:
         if self.verification is not None and self.verification.algorithm is not None:
@@ -184,6 +201,14 @@ class Transfer:
         if self.verification is not None:
             self.verification.add(span, piece.algorithm, digest)
         self._sink.record(span, piece.algorithm, digest)
+
+
+def _take(store: Callable[[int, memoryview], object], span: Span, body: memoryview) -> bool:
+    """Store the body of a response if it is as long as the span."""
+    fits = len(body) == span.size
+    if fits:
+        store(span.start, body)
+    return fits
 
 
 class _Piece:

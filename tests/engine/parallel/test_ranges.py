@@ -14,7 +14,16 @@ from aios3get._engine.parallel.ranges import RangesSink, choose_gap, divide
 from aios3get.testing import S3Server, faults
 from tests.engine.parallel.conftest import CONTENT, PART, covering
 from tests.reading_client import BUCKET, KEY, scripted_client
-from tests.servers.scripted import ScriptedServer, http_response, read_request, send
+from tests.servers.scripted import (
+    ScriptedServer,
+    Step,
+    close,
+    hang,
+    http_response,
+    read_request,
+    send,
+    wait,
+)
 
 SIZE = len(CONTENT)
 
@@ -181,6 +190,84 @@ async def test_whole_body_of_another_length_than_its_range_is_truncated_body(
         async with scripted_client(server, retry=RetryPolicy(attempts=1)) as client:
             with pytest.raises(errors.TruncatedBody, match=message):
                 await client.get_ranges(BUCKET, KEY, ["bytes=0-9"])
+
+
+def ten_bytes(
+    body: bytes = b"0123456789", content: str = "0-9", etag: str = "1", length: int | None = None
+) -> bytes:
+    return http_response(
+        body,
+        f"Content-Range: bytes {content}/100",
+        f'ETag: "{etag}"',
+        status="206 Partial Content",
+        length=length,
+    )
+
+
+LAST = ten_bytes(b"abcdefghij", "90-99")
+WRONG = b"wrongbytes"
+
+
+@pytest.mark.parametrize(
+    ("steps", "error"),
+    [
+        ([send(ten_bytes())], None),
+        ([send(ten_bytes()[:-1]), wait(0.05), send(b"9")], None),
+        ([send(ten_bytes() + b"excess")], None),
+        ([send(ten_bytes(b"01234", length=10)), close()], None),
+        ([send(http_response(WRONG, status="503 Slow Down")), hang()], None),
+        ([close()], None),
+        ([send(ten_bytes(WRONG, "10-19"))], errors.RangeMismatch),
+        ([send(ten_bytes(WRONG[:-1]))], errors.RangeMismatch),
+        ([send(ten_bytes(WRONG + b"!"))], errors.RangeMismatch),
+        ([send(ten_bytes(WRONG, etag="2"))], errors.ObjectChanged),
+        ([send(http_response(WRONG, 'ETag: "1"'))], errors.ObjectChanged),
+        ([send(http_response(WRONG, status="404 Not Found"))], errors.ObjectChanged),
+        ([send(http_response(WRONG, status="403 Forbidden"))], errors.AccessDenied),
+    ],
+    ids=[
+        *("good", "in two pieces", "excess", "cut", "slow down", "closed"),
+        *("other range", "short", "long", "other version", "status 200", "not found", "forbidden"),
+    ],
+)
+@pytest.mark.parametrize("hedge", [False, True], ids=["", "hedge"])
+async def test_response_on_a_kept_connection(
+    steps: list[Step], error: type[errors.S3Error] | None, hedge: bool
+) -> None:
+    def send_rest(connection: Any) -> None:
+        start = 5 if b"bytes=5-9" in connection.requests[-1] else 0
+        rest = ten_bytes(b"0123456789"[start:], f"{start}-9")
+        connection.socket.sendall(rest)
+
+    script = [read_request(), send(LAST), read_request(), *steps, hang()]
+    with ScriptedServer(script, [read_request(), send_rest, hang()]) as server:
+        async with scripted_client(server) as client:
+            reading = client.get_ranges(
+                BUCKET, KEY, ["bytes=90-99", "bytes=0-9"], gap=0, connections=1, hedge=hedge
+            )
+            if error is not None:
+                with pytest.raises(error):
+                    await reading
+            else:
+                assert await reading == [b"abcdefghij", b"0123456789"]
+
+
+async def test_short_bodies_are_stored_as_they_arrive_on_a_kept_connection(
+    server: S3Server, client: S3Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.put_object(BUCKET, KEY, CONTENT)
+    stored: list[tuple[int, int]] = []
+
+    def store(sink: RangesSink, offset: int, data: memoryview) -> None:
+        stored.append((offset, len(data)))
+        original(sink, offset, data)
+
+    original = RangesSink.store
+    monkeypatch.setattr(RangesSink, "store", store)
+    ranges = [ByteRange(start, start + 10) for start in range(0, 5000, 500)]
+    assert await client.get_ranges(BUCKET, KEY, ranges, gap=0, connections=1) == expected(ranges)
+    # The response to the last range is the first one.
+    assert stored == [(each.start, 10) for each in ranges[:-1]]
 
 
 spans = st.lists(st.tuples(st.integers(0, 60), st.integers(1, 60)), max_size=8).map(
