@@ -2,7 +2,7 @@
 
 from typing import Final
 
-__all__ = ["USUAL_RATE", "Concurrency", "Link"]
+__all__ = ["USUAL_RATE", "Concurrency", "Link", "Rate"]
 
 _PERIOD: Final = 0.25
 _GAIN: Final = 1.05
@@ -21,6 +21,23 @@ _PATIENCE_WAITS: Final = 4
 _BEHIND: Final = 4
 
 
+class Rate:
+    """A running average of the rates of transfers, in which the latest ones weigh most.
+
+    Bytes and seconds are added up separately: the rate of a short transfer that took no time would
+    outweigh all others.
+    """
+
+    def __init__(self) -> None:
+        self._bytes = self._seconds = 0.0
+
+    def add(self, size: int, seconds: float) -> float:
+        """Add ``size`` bytes in ``seconds``; return the average in bytes per second."""
+        self._bytes = (1 - _WEIGHT) * self._bytes + size
+        self._seconds = (1 - _WEIGHT) * self._seconds + max(seconds, 1e-6)
+        return self._bytes / self._seconds
+
+
 class Link:
     """Running averages of the latency and rate of the connections to one object.
 
@@ -35,7 +52,7 @@ class Link:
         self.latency = self.least_latency = latency
         self.rate = USUAL_RATE
         self._measured = False
-        self._bytes = self._seconds = 0.0
+        self._average = Rate()
 
     def add_latency(self, latency: float) -> None:
         """Add the latency of a response to the average."""
@@ -44,11 +61,7 @@ class Link:
 
     def add_transfer(self, size: int, seconds: float) -> None:
         """Add the rate of a part to the average: ``size`` bytes in ``seconds``."""
-        # Bytes and seconds are added up separately: the rate of a short body that arrived with its
-        # head would outweigh all others.
-        self._bytes = (1 - _WEIGHT) * self._bytes + size
-        self._seconds = (1 - _WEIGHT) * self._seconds + max(seconds, 1e-6)
-        self.rate = self._bytes / self._seconds
+        self.rate = self._average.add(size, seconds)
         self._measured = True
 
     def is_behind(self, received: int, left: int, seconds: float) -> bool:

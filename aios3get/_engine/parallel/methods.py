@@ -163,8 +163,8 @@ class ParallelMethods(ABC):
                 async for chunk in stream:
                     ...
 
-        At most 16 to 256 MiB are read ahead, depending on the latency. No further bytes are
-        requested until the stream is read.
+        At most 16 to 256 MiB are read ahead, depending on the latency and on how fast the stream is
+        read. No further bytes are requested until it is read.
 
         Args:
             bucket: as for ``get_object``.

@@ -8,7 +8,7 @@ from aios3get._engine.parallel.closing import AsyncCloseable
 from aios3get._engine.parallel.object_read import FirstResponse, ObjectRead
 from aios3get._engine.parallel.part_reader import PartReader
 from aios3get._engine.parallel.parts import MIB, MIN_PART
-from aios3get._engine.parallel.read_ahead import ReadAhead, limits_for
+from aios3get._engine.parallel.read_ahead import ReadAhead
 from aios3get._engine.parallel.stored_checksum import fetch_stored_checksum
 from aios3get._engine.parallel.verification import OrderedVerification
 from aios3get._engine.stream import ByteStream
@@ -144,8 +144,8 @@ class _ManyResponses:
         assert first.span is not None
         assert first.extent.stop is not None
         reader = PartReader(read, first)
-        limits = limits_for(read, reader.link)
-        self._ahead = ReadAhead(reader, read.exchange.buffers, first.span, limits)
+        self._ahead = ReadAhead(read, reader, first.span)
+        self._ahead.adapt()
         stream = reader.stream_of(first, self._ahead)
         # The response to a request for the end of an object may be longer than a part.
         self._ahead.start_with(stream, min(first.extent.stop, first.span.start + MIN_PART))
@@ -163,6 +163,8 @@ class _ManyResponses:
     async def read(self) -> bytes:
         """Return the next bytes; a cancellation loses none."""
         verification = self._verification
+        self._ahead.measure(self._ahead.position)
+        self._ahead.adapt()
         if verification is None:
             return bytes(await self._ahead.read(_CHUNK))
         if self._last is None:

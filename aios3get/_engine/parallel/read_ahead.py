@@ -5,55 +5,16 @@ import time
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import Final, NamedTuple
 
-from aios3get._engine.buffers import BufferPool
 from aios3get._engine.call import without_frames
-from aios3get._engine.parallel.concurrency import Link
+from aios3get._engine.parallel.limits import MAX_REQUESTS, ConsumerRate, Limits, choose_limits
 from aios3get._engine.parallel.object_read import ObjectRead
 from aios3get._engine.parallel.part_reader import PartReader
 from aios3get._engine.parallel.part_stream import PartStream
-from aios3get._engine.parallel.parts import MIB, MIN_PART, Span
+from aios3get._engine.parallel.parts import Span
 from aios3get._engine.parallel.tasks import retrieve_error
 
-__all__ = ["Block", "Limits", "ReadAhead", "limits_for"]
-
-# The fastest rate at which Python reads bytes that have arrived, in bytes per second.
-_CONSUMED: Final = 2.5e9
-_LEAST_WINDOW: Final = 16 * MIB
-_MOST_WINDOW: Final = 256 * MIB
-_LEAST_PART: Final = 2 * MIB
-_USUAL_REQUESTS: Final = 32
-_MOST_REQUESTS: Final = 64
-
-
-class Limits(NamedTuple):
-    """How far to read ahead.
-
-    Attributes:
-        window: the most bytes that are requested but not consumed.
-        requests: the most concurrent requests.
-        part_size: the number of bytes in a request.
-    """
-
-    window: int
-    requests: int
-    part_size: int
-
-
-def limits_for(read: ObjectRead, link: Link) -> Limits:
-    """Return how far to read ahead so that the consumer does not have to wait.
-
-    The window has as many bytes as the consumer can use during the latency of a request.
-    """
-    wanted = _LEAST_WINDOW + int(_CONSUMED * link.least_latency)
-    window = max(_LEAST_WINDOW, min(wanted, _MOST_WINDOW))
-    most = min(_MOST_REQUESTS, read.exchange.state.max_concurrency)
-    requests = min(most, read.connections or _USUAL_REQUESTS)
-    # Whole MiB, because memory is reused for parts of the same size.
-    share = window // requests // MIB * MIB
-    part_size = max(_LEAST_PART, min(share, MIN_PART))
-    return Limits(window, requests, min(part_size, read.least_part))
+__all__ = ["Block", "ReadAhead"]
 
 
 class Block:
@@ -97,25 +58,27 @@ class ReadAhead:
     """Requests parts ahead of the consumer's position.
 
     Args:
+        read: the call.
         reader: opens the parts.
-        buffers: memory for the parts.
         span: the bytes to read.
-        limits: how far to read ahead; may be replaced at any time.
 
     Attributes:
+        limits: how far to read ahead; may be replaced at any time.
         position: offset of the next byte for the consumer.
             It may be set to any offset that ``covers``.
         retire: called with each complete block that the consumer has passed.
     """
 
-    def __init__(self, reader: PartReader, buffers: BufferPool, span: Span, limits: Limits) -> None:
+    def __init__(self, read: ObjectRead, reader: PartReader, span: Span) -> None:
+        self._read = read
         self._reader = reader
-        self._buffers = buffers
+        self._buffers = read.exchange.buffers
+        self._rate = ConsumerRate()
         self.position = self._next = span.start
         self._stop = span.stop
-        self.limits = limits
+        self.limits = Limits(0, 1, 0)
         # The number of concurrent requests that the server accepts without pushing back.
-        self._allowed = _MOST_REQUESTS
+        self._allowed = MAX_REQUESTS
         self._blocks: deque[Block] = deque()
         # Those of blocks that the consumer has passed are among them.
         self._tasks: set[asyncio.Task[None]] = set()
@@ -131,6 +94,26 @@ class ReadAhead:
     def start_with(self, stream: PartStream, stop: int) -> None:
         """Read the first bytes from an existing response."""
         self._start(stop - self._next, stream)
+
+    def measure(self, position: int) -> None:
+        """Measure the rate of the consumer, which starts to read at ``position``."""
+        self._rate.moved(position, self._loop.time())
+
+    def adapt(self, wanted: int = 0) -> None:
+        """Choose how far to read ahead by the latency and the rate of the consumer.
+
+        Args:
+            wanted: the number of bytes in the current read.
+        """
+        read = self._read
+        self.limits = choose_limits(
+            self._reader.link.least_latency,
+            self._rate.value,
+            wanted,
+            requests=read.connections,
+            max_requests=read.exchange.state.max_concurrency,
+            max_part=read.least_part,
+        )
 
     async def read(self, most: int) -> memoryview:
         """Return the next bytes as they arrive, at most ``most``; none at the end.
@@ -166,11 +149,13 @@ class ReadAhead:
         """
         if self._blocks and self._blocks[0].error is not None:
             raise self._blocks[0].error
+        started = self._loop.time()
         self._waiter = self._loop.create_future()
         try:
             await self._waiter
         finally:
             self._waiter = None
+            self._rate.waited(self._loop.time() - started)
 
     def fill(self) -> None:
         """Request parts up to the end of the window."""
@@ -188,11 +173,11 @@ class ReadAhead:
         self._next = block.stop
         self._blocks.append(block)
         block.stream = stream
-        block.task = task = self._loop.create_task(self._read(block))
+        block.task = task = self._loop.create_task(self._receive(block))
         self._tasks.add(task)
         task.add_done_callback(partial(self._end, block))
 
-    async def _read(self, block: Block) -> None:
+    async def _receive(self, block: Block) -> None:
         def received(piece: memoryview) -> None:
             block.at += len(piece)
             if self._blocks and self._blocks[0] is block:
@@ -207,7 +192,7 @@ class ReadAhead:
         except Exception as error:
             block.error = without_frames(error)
         else:
-            self._allowed = min(_MOST_REQUESTS, self._allowed + 1)
+            self._allowed = min(MAX_REQUESTS, self._allowed + 1)
         finally:
             if block.stream is not None:
                 block.stream.close()

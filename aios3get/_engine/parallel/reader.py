@@ -7,11 +7,12 @@ from io import BytesIO
 from typing import Any, Final, Self, TypeVar
 
 from aios3get._engine.parallel.closing import AsyncCloseable
+from aios3get._engine.parallel.limits import Limits
 from aios3get._engine.parallel.memory import writable_view
 from aios3get._engine.parallel.object_read import ObjectRead, not_divisible
 from aios3get._engine.parallel.part_reader import PartReader
 from aios3get._engine.parallel.parts import MIB, Span
-from aios3get._engine.parallel.read_ahead import Block, Limits, ReadAhead, limits_for
+from aios3get._engine.parallel.read_ahead import Block, ReadAhead
 from aios3get._engine.parallel.sync_reader import SyncObjectReader, seek_to
 from aios3get._engine.parallel.tasks import TaskGroup
 from aios3get._engine.stream import ByteStream
@@ -170,6 +171,7 @@ class ObjectReader(AsyncCloseable):
         if size is not None and size >= 0:
             count = min(count, size)
         if count and not self._reading:
+            self._measure(start)
             self._find(start, count)
         held = self._held(start, count)
         if held is not None:
@@ -215,6 +217,7 @@ class ObjectReader(AsyncCloseable):
         if self._reading:
             raise UsageError("two tasks read at once; open a reader for each")
         self._reading = True
+        self._measure(offset)
         try:
             async with asyncio.timeout(None) as self._interrupt:
                 await self._read.call.run(self._fill(offset, view))
@@ -232,6 +235,10 @@ class ObjectReader(AsyncCloseable):
             return None
         return block.memory[start - block.start : stop - block.start]
 
+    def _measure(self, offset: int) -> None:
+        if self._ahead is not None:
+            self._ahead.measure(offset)
+
     def _find(self, offset: int, wanted: int) -> Block | None:
         """Make the block with the byte the current one, if the byte is in memory; return it."""
         self._block = None
@@ -248,12 +255,11 @@ class ObjectReader(AsyncCloseable):
 
     def _extend(self, ahead: ReadAhead, wanted: int) -> None:
         """Read farther ahead if the latest reads were sequential, or if this one is large."""
-        assert self._reader is not None
         count = ahead.position - self._began
         enough = self._unit if self._began else self._unit // 2
         self._checkpoint = self.size
         if count >= enough or wanted > self._unit:
-            ahead.limits = limits_for(self._read, self._reader.link)
+            ahead.adapt(wanted)
             return
         self._checkpoint = self._began + enough
         if self._began and count:
@@ -311,9 +317,8 @@ class ObjectReader(AsyncCloseable):
                 self._keep(block)
 
     def _read_ahead(self, reader: PartReader, start: int, count: int) -> ReadAhead:
-        ahead = ReadAhead(
-            reader, self._read.exchange.buffers, Span(start, self.size), Limits(count, 1, count)
-        )
+        ahead = ReadAhead(self._read, reader, Span(start, self.size))
+        ahead.limits = Limits(count, 1, count)
         ahead.retire = self._keep
         return ahead
 

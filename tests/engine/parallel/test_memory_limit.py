@@ -18,10 +18,10 @@ PROGRAM = f"""
 import asyncio, sys
 from pathlib import Path
 from aios3get import Credentials, S3Client
-from aios3get._engine.parallel import read_ahead
+from aios3get._engine.parallel import limits
 
 # However long the server takes to respond.
-read_ahead._MOST_WINDOW = 16 << 20
+limits._MAX_WINDOW = 16 << 20
 
 def peak():
     print("have a look", flush=True)

@@ -1,14 +1,18 @@
 import asyncio
 import gc
 import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from aios3get import S3Client, Timeouts, errors
-from aios3get._engine.parallel import read_ahead
+from aios3get._engine.parallel import limits
+from aios3get._engine.parallel.object_read import ObjectRead
 from aios3get._engine.parallel.ordered import ObjectStream
+from aios3get._engine.parallel.parts import MIB
 from aios3get.testing import S3Server, faults
 from tests.engine.parallel.conftest import CONTENT, PART, covering
 from tests.engine.parallel.test_verification import CHECKSUMS, SEEMINGLY_EQUAL
@@ -133,14 +137,53 @@ async def test_late_checksum_is_verified(server: S3Server, client: S3Client) -> 
 async def test_unread_stream_requests_nothing_beyond_the_window(
     server: S3Server, client: S3Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(read_ahead, "_LEAST_WINDOW", 3 * PART)
-    monkeypatch.setattr(read_ahead, "_MOST_WINDOW", 3 * PART)
+    monkeypatch.setattr(limits, "_MIN_WINDOW", 3 * PART)
+    monkeypatch.setattr(limits, "_MAX_WINDOW", 3 * PART)
     server.put_object(BUCKET, KEY, CONTENT)
     async with client.stream_object(BUCKET, KEY) as stream:
         await asyncio.sleep(0.1)
         ranges = [request.headers.get("Range") for request in server.requests]
         assert sorted(filter(None, ranges)) == ["bytes=0-999", "bytes=1000-1999", "bytes=2000-2999"]
         assert b"".join([chunk async for chunk in stream]) == CONTENT
+
+
+async def chunks_of_stream(client: S3Client) -> AsyncGenerator[bytes, None]:
+    async with client.stream_object(BUCKET, KEY) as stream:
+        async for chunk in stream:
+            yield chunk
+
+
+async def chunks_of_file(client: S3Client) -> AsyncGenerator[bytes, None]:
+    async with client.open_object(BUCKET, KEY) as f:
+        while chunk := await f.read(MIB):
+            yield chunk
+
+
+@pytest.mark.parametrize("chunks", [chunks_of_stream, chunks_of_file])
+@pytest.mark.parametrize(("seconds", "least", "most"), [(0.0, 30, 32), (0.1, 6, 16)])
+async def test_less_is_requested_ahead_of_a_slow_consumer(
+    server: S3Server,
+    client: S3Client,
+    monkeypatch: pytest.MonkeyPatch,
+    chunks: Callable[[S3Client], AsyncGenerator[bytes, None]],
+    seconds: float,
+    least: int,
+    most: int,
+) -> None:
+    monkeypatch.setattr(ObjectRead, "least_part", MIB)
+    monkeypatch.setattr(limits, "_MIN_WINDOW", 2 * MIB)
+    server.put_object(BUCKET, KEY, bytes(32 * MIB))
+    server.faults.add(faults.stall_before_head(0.1), method="GET", times=None)
+    read = 0
+    async with aclosing(chunks(client)) as reading:
+        async for chunk in reading:
+            time.sleep(seconds)
+            read += len(chunk)
+            if read == 4 * MIB:
+                break
+        await asyncio.sleep(0.05)
+        requested = sum(request.method == "GET" for request in server.requests)
+    assert least <= requested <= most
 
 
 async def test_read_after_a_cancelled_one_loses_nothing(server: S3Server, client: S3Client) -> None:
@@ -176,8 +219,8 @@ async def test_failing_part_is_raised_after_the_bytes_before_it(
 async def test_replaced_object_raises_object_changed(
     server: S3Server, client: S3Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(read_ahead, "_LEAST_WINDOW", 2 * PART)
-    monkeypatch.setattr(read_ahead, "_MOST_WINDOW", 2 * PART)
+    monkeypatch.setattr(limits, "_MIN_WINDOW", 2 * PART)
+    monkeypatch.setattr(limits, "_MAX_WINDOW", 2 * PART)
     server.put_object(BUCKET, KEY, CONTENT)
     async with client.stream_object(BUCKET, KEY) as stream:
         await anext(stream)
