@@ -75,6 +75,9 @@ _COMPOSITE: Final = (
 
 _UNANNOUNCED: Final = Unverified("the response has no checksum")
 _UNREQUESTED: Final = Unverified("no checksum was requested; pass checksum_mode=True")
+_WHOLE_RANGE: Final = Unverified(
+    "the response has no checksum; some servers send none with a range, even of the whole object"
+)
 _RANGE: Final = Unverified("the response has no checksum; S3 stores none for a range of bytes")
 
 _verified: Final = {
@@ -169,7 +172,7 @@ def select_verifier(
     """
     kind = headers.get(_TYPE)
     if kind is None and headers.keys().isdisjoint(_by_header):
-        return _unannounced(status, requested)
+        return _unannounced(headers, status, requested)
     # The usual response: the whole object with its checksum.
     if (kind != "FULL_OBJECT" or status != 200 or part) and (
         reason := _not_covered(kind, headers, status, part)
@@ -225,10 +228,12 @@ def _holds_all(headers: Mapping[str, str]) -> bool:
     return content is not None and content.start == 0 and content.stop == content.size
 
 
-def _unannounced(status: int, requested: bool | None) -> Unverified:
+def _unannounced(headers: Mapping[str, str], status: int, requested: bool | None) -> Unverified:
     if not requested:
         return _UNREQUESTED
-    return _RANGE if status == 206 else _UNANNOUNCED
+    if status == 206:
+        return _WHOLE_RANGE if _holds_all(headers) else _RANGE
+    return _UNANNOUNCED
 
 
 def _unknown(headers: Mapping[str, str]) -> str:

@@ -364,6 +364,8 @@ def test_reason_without_a_checksum_depends_on_the_request() -> None:
     nothing = response(etag='"x"')
     assert "the response has no checksum" in reason_of(select_verifier(nothing, status=200))
     assert "for a range" in reason_of(select_verifier(nothing, status=206))
+    whole = response(content_range="bytes 0-4/5")
+    assert "even of the whole object" in reason_of(select_verifier(whole, status=206))
     assert "checksum_mode=True" in reason_of(select_verifier(nothing, status=200, requested=False))
 
 
