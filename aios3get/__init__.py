@@ -26,7 +26,12 @@ from aios3get.client import S3Client
 if _TYPE_CHECKING:
     from aios3get._engine.parallel.download import Download
     from aios3get._engine.parallel.memory import BytesRead
-    from aios3get._engine.parallel.objects import ObjectResult, ObjectResults
+    from aios3get._engine.parallel.objects import (
+        FailedResult,
+        ObjectResult,
+        ObjectResults,
+        ReadResult,
+    )
     from aios3get._engine.parallel.ordered import ObjectStream
     from aios3get._engine.parallel.reader import ObjectReader
     from aios3get._engine.parallel.sync_reader import SyncObjectReader
@@ -45,6 +50,7 @@ __all__ = [
     "Credentials",
     "Download",
     "Expiration",
+    "FailedResult",
     "GetObjectCall",
     "GetObjectOptions",
     "ObjectInfo",
@@ -53,6 +59,7 @@ __all__ = [
     "ObjectResults",
     "ObjectStream",
     "PresignedUrl",
+    "ReadResult",
     "Restore",
     "RetryPolicy",
     "S3Client",
@@ -71,11 +78,13 @@ _MODULES = {
     "BytesRead": "_engine.parallel.memory",
     "Download": "_engine.parallel.download",
     "Expiration": "_protocol.object_info",
+    "FailedResult": "_engine.parallel.objects",
     "ObjectInfo": "_protocol.object_info",
     "ObjectReader": "_engine.parallel.reader",
     "ObjectResult": "_engine.parallel.objects",
     "ObjectResults": "_engine.parallel.objects",
     "ObjectStream": "_engine.parallel.ordered",
+    "ReadResult": "_engine.parallel.objects",
     "Restore": "_protocol.object_info",
     "S3Object": "_engine.s3_object",
     "SyncObjectReader": "_engine.parallel.sync_reader",

@@ -19,9 +19,9 @@ async def total_size(keys: Iterable[str]) -> tuple[int, dict[str, errors.S3Error
         number = 0
         async for result in results:
             number += 1
-            if result.body is not None:
+            if result.error is None:
                 size += len(result.body)
-            elif result.error is not None:
+            else:
                 failed[result.key] = result.error
             print(f"\r{number} read, {len(failed)} failed", end="", file=sys.stderr)
     print(file=sys.stderr)

@@ -30,8 +30,8 @@ async def read_many(s3: S3Client, keys: list[str]) -> pl.DataFrame:
     """Without fsspec: many objects at once, each parsed when it is complete."""
     frames = list[pl.DataFrame]()
     async for result in s3.get_objects([(BUCKET, key) for key in keys]):
-        if result.body is None:
-            raise result.error or RuntimeError(result.key)
+        if result.error is not None:
+            raise result.error
         frames.append(await asyncio.to_thread(pl.read_ndjson, result.body))
     return pl.concat(frames)
 

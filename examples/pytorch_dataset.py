@@ -34,8 +34,8 @@ class S3Objects(IterableDataset[bytes]):  # type: ignore[misc]
     async def _read(self, keys: list[str]) -> list[bytes]:
         contents = list[bytes]()
         async for result in self.client.get_objects([(self.bucket, key) for key in keys]):
-            if result.body is None:
-                raise result.error or RuntimeError(result.key)
+            if result.error is not None:
+                raise result.error
             contents.append(result.body)
         return contents
 

@@ -18,7 +18,7 @@ MORE = {
     *("AttemptRecord", "ContentRange", "Expiration", "GetObjectCall", "Restore", "Verified"),
     *("__version__", "content_disposition"),
     *("BytesRead", "Download", "ObjectReader", "ObjectResult", "ObjectResults", "ObjectStream"),
-    "SyncObjectReader",
+    *("FailedResult", "ReadResult", "SyncObjectReader"),
 }
 VERBS = {
     *("get_object", "head_object", "presign_get_object", "get_url", "aclose"),

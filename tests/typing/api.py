@@ -18,12 +18,14 @@ from aios3get import (
     Credentials,
     Download,
     Expiration,
+    FailedResult,
     GetObjectOptions,
     ObjectInfo,
     ObjectReader,
     ObjectResult,
     ObjectStream,
     PresignedUrl,
+    ReadResult,
     Restore,
     RetryPolicy,
     S3Client,
@@ -321,6 +323,12 @@ async def many_requests(s3: S3Client, path: os.PathLike[str]) -> None:
     async for result in s3.get_objects(
         [("bucket", "key"), ("bucket", "key", {"range": "bytes=0-9"})]
     ):
-        assert_type(result, ObjectResult)
-        assert_type(result.body, bytes | None)
-        assert_type(result.error, errors.S3Error | None)
+        assert_type(result, ReadResult | FailedResult)
+        either: ObjectResult = result
+        assert_type(either.body, bytes | None)
+        if result.error is None:
+            assert_type(result.body, bytes)
+            assert_type(result.info, ObjectInfo)
+        else:
+            raise result.error
+        assert_type(result.body, bytes)

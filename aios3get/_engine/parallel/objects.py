@@ -13,7 +13,7 @@ from aios3get._protocol.get_object import GetObjectOptions
 from aios3get._protocol.object_info import ObjectInfo
 from aios3get.errors import ParameterError, S3Error, UsageError
 
-__all__ = ["ObjectResult", "ObjectResults", "Request", "Requests"]
+__all__ = ["FailedResult", "ObjectResult", "ObjectResults", "ReadResult", "Request", "Requests"]
 
 Request: TypeAlias = tuple[str, str] | tuple[str, str, GetObjectOptions]
 _NOT_YET: Final[Request] = ("", "")
@@ -23,6 +23,8 @@ Requests: TypeAlias = Iterable[Request] | AsyncIterable[Request]
 @dataclass(frozen=True, slots=True)
 class ObjectResult:
     """One object that was read, or the error that it raised.
+
+    It is a ``ReadResult`` or a ``FailedResult``, which type checkers tell apart by ``error``.
 
     Attributes:
         request: the element of ``requests``.
@@ -51,6 +53,27 @@ class ObjectResult:
         return self.request[1]
 
 
+class ReadResult(ObjectResult):
+    """An object that was read."""
+
+    __slots__ = ()
+    body: bytes
+    info: ObjectInfo
+    verified: Verified
+    error: None
+
+
+class FailedResult(ObjectResult):
+    """An object that could not be read."""
+
+    __slots__ = ()
+    body: None
+    info: None
+    verified: None
+    error: S3Error
+
+
+_Result: TypeAlias = ReadResult | FailedResult
 Open: TypeAlias = Callable[[str, str, GetObjectOptions], Awaitable[S3Object]]
 
 
@@ -78,8 +101,8 @@ class ObjectResults(AsyncCloseable):
         self._index = 0
         self._exhausted = False
         self._taking = False
-        self._tasks: set[asyncio.Task[ObjectResult]] = set()
-        self._done: deque[asyncio.Task[ObjectResult]] = deque()
+        self._tasks: set[asyncio.Task[_Result]] = set()
+        self._done: deque[asyncio.Task[_Result]] = deque()
         # Waits for the next request of an asynchronous iterable.
         self._next: asyncio.Future[Request] | None = None
         self._waiter: asyncio.Future[None] | None = None
@@ -87,7 +110,7 @@ class ObjectResults(AsyncCloseable):
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> ObjectResult:
+    async def __anext__(self) -> ReadResult | FailedResult:
         if self._taking:
             raise UsageError("two tasks iterate over the results at once; use one task")
         self._taking = True
@@ -131,7 +154,7 @@ class ObjectResults(AsyncCloseable):
         request, self._next = self._next, None
         return request.result()
 
-    def _finish(self, task: asyncio.Task[ObjectResult]) -> None:
+    def _finish(self, task: asyncio.Task[_Result]) -> None:
         self._tasks.discard(task)
         if not task.cancelled():
             self._done.append(task)
@@ -156,14 +179,14 @@ class ObjectResults(AsyncCloseable):
         self._done.clear()
 
 
-async def _read(open: Open, request: Request, index: int) -> ObjectResult:
+async def _read(open: Open, request: Request, index: int) -> _Result:
     try:
         bucket, key, options = _parse(request)
         obj = await open(bucket, key, options)
         body = await obj.read()
     except S3Error as error:
-        return ObjectResult(request, index, None, None, None, error)
-    return ObjectResult(request, index, body, obj.info, obj.verified, None)
+        return FailedResult(request, index, None, None, None, error)
+    return ReadResult(request, index, body, obj.info, obj.verified, None)
 
 
 def _parse(request: Request) -> tuple[str, str, GetObjectOptions]:

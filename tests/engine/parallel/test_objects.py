@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from aios3get import S3Client, errors
+from aios3get import FailedResult, ReadResult, S3Client, errors
 from aios3get.testing import S3Server, faults
 from tests.engine.parallel.conftest import CONTENT
 from tests.reading_client import BUCKET
@@ -26,7 +26,6 @@ async def test_every_object_has_its_result(client: S3Client) -> None:
     seen = set[int]()
     async for result in client.get_objects(requests()):
         assert result.error is None
-        assert result.info is not None
         assert result.body == CONTENT[result.index * 100 : (result.index + 1) * 100]
         assert result.request == (result.bucket, result.key) == (BUCKET, f"{result.index}")
         assert result.info.content_length == 100
@@ -54,6 +53,8 @@ async def test_errors_are_results(server: S3Server, client: S3Client) -> None:
         5: errors.ParameterError,
     }
     assert all((result.body is None) == (result.error is not None) for result in results)
+    for result in results:
+        assert isinstance(result, ReadResult if result.error is None else FailedResult)
 
 
 async def test_options_are_sent_with_each_request(client: S3Client) -> None:
@@ -138,7 +139,7 @@ async def test_cancelled_wait_loses_no_result(server: S3Server, client: S3Client
 async def test_second_iterating_task_gets_a_usage_error(client: S3Client) -> None:
     async with client.get_objects(requests()) as results:
         found = await asyncio.gather(anext(results), anext(results), return_exceptions=True)
-        assert [type(each).__name__ for each in found] == ["ObjectResult", "UsageError"]
+        assert [type(each).__name__ for each in found] == ["ReadResult", "UsageError"]
 
 
 @pytest.mark.parametrize(
