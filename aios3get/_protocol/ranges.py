@@ -113,9 +113,11 @@ class ByteRange:
 
     def within(self, size: int) -> tuple[int, int]:
         """Return the offsets ``(start, stop)`` of this range in an object of ``size`` bytes."""
-        if self.start < 0:
-            return max(0, size + self.start), size
-        return min(self.start, size), size if self.stop is None else min(self.stop, size)
+        start, stop = self.start, self.stop
+        if start < 0:
+            return max(0, size + start), size
+        # ``min`` would take half of the time of this method.
+        return start if start < size else size, size if stop is None or stop > size else stop
 
 
 @dataclass(frozen=True, slots=True)

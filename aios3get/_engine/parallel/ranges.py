@@ -1,6 +1,6 @@
 """Reads many ranges of one object."""
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from math import ceil, sqrt
@@ -70,11 +70,10 @@ class RangesSink:
     def store(self, offset: int, data: memoryview) -> None:
         """Copy the bytes that belong to spans."""
         end = offset + len(data)
-        for index in range(self._index(offset), len(self._spans)):
+        for index in range(self._index(offset), bisect_left(self._starts, end)):
             start, stop = self._spans[index]
-            if start >= end:
-                break
-            first, last = max(start, offset), min(stop, end)
+            first = start if start > offset else offset
+            last = stop if stop < end else end
             if first < last:
                 view = self.memory.view(index, first - start, last - start)
                 view[:] = data[first - offset : last - offset]
