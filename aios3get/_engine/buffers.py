@@ -38,6 +38,7 @@ def allocate(size: int) -> memoryview:
 class BufferPool:
     """Keeps memory for the next reads, and releases it after 10 seconds without use.
 
+    Memory of other sizes is released for new memory, so no more is held than reads needed at once.
     The pages of new memory cost more time than receiving bytes into existing ones: up to 3 ms per
     MiB in a virtual machine whose host has to provide them.
     """
@@ -50,10 +51,20 @@ class BufferPool:
     def take(self, size: int) -> memoryview:
         """Return memory of this size with any content."""
         free = self._free.get(size)
-        if not free:
-            return allocate(size)
-        self._kept -= size
-        return free.pop()
+        if free:
+            self._kept -= size
+            return free.pop()
+        if size >= _LEAST_KEPT:
+            self._release(size)
+        return allocate(size)
+
+    def _release(self, size: int) -> None:
+        """Release so many bytes of memory, because as many are about to be allocated."""
+        for other, free in self._free.items():
+            while free and size > 0:
+                free.pop()
+                self._kept -= other
+                size -= other
 
     def give(self, memory: memoryview) -> None:
         """Keep memory that was taken and that nothing uses any more."""

@@ -31,9 +31,22 @@ async def test_given_memory_is_taken_again_for_the_same_size() -> None:
     first, second = pool.take(SIZE), pool.take(SIZE)
     assert first.obj is not second.obj
     pool.give(first)
-    assert pool.take(SIZE + 1).obj is not first.obj
+    assert pool.take(1000).obj is not first.obj
     assert pool.take(SIZE).obj is first.obj
     assert pool.take(SIZE).obj is not first.obj
+
+
+async def test_memory_of_other_sizes_is_not_held_beside_new_memory() -> None:
+    pool = BufferPool()
+    given = [pool.take(SIZE) for _ in range(3)]
+    for memory in given:
+        pool.give(memory)
+    kept = [weakref.ref(memory.obj) for memory in given]
+    del given, memory
+    pool.take(1000)
+    assert [reference() is not None for reference in kept] == [True, True, True]
+    pool.take(SIZE + 1)
+    assert [reference() is not None for reference in kept] == [True, False, False]
 
 
 async def test_short_memory_is_not_kept() -> None:
