@@ -93,7 +93,10 @@ def _unescape(text: str) -> str:
 
 def printable(text: str) -> str:
     """The text on one line, with spaces in place of unprintable characters."""
-    return "".join(char if char.isprintable() else " " for char in readable(text)).strip()
+    text = readable(text)
+    if not text.isprintable():
+        text = "".join(char if char.isprintable() else " " for char in text)
+    return text.strip()
 
 
 def integer(text: str) -> int | None:
