@@ -1,7 +1,9 @@
 import asyncio
 import gc
 import random
+import socket
 import ssl
+import sys
 import weakref
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -32,6 +34,8 @@ from tests.servers.scripted import (
 from tests.servers.tls import Authority
 
 pytestmark = pytest.mark.every_loop
+
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="the option has no effect elsewhere")
 
 MIB = 1 << 20
 BODY = random.Random(1).randbytes(3 * MIB)
@@ -188,6 +192,44 @@ async def test_destinations_of_any_size_share_one_body(
         assert received == reported == BODY
         await assert_usable(session, server.url)
         assert len(server.connections) == 1
+
+
+@LINUX
+async def test_large_body_is_received_in_batches_until_its_end(
+    session: aiohttp.ClientSession, tls: ssl.SSLContext | None
+) -> None:
+    def low_water(transport: asyncio.Transport) -> int:
+        option = socket.SOL_SOCKET, socket.SO_RCVLOWAT
+        size: int = transport.get_extra_info("socket").getsockopt(*option)
+        return size
+
+    with ScriptedServer(serving(http_response(BODY)), tls=tls) as server:
+        async with session.get(server.url) as response:
+            assert response.connection is not None
+            transport = response.connection.transport
+            assert transport is not None
+            receiver = BodyReceiver(response, SPARE)
+            await receiver.readinto(memoryview(bytearray(MIB)))
+            assert low_water(transport) == MIB // 4
+            await receiver.readinto(memoryview(bytearray(2 * MIB)))
+            assert low_water(transport) == 1
+
+
+@LINUX
+async def test_less_than_a_batch_is_received_soon(
+    session: aiohttp.ClientSession, tls: ssl.SSLContext | None
+) -> None:
+    head_and_body = http_response(BODY)
+    arriving = head_and_body[: MIB + 100_000]
+    length = len(arriving) - (len(head_and_body) - len(BODY))
+    with ScriptedServer([read_request(), send(arriving), hang()], tls=tls) as server:
+        destination = Destination(len(BODY))
+        reading = asyncio.create_task(fetch(session, server.url, len(BODY), destination))
+        async with asyncio.timeout(5):
+            await destination.arrival_of(length)
+        reading.cancel()
+        with suppress(asyncio.CancelledError):
+            await reading
 
 
 @pytest.mark.parametrize("cut", [0, 1, 100_000, 700_000, MIB - 1])
