@@ -402,15 +402,17 @@ class S3Client(ParallelMethods):
         """Start the client on the running loop; load the configuration first."""
         loop = asyncio.get_running_loop()
         # Concurrent first calls load once; if the one that loads is cancelled, the next one does.
-        async with self._loading.setdefault(loop, asyncio.Lock()):
-            await asyncio.to_thread(import_module, "aios3get._engine.running")
-            from aios3get._engine.running import Running, load_state  # noqa: PLC0415
+        try:
+            async with self._loading.setdefault(loop, asyncio.Lock()):
+                await asyncio.to_thread(import_module, "aios3get._engine.running")
+                from aios3get._engine.running import Running, load_state  # noqa: PLC0415
 
-            if self._state is None:
-                loaded = await load_state(self._config)
-                # Another loop may have loaded meanwhile; its state may hold facts from responses.
-                self._state = self._state or loaded
-        self._loading.pop(loop, None)
+                if self._state is None:
+                    loaded = await load_state(self._config)
+                    # Another loop may have loaded it meanwhile, and received responses since.
+                    self._state = self._state or loaded
+        finally:
+            self._loading.pop(loop, None)
         state = self._state
         if self._closed:
             raise UsageError("the client is closed; create a new one")

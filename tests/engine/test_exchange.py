@@ -271,6 +271,7 @@ async def test_deadline_covers_loading_the_configuration(
                 async with asyncio.timeout(5):
                     await getattr(client, verb)(BUCKET, KEY, deadline=0.05)
         assert caught.value.limit == "deadline"
+        assert not client._loading
         assert await read(client) == CONTENT
 
 
