@@ -31,7 +31,7 @@ _END_BYTES: Final = 65_536
 SPARE_BYTES: Final = 4 * _END_BYTES
 
 # Linux can report a socket as readable only when so many bytes have arrived (SO_RCVLOWAT). Being
-# woken up for every few packets takes 10 to 30 % of the CPU time of a read.
+# woken up for every few packets takes 10 to 30 % of the CPU time of readinto; chunks gain nothing.
 _BATCH_BYTES: Final = 262_144
 # If a read waits for so long, the connection is slow, and every byte is reported from then on.
 _BATCH_SECONDS: Final = 0.05
@@ -113,7 +113,7 @@ class BodyReceiver(asyncio.BufferedProtocol):
             filled = self._copy_buffered(target, filled, on_data)
             if filled >= least or self._content.is_eof():
                 return filled
-            if not self._divert(len(target) - filled):
+            if not self._divert(len(target) - filled, batches=True):
                 return await self._copy_chunks(target, filled, on_data, least)
         if filled < least:
             filled += await self._receive(target[filled:], on_data, least - filled)
@@ -172,7 +172,7 @@ class BodyReceiver(asyncio.BufferedProtocol):
             filled = _copy(chunk, target, filled, on_data)
         return filled
 
-    def _divert(self, wanted: int = _WORTHWHILE_BYTES) -> bool:
+    def _divert(self, wanted: int = _WORTHWHILE_BYTES, *, batches: bool = False) -> bool:
         """Take over the connection from aiohttp; return False if that is not possible.
 
         aiohttp must have no unread bytes.
@@ -193,7 +193,7 @@ class BodyReceiver(asyncio.BufferedProtocol):
         transport.pause_reading()
         transport.set_protocol(self)
         self._transport = transport
-        if self._missing > 4 * _BATCH_BYTES and sys.platform == "linux":
+        if batches and self._missing > 4 * _BATCH_BYTES and sys.platform == "linux":
             _set_low_water(transport, _BATCH_BYTES)
             self._batching = True
         return True
