@@ -11,6 +11,7 @@ import socket
 import sys
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 import aiohttp
@@ -352,7 +353,10 @@ class BodyReceiver(asyncio.BufferedProtocol):
 
 def _set_low_water(transport: asyncio.Transport, size: int) -> None:
     """Have the transport's socket reported as readable when ``size`` bytes have arrived."""
-    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size)
+    sock = transport.get_extra_info("socket")
+    if sock is not None:
+        with suppress(OSError):  # of a socket or sandbox without the option
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size)
 
 
 def _copy(chunk: bytes, target: memoryview, filled: int, on_data: OnData | None) -> int:

@@ -139,7 +139,7 @@ class Transport:
             take: may be called, during this call, with the body of a response that has status 206
                 and arrived in one piece: that saves a copy. If it returns True, the response is
                 ``taken`` and its body empty. None of the response's headers has been checked by
-                then.
+                then. It must not raise.
 
         Raises:
             TransportError: no head arrived.

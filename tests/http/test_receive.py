@@ -216,6 +216,16 @@ async def test_large_body_is_received_in_batches_until_its_end(
 
 
 @LINUX
+async def test_socket_without_batches_is_read_as_usual(
+    session: aiohttp.ClientSession, tls: ssl.SSLContext | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket, "SO_RCVLOWAT", 9_999)
+    with ScriptedServer(serving(http_response(BODY), SMALL), tls=tls) as server:
+        (await fetch(session, server.url, len(BODY))).assert_holds(BODY)
+        await assert_usable(session, server.url)
+
+
+@LINUX
 async def test_less_than_a_batch_is_received_soon(
     session: aiohttp.ClientSession, tls: ssl.SSLContext | None
 ) -> None:
