@@ -29,7 +29,8 @@ _WORTHWHILE_BYTES: Final = 262_144
 # The end of a body is received into a buffer larger than the missing bytes, to detect excess bytes:
 # if any arrive, the connection must not be used for another request.
 _END_BYTES: Final = 65_536
-SPARE_BYTES: Final = 4 * _END_BYTES
+# The most bytes of a chunk: iterating chunks of 512 KiB takes 0.9 times the CPU time of 256 KiB.
+SPARE_BYTES: Final = 8 * _END_BYTES
 
 # Linux can report a socket as readable only when so many bytes have arrived (SO_RCVLOWAT). Being
 # woken up for every few packets takes 10 to 30 % of the CPU time of readinto; chunks gain nothing.
