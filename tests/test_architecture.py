@@ -105,7 +105,10 @@ def test_imports_have_no_cycles() -> None:
 
 
 # Modules beside the drivers that use them, and as pure as the core.
-PURE = {f"_engine/parallel/{name}.py" for name in ("concurrency", "digests", "part_sizes", "parts")}
+PURE = {
+    f"_engine/parallel/{name}.py"
+    for name in ("concurrency", "digests", "limits", "part_sizes", "parts")
+}
 _core = [path for path in _sources if _name(path).startswith("_protocol/") or _name(path) in PURE]
 
 

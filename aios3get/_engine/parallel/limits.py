@@ -95,11 +95,12 @@ class ConsumerRate:
             position: the offset.
             now: the current time in seconds, monotonic.
         """
-        start, since = self._sampled or (position, now)
-        size = position - start
-        if self._sampled is not None and 0 <= size < _MIN_SAMPLE:
-            return
-        if size > 0:
-            self.value = self._average.add(size, now - since - self._waited)
+        if self._sampled is not None:
+            start, since = self._sampled
+            size = position - start
+            if 0 <= size < _MIN_SAMPLE:
+                return
+            if size > 0:
+                self.value = self._average.add(size, now - since - self._waited)
         self._sampled = position, now
         self._waited = 0.0
